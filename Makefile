@@ -1,0 +1,75 @@
+# Every target does its own set-up, on a fresh Debian 12 or 13 as root:
+# Debian's packages by apt, and three development tools by pip in .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# Another python3 in front of Debian's breaks pybuild and has none of apt's modules.
+export PATH := /usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL := C.UTF-8
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
+DEB := dist/dmguard_$(VERSION)_all.deb
+PYTHON := .venv/bin/python
+NEWCOMER ?= demo test
+PYTEST_ARGS ?=
+
+CHECK_PACKAGES := python3 python3-venv python3-dbus-next python3-hypothesis python3-jsonschema \
+  python3-pytest python3-pytest-xdist python3-pyudev python3-systemd python3-tenacity \
+  dbus-daemon man-db mandoc systemd
+DEB_PACKAGES := dpkg-dev lintian
+LAB_PACKAGES := e2fsprogs iproute2 kmod mmdebstrap uml-utilities user-mode-linux
+
+.PHONY: help demo test check vm-test deb lab newcomer clean \
+  check-setup check-packages deb-setup lab-setup
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: deb lab-setup ## see a pool fill up and be grown, in a booted machine
+	$(PYTHON) -m tests.demo
+
+test: check vm-test ## everything: check, the package, and the tests in booted machines
+
+check: check-setup ## format, lint, types, arrows, unit and edge tests: minutes
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTHON) -m pytest tests/unit tests/edge $(PYTEST_ARGS)
+
+vm-test: deb lab-setup ## the tests that need a kernel with device-mapper, in booted machines
+	$(PYTHON) -m pytest tests/vm -n 2 --dist loadgroup --durations=10 $(PYTEST_ARGS)
+
+deb: deb-setup ## dist/dmguard_VERSION_all.deb
+	@packaging/build-deb
+
+lab: deb lab-setup ## a shell in a booted machine with the package installed
+	$(PYTHON) -m tests.lab shell --deb $(DEB)
+
+newcomer: ## what a newcomer sees: make $(NEWCOMER) in a bare Debian 12, from the committed HEAD
+	@packaging/apt-install mmdebstrap git
+	@packaging/newcomer $(NEWCOMER)
+
+clean: ## remove what was built
+	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+check-setup: .venv/ready
+
+deb-setup:
+	@packaging/apt-install $(DEB_PACKAGES)
+
+lab-setup: .venv/ready
+	@packaging/apt-install $(LAB_PACKAGES)
+
+# Looked at each time: a stamp does not know that a package was removed.
+check-packages:
+	@packaging/apt-install $(CHECK_PACKAGES)
+
+.venv/ready: packaging/dev-requirements.txt | check-packages
+	/usr/bin/python3 -m venv --clear --system-site-packages .venv
+	.venv/bin/pip install -q --disable-pip-version-check --root-user-action ignore -r $<
+	touch $@

@@ -1,0 +1,5 @@
+"""argv → verb → render."""
+
+
+def main() -> int:
+    return 0

@@ -1,0 +1,34 @@
+"""A guarded pool that must not be changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.codes import CODES
+from dmguard.core.findings import Finding
+from dmguard.core.obstacle import obstacle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmguard.core.model import Pool, State
+    from dmguard.core.settings import Settings
+
+
+def find(state: State, settings: Settings) -> Iterator[Finding]:
+    for pool in state.pools:
+        code = obstacle(pool, state) if settings.guards(pool.name) else None
+        if code is not None:
+            yield Finding(code, pool.name, f"{pool.name}: {_sentence(code, pool)}")
+
+
+def _sentence(code: str, pool: Pool) -> str:
+    title = CODES[code].title
+    kernel = pool.kernel
+    if code == "vg-missing-pv":
+        names = ", ".join(pv.uuid for pv in pool.vg.missing)
+        return f"{title}: {names}; nothing in {pool.vg.name} is changed"
+    if kernel is not None and code.startswith("pool-"):
+        check = ", needs_check" if kernel.needs_check else ""
+        return f"{title}: the kernel says {kernel.mode}{check}"
+    return title

@@ -1,0 +1,42 @@
+"""Why a pool must not be changed. One place, asked by the planner and told by the findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.model import Mode
+
+if TYPE_CHECKING:
+    from dmguard.core.model import KernelPool, Pool, State, Vg
+
+
+def obstacle(pool: Pool, state: State) -> str | None:
+    """The code of what forbids a change of this pool, or None."""
+    return _vg_obstacle(pool.vg, state) or _kernel_obstacle(pool.kernel)
+
+
+def _vg_obstacle(vg: Vg, state: State) -> str | None:
+    checks = (
+        ("vg-duplicate-name", sum(other.name == vg.name for other in state.vgs) > 1),
+        # With a PV away vgextend succeeds and lvextend does not, and the VG's sequence number
+        # moves on: a PV that merely comes back late then needs --restoremissing.
+        ("vg-missing-pv", bool(vg.missing)),
+        ("vg-exported", vg.exported),
+        ("vg-read-only", not vg.writeable),
+        ("vg-shared", vg.shared),
+    )
+    return next((code for code, found in checks if found), None)
+
+
+def _kernel_obstacle(kernel: KernelPool | None) -> str | None:
+    if kernel is None:
+        return "pool-inactive"
+    checks = (
+        ("pool-failed", kernel.mode in (Mode.FAIL, Mode.ERROR)),
+        # The kernel ignores a resize while needs_check is set, and answers success (Linux,
+        # drivers/md/dm-thin.c, maybe_resize_data_dev).
+        ("pool-needs-check", kernel.needs_check),
+        ("pool-read-only", kernel.mode is Mode.RO),
+        ("pool-suspended", kernel.suspended),
+    )
+    return next((code for code, found in checks if found), None)

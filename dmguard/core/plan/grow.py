@@ -1,0 +1,111 @@
+"""Grow every guarded pool that is above a threshold: metadata first, then data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Extend
+from dmguard.core.model import Resource
+from dmguard.core.obstacle import obstacle
+from dmguard.core.sizing import (
+    data_want,
+    is_above,
+    metadata_fit,
+    metadata_want,
+    policy_for,
+    reserve_in,
+    share_out,
+    usage,
+)
+from dmguard.core.units import round_down
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmguard.core.model import Pool, State
+    from dmguard.core.plan import Rates
+    from dmguard.core.settings import Policy, Settings
+
+
+def plan_growth(state: State, settings: Settings, rates: Rates) -> tuple[Extend, ...]:
+    """The growth of all pools. Metadata of one VG is planned before any data of it is.
+
+    Each VG's space is dealt out once: what metadata takes, its spare included, is gone for data,
+    and where several pools want more than there is each gets a share in proportion.
+    """
+    pools = [
+        pool for pool in state.pools if settings.guards(pool.name) and obstacle(pool, state) is None
+    ]
+    actions: list[Extend] = []
+    for uuid in dict.fromkeys(pool.vg.uuid for pool in pools):
+        members = [pool for pool in pools if pool.vg.uuid == uuid]
+        actions += _plan_vg(members, state, settings, rates)
+    return tuple(actions)
+
+
+def _plan_vg(pools: list[Pool], state: State, settings: Settings, rates: Rates) -> Iterator[Extend]:
+    metadata = next(_metadata_growth(pools, settings), None)
+    if metadata is not None:
+        # What it takes of the VG, spare included, is known when it is done: data is planned from
+        # the state read again.
+        yield metadata
+        return
+    vg = pools[0].vg
+    available = vg.free - reserve_in(vg, state, settings)
+    hungry = [(pool, policy_for(pool, settings)) for pool in pools]
+    hungry = [(pool, policy) for pool, policy in hungry if _is_hungry(pool, policy)]
+    wants = [
+        _below_ceiling(
+            data_want(pool, policy, rates.data.get(pool.lv.uuid), available), pool, policy
+        )
+        for pool, policy in hungry
+    ]
+    for (pool, policy), growth in zip(hungry, share_out(wants, available, vg.extent), strict=True):
+        if growth > 0:
+            yield make_extend(pool, policy, Resource.DATA, growth)
+
+
+def _is_hungry(pool: Pool, policy: Policy) -> bool:
+    return pool.kernel is not None and is_above(pool.kernel.data, policy.data_threshold)
+
+
+def _metadata_growth(pools: list[Pool], settings: Settings) -> Iterator[Extend]:
+    used = [(pool, pool.kernel.metadata) for pool in pools if pool.kernel]
+    by_need = sorted(
+        ((pool, metadata) for pool, metadata in used if metadata is not None),
+        key=lambda pair: pair[1].percent,
+        reverse=True,
+    )
+    for pool, metadata in by_need:
+        policy = policy_for(pool, settings)
+        if is_above(metadata, policy.metadata_threshold):
+            growth = metadata_fit(pool, metadata_want(pool, policy))
+            if growth > 0:
+                yield make_extend(pool, policy, Resource.METADATA, growth)
+
+
+def _below_ceiling(want: int, pool: Pool, policy: Policy) -> int:
+    if policy.max_size is None or pool.kernel is None:
+        return want
+    return max(0, min(want, round_down(policy.max_size - pool.kernel.size, pool.vg.extent)))
+
+
+def make_extend(
+    pool: Pool, policy: Policy, resource: Resource, growth: int, reason: str = "above-threshold"
+) -> Extend:
+    """The action that grows one resource of an active pool by `growth` bytes."""
+    assert pool.kernel is not None
+    size = pool.kernel.size if resource is Resource.DATA else pool.lv.metadata_size
+    used = usage(pool.kernel, resource)
+    return Extend(
+        vg=pool.vg.name,
+        lv=pool.lv.name,
+        lv_uuid=pool.lv.uuid,
+        resource=resource,
+        size=size,
+        target=size + growth,
+        used=None if used is None else used.used,
+        free=pool.vg.free,
+        threshold=policy.data_threshold,
+        reason=reason,
+    )

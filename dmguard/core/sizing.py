@@ -1,0 +1,133 @@
+"""The arithmetic of growth: how much a pool wants, what its volume group can give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.model import METADATA_MAX, Resource
+from dmguard.core.settings import Policy
+from dmguard.core.units import Amount, round_down, round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dmguard.core.model import KernelPool, Pool, State, Usage, Vg
+    from dmguard.core.settings import Settings
+
+_LVM_METADATA_MARGIN = 4 << 20
+
+
+def policy_for(pool: Pool, settings: Settings) -> Policy:
+    """The policy in force: the pool's section, else its LVM profile, else the defaults.
+
+    A profile is an operator's word on this very pool, so its percent is taken exactly: min_step
+    does not enlarge it. LVM has no word for the rest, which stays as configured.
+    """
+    named = settings.overrides.get(pool.name)
+    if named is not None:
+        return named
+    default = settings.policy
+    if pool.profile is None or pool.profile.threshold >= 100:
+        return default
+    return Policy(
+        data_threshold=max(50, pool.profile.threshold),
+        metadata_threshold=_profile_metadata_threshold(pool),
+        step=Amount(percent=float(pool.profile.percent)),
+        min_step=0,
+        headroom=default.headroom,
+        max_size=default.max_size,
+        vg_reserve=default.vg_reserve,
+    )
+
+
+def _profile_metadata_threshold(pool: Pool) -> int:
+    # As LVM itself lowers it for small metadata, to keep 4 MiB free (lvm2,
+    # lib/metadata/thin_manip.c, thin_pool_metadata_min_threshold).
+    threshold = pool.profile.threshold if pool.profile else 100
+    size = pool.lv.metadata_size
+    margin = min(25, _LVM_METADATA_MARGIN * 100 // size) if size else 25
+    return max(50, min(threshold, 100 - margin))
+
+
+def low_water_for(size: int, chunk: int, threshold: int) -> int:
+    """The low water mark in chunks that LVM loads for a threshold (lvm2, lib/thin/thin.c)."""
+    return size // chunk * (100 - threshold) // 100
+
+
+def usage(kernel: KernelPool, resource: Resource) -> Usage | None:
+    return kernel.data if resource is Resource.DATA else kernel.metadata
+
+
+def is_above(used: Usage | None, threshold: int) -> bool:
+    """Strictly above, as the kernel and dmeventd count it; an unknown usage is not above."""
+    return used is not None and used.used * 100 > threshold * used.total
+
+
+def data_want(pool: Pool, policy: Policy, rate: float | None, available: int) -> int:
+    """Bytes by which the data should grow, in whole extents, before any limit.
+
+    The step brings the pool back below its threshold in one go; headroom for the rate may ask
+    for more, but for that never for more than half of what is available.
+    """
+    kernel = pool.kernel
+    if kernel is None or kernel.data is None:
+        return 0
+    size, extent = kernel.size, pool.vg.extent
+    back_below = -(-kernel.data.used * 100 // policy.data_threshold) - size
+    step = round_up(max(policy.step.of(size), policy.min_step, back_below), extent)
+    headroom = min(round_up(int((rate or 0.0) * policy.headroom), extent), available // 2)
+    return max(step, round_down(headroom, extent))
+
+
+def metadata_want(pool: Pool, policy: Policy) -> int:
+    """Bytes by which the metadata should grow, in whole extents, up to the kernel's limit."""
+    kernel = pool.kernel
+    if kernel is None or kernel.metadata is None:
+        return 0
+    size, extent = pool.lv.metadata_size, pool.vg.extent
+    back_below = -(-kernel.metadata.used * 100 // policy.metadata_threshold) - size
+    step = policy.step.of(size) if policy.step.percent else 0
+    want = round_up(max(step, back_below, extent), extent)
+    return max(0, min(want, round_down(METADATA_MAX, extent) - size))
+
+
+def metadata_fit(pool: Pool, want: int) -> int:
+    """How much of `want` fits into the VG together with its spare, in whole extents.
+
+    The spare must be at least as large as the largest metadata, for a repair. Where not even one
+    extent fits with it, the metadata itself comes first: a full one is worse than a short spare.
+    """
+    extent, free, size = pool.vg.extent, pool.vg.free, pool.lv.metadata_size
+    behind = size - (pool.vg.spare or 0)
+    growth = min(want, free)
+    if growth + max(0, behind + growth) > free:
+        growth = min(growth, max(0, (free - behind) // 2) if free > behind else 0)
+    growth = round_down(growth, extent)
+    return growth if growth >= extent else round_down(min(want, free), extent)
+
+
+def reserve_in(vg: Vg, state: State, settings: Settings) -> int:
+    """Bytes of the VG that data does not take: the largest reserve among its guarded pools."""
+    policies = (
+        policy_for(pool, settings)
+        for pool in state.pools
+        if pool.vg.uuid == vg.uuid and settings.guards(pool.name)
+    )
+    whole = max((policy.vg_reserve.of(vg.size) for policy in policies), default=0)
+    return round_up(whole, vg.extent)
+
+
+def share_out(wants: Sequence[int], available: int, extent: int) -> list[int]:
+    """Give each what it wants, or what there is in proportion, in whole extents."""
+    total = sum(wants)
+    available = round_down(max(0, available), extent)
+    if total <= available:
+        return list(wants)
+    shares = [round_down(want * available // total, extent) for want in wants]
+    left = available - sum(shares)
+    by_loss = sorted(range(len(wants)), key=lambda i: shares[i] - wants[i])
+    for i in by_loss:
+        extra = min(extent, left, wants[i] - shares[i])
+        shares[i] += extra
+        left -= extra
+    return shares
