@@ -1,5 +1,5 @@
-# Every target does its own set-up, on a fresh Debian 12 or 13 as root:
-# Debian's packages by apt, and three development tools by pip in .venv.
+# Every target does its own set-up, on a fresh Debian 12 or 13 as root: Debian's packages by apt;
+# for `check` also three development tools by pip in .venv.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,7 +13,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
 DEB := dist/dmguard_$(VERSION)_all.deb
-PYTHON := .venv/bin/python
+PYTHON := /usr/bin/python3
 NEWCOMER ?= demo test
 PYTEST_ARGS ?=
 
@@ -62,7 +62,7 @@ check-setup: .venv/ready
 deb-setup:
 	@packaging/apt-install $(DEB_PACKAGES)
 
-lab-setup: .venv/ready
+lab-setup: check-packages
 	@packaging/apt-install $(LAB_PACKAGES)
 
 # Looked at each time: a stamp does not know that a package was removed.

@@ -1,4 +1,4 @@
-"""A test that did not run proves nothing: a skipped, expected-to-fail or rerun one fails the run."""
+"""A test that did not run proves nothing: one skipped, expected to fail or rerun fails the run."""
 
 from typing import TYPE_CHECKING
 

@@ -1,0 +1,52 @@
+"""The configuration files: /etc/dmguard/dmguard.toml, then conf.d/*.toml in order."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from dmguard.core.settings import Settings, SettingsError, parse_settings
+
+CONFIG = Path("/etc/dmguard")
+
+
+class ConfigError(Exception):
+    """A file that is not accepted; the text names file, key and what was meant."""
+
+
+def config_files(root: Path = CONFIG) -> tuple[Path, ...]:
+    """The files that there are, in the order in which they are read."""
+    main = root / "dmguard.toml"
+    parts = sorted((root / "conf.d").glob("*.toml"))
+    return tuple(path for path in (main, *parts) if path.is_file())
+
+
+def load_settings(root: Path = CONFIG) -> Settings:
+    """The settings in force, the defaults when there is no file. ConfigError for a bad one."""
+    document: dict[str, Any] = {}
+    for path in config_files(root):
+        part = _read(path)
+        try:
+            # Each by itself first, so that an error names its file.
+            parse_settings(part)
+        except SettingsError as error:
+            raise ConfigError(f"{path}: {error}") from error
+        _merge(document, part)
+    return parse_settings(document)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _merge(into: dict[str, Any], part: dict[str, Any]) -> None:
+    """Sections are merged key by key; a later value replaces an earlier one whole."""
+    for key, value in part.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value

@@ -1,0 +1,121 @@
+"""Files: atomic writes, append-only lines, and the lock of the one writer."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class BusyError(Exception):
+    """The lock is held by another process."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: held by another dmguard, or by an LVM command that it started")
+        self.path = path
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
+    """Replace a file whole: a reader, or a boot after a power cut, sees the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file for good; fine if it is not there."""
+    path.unlink(missing_ok=True)
+    if path.parent.is_dir():
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append_line(path: Path, line: str, *, limit: int) -> None:
+    """Append one line, on disk when this returns; over `limit` bytes the file becomes PATH.1.
+
+    A power cut can leave the last line torn. The next one then begins on a line of its own.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > limit:
+        path.replace(path.with_name(path.name + ".1"))
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, (("\n" if torn else "") + line + "\n").encode())
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of PATH.1 and then PATH; a file that is not there has none."""
+    lines: list[str] = []
+    for part in (path.with_name(path.name + ".1"), path):
+        try:
+            lines += part.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            continue
+    return lines
+
+
+class Lock:
+    """An flock on a file that stays empty, shared by the agent and the commands.
+
+    Handed to a child as its standard input the lock outlives us until the child ends, because
+    both hold one open file description; LVM closes every other descriptor that it inherits.
+    Hence it is released by closing alone: LOCK_UN would free the child's as well.
+    """
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self.descriptor = descriptor
+        self.path = path
+
+    @classmethod
+    def acquire(cls, path: Path) -> Lock:
+        """Take the lock, or BusyError at once."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise BusyError(path) from None
+            raise
+        return cls(descriptor, path)
+
+    def release(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

@@ -1,0 +1,194 @@
+"""LVM's reports, typed in one step. No dict and no text of LVM's leaves this module."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmguard.core.model import PoolLv, Profile, Pv, Vg
+from dmguard.edge.run import CommandFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dmguard.edge.run import Completed, Runner
+
+LVM = "lvm"
+_CONFIG = "global/notify_dbus=0 global/wait_for_locks=0 log/report_command_log=0"
+_THRESHOLD = "activation/thin_pool_autoextend_threshold"
+_PERCENT = "activation/thin_pool_autoextend_percent"
+_COLUMNS = {
+    "vg": "vg_name,vg_uuid,vg_seqno,vg_size,vg_extent_size,vg_attr,vg_profile,vg_lock_type",
+    "pv": "pv_name,pv_uuid,pv_size,pv_free,pv_allocatable,pv_missing",
+    "lv": "lv_name,lv_uuid,lv_size,lv_attr,lv_metadata_size,lv_active,lv_profile",
+    "seg": "lv_uuid,segtype,chunk_size,thin_count",
+    "pvseg": "pv_uuid",
+}
+_EXIT_FAILED = 5
+
+Row = dict[str, Any]
+
+
+class ReportError(Exception):
+    """LVM answered something that is not the report that was asked for."""
+
+
+async def read_vgs(runner: Runner) -> tuple[Vg, ...]:
+    """Every VG with its PVs and thin pools, each consistent in itself.
+
+    One fullreport reads a VG under one lock. It ends with status 5 when there is an exported or
+    foreign VG, or one with a PV missing, with a complete report all the same. ReportError or a
+    RunError when there is none. `seg_monitor` is not asked for: it can start dmeventd.
+    """
+    argv = [LVM, "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
+    argv += ["--binary", "--config", _CONFIG]
+    for name, columns in _COLUMNS.items():
+        argv += ["--configreport", name, "--options", columns]
+    completed = await runner.read(argv, check=False)
+    try:
+        return parse_report(completed.stdout)
+    except ReportError:
+        if completed.status != 0:
+            raise CommandFailedError(completed) from None
+        raise
+
+
+def parse_report(text: str) -> tuple[Vg, ...]:
+    """A fullreport's JSON → VGs; ReportError names what is missing or not a number."""
+    try:
+        reports = json.loads(text)["report"]
+        return tuple(
+            _parse_vg(report, vg)
+            for report in reports
+            for vg in report["vg"]
+            if vg["vg_name"]  # orphan PVs come in a report of their own, without a VG
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReportError(f"lvm fullreport: {type(error).__name__}: {error}") from error
+
+
+def _parse_vg(report: Row, row: Row) -> Vg:
+    name = row["vg_name"]
+    attributes = row["vg_attr"]
+    segments = {segment["lv_uuid"]: segment for segment in report["seg"] if _is_pool(segment)}
+    return Vg(
+        name=name,
+        uuid=_uuid(row["vg_uuid"]),
+        seqno=_number(row, "vg_seqno", name),
+        size=_number(row, "vg_size", name),
+        extent=_number(row, "vg_extent_size", name),
+        pvs=tuple(_parse_pv(pv) for pv in report["pv"]),
+        pools=tuple(
+            _parse_pool(lv, segments[lv["lv_uuid"]], row)
+            for lv in report["lv"]
+            if lv["lv_uuid"] in segments
+        ),
+        spare=max(
+            (
+                _number(lv, "lv_size", name)
+                for lv in report["lv"]
+                if _plain(lv["lv_name"]).endswith("_pmspare")
+            ),
+            default=None,
+        ),
+        exported=attributes[2:3] == "x",
+        writeable=attributes[:1] == "w",
+        shared=attributes[5:6] in ("c", "s") or row["vg_lock_type"] not in ("", "none"),
+    )
+
+
+def _is_pool(segment: Row) -> bool:
+    return bool(segment["segtype"] == "thin-pool")
+
+
+def _parse_pv(row: Row) -> Pv:
+    where = row["pv_name"] or row["pv_uuid"]
+    return Pv(
+        name=row["pv_name"],
+        uuid=row["pv_uuid"],
+        size=_number(row, "pv_size", where),
+        free=_number(row, "pv_free", where),
+        allocatable=_flag(row, "pv_allocatable", where),
+        missing=_flag(row, "pv_missing", where),
+    )
+
+
+def _parse_pool(row: Row, segment: Row, vg: Row) -> PoolLv:
+    name = _plain(row["lv_name"])
+    where = f"{vg['vg_name']}/{name}"
+    return PoolLv(
+        vg=vg["vg_name"],
+        name=name,
+        uuid=_uuid(row["lv_uuid"]),
+        size=_number(row, "lv_size", where),
+        metadata_size=_number(row, "lv_metadata_size", where),
+        chunk=_number(segment, "chunk_size", where),
+        active=row["lv_active"] in ("1", 1, "active"),
+        profile=row["lv_profile"] or vg["vg_profile"] or None,
+        thin_count=_number(segment, "thin_count", where),
+    )
+
+
+def _plain(name: str) -> str:
+    """LVM writes a hidden LV's name in brackets."""
+    return name.strip("[]")
+
+
+def _uuid(text: str) -> str:
+    """LVM's uuid as the kernel's dm uuid has it: without hyphens."""
+    return text.replace("-", "")
+
+
+def _number(row: Row, column: str, where: str) -> int:
+    try:
+        return int(row[column])
+    except (KeyError, ValueError, TypeError):
+        raise ReportError(f"{where}: {column}: not a number: {row.get(column)!r}") from None
+
+
+def _flag(row: Row, column: str, where: str) -> bool:
+    value = row.get(column)
+    if value not in ("0", "1", 0, 1):
+        raise ReportError(f"{where}: {column}: neither 0 nor 1: {value!r}")
+    return bool(int(value))
+
+
+async def read_profile(runner: Runner, name: str) -> Profile | None:
+    """The autoextend settings of a metadata profile; None if it is not there or names neither."""
+    argv = [LVM, "lvmconfig", "--metadataprofile", name, "--mergedconfig", _THRESHOLD, _PERCENT]
+    # Status 5 when one of the two is not set, with the other printed.
+    completed = await runner.read(argv, check=False)
+    return parse_profile(completed.stdout)
+
+
+def parse_profile(text: str) -> Profile | None:
+    """lvmconfig's answer; of two settings the one that it does not name has LVM's default."""
+    values = {"thin_pool_autoextend_threshold": 100, "thin_pool_autoextend_percent": 20}
+    pairs = (line.strip().partition("=") for line in text.splitlines())
+    found = {key: int(value) for key, _, value in pairs if key in values and value.isdigit()}
+    return Profile(*{**values, **found}.values()) if found else None
+
+
+def fingerprint(root: Path = Path("/etc/lvm")) -> tuple[tuple[str, int, int, int], ...]:
+    """Changes whenever LVM's configuration, a profile or a VG's metadata does, at no cost.
+
+    Every command that commits a VG's metadata rewrites backup/VG (lvm.conf, backup/backup).
+    """
+    return tuple(sorted(_signatures(root)))
+
+
+def _signatures(root: Path) -> Iterable[tuple[str, int, int, int]]:
+    for pattern in ("lvm.conf", "lvmlocal.conf", "profile/*", "backup/*", "devices/*"):
+        for path in root.glob(pattern):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue
+            yield str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def is_busy(completed: Completed) -> bool:
+    """Did the command give up because someone else holds the VG's lock?"""
+    words = ("Can't get lock", "Resource temporarily unavailable")
+    return completed.status == _EXIT_FAILED and any(word in completed.stderr for word in words)

@@ -1,0 +1,188 @@
+"""The only module that starts processes.
+
+Readers have a deadline and are killed at it. Writers are never killed and never timed out,
+whatever is cancelled: LVM blocks signals while it holds a VG's lock, but SIGKILL cannot be
+blocked and leaves suspended devices behind. asyncio kills its own children on cancellation and
+when the loop closes, so neither kind is an asyncio subprocess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import subprocess
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_GRACE_S = 2.0
+_LIMIT = 64 << 20
+SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A process that ended: `status` is its exit code, negative for a signal."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def complaint(self) -> str:
+        """What it said last on stderr, or how it ended: one line for a person."""
+        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        return lines[-1] if lines else f"{self.argv[0]} ended with status {self.status}"
+
+
+class RunError(Exception):
+    """A process that could not be run to a good end."""
+
+
+class CommandFailedError(RunError):
+    """A reader ended with a status other than 0."""
+
+    def __init__(self, completed: Completed) -> None:
+        super().__init__(f"{shlex.join(completed.argv)}: {completed.complaint}")
+        self.completed = completed
+
+
+class CommandTimeoutError(RunError):
+    """A reader did not end in time. It has been killed, if that was possible."""
+
+    def __init__(self, argv: Sequence[str], timeout_s: float) -> None:
+        super().__init__(f"{shlex.join(argv)}: no answer within {timeout_s:g} s")
+
+
+class CommandMissingError(RunError):
+    """There is no such program."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        super().__init__(f"{argv[0]}: not found in {SEARCH_PATH}")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """One line of the flight recorder; entered before the command starts, so a hang is seen."""
+
+    argv: tuple[str, ...]
+    at: float
+
+
+class Runner:
+    """Starts processes in threads of its own: readers side by side, writers one at a time."""
+
+    def __init__(self, path: str = SEARCH_PATH) -> None:
+        self._environment = {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": "/"}
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._recent: deque[Started] = deque(maxlen=20)
+        self._writing = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for a writer to its end; not for a reader that outlived its kill."""
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def writing(self) -> bool:
+        """Does a writer run, or wait for its turn?"""
+        return self._writing > 0
+
+    @property
+    def recent(self) -> tuple[Started, ...]:
+        return tuple(self._recent)
+
+    async def read(
+        self, argv: Sequence[str], *, timeout_s: float = 20.0, check: bool = True
+    ) -> Completed:
+        """Run a command that changes nothing. RunError when it fails, hangs or is not there."""
+        loop = asyncio.get_running_loop()
+        completed = await loop.run_in_executor(self._readers, self._read, tuple(argv), timeout_s)
+        if check and completed.status != 0:
+            raise CommandFailedError(completed)
+        return completed
+
+    async def change(self, argv: Sequence[str], *, stdin: int | None = None) -> Completed:
+        """Run a command that changes something, to its end even if the caller is cancelled.
+
+        `stdin` is a descriptor that the child holds until it ends: an empty lock file there keeps
+        the lock for as long as the command lives, and answers every prompt with 'no'.
+        """
+        self._writing += 1
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._writer, self._change, tuple(argv), stdin)
+        future.add_done_callback(self._written)
+        return await asyncio.shield(future)
+
+    def _written(self, future: asyncio.Future[Completed]) -> None:
+        self._writing -= 1
+        if not future.cancelled():
+            future.exception()  # seen: a cancelled caller is not there to look
+
+    def _spawn(self, argv: tuple[str, ...], stdin: int) -> subprocess.Popen[bytes]:
+        self._recent.append(Started(argv, time.time()))
+        try:
+            return subprocess.Popen(
+                argv,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._environment,
+                cwd="/",
+                start_new_session=True,  # a terminal's Ctrl-C is not for LVM
+            )
+        except FileNotFoundError as error:
+            raise CommandMissingError(argv) from error
+
+    def _read(self, argv: tuple[str, ...], timeout_s: float) -> Completed:
+        began = time.monotonic()
+        child = self._spawn(argv, subprocess.DEVNULL)
+        try:
+            out, err = child.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            _put_down(child)
+            raise CommandTimeoutError(argv, timeout_s) from None
+        return _completed(argv, child, out, err, began)
+
+    def _change(self, argv: tuple[str, ...], stdin: int | None) -> Completed:
+        began = time.monotonic()
+        child = self._spawn(argv, subprocess.DEVNULL if stdin is None else stdin)
+        out, err = child.communicate()
+        return _completed(argv, child, out, err, began)
+
+
+def _put_down(child: subprocess.Popen[bytes]) -> None:
+    """Terminate, then kill. A process in uninterruptible sleep outlives both: leave it."""
+    for stop in (child.terminate, child.kill):
+        stop()
+        try:
+            child.communicate(timeout=_GRACE_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+    for pipe in (child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def _completed(
+    argv: tuple[str, ...], child: subprocess.Popen[bytes], out: bytes, err: bytes, began: float
+) -> Completed:
+    return Completed(
+        argv,
+        child.returncode,
+        out[:_LIMIT].decode(errors="replace"),
+        err[:_LIMIT].decode(errors="replace"),
+        time.monotonic() - began,
+    )

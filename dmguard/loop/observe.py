@@ -1,0 +1,79 @@
+"""Joins what the kernel and LVM say into one State. Parses nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.model import Pool, State
+from dmguard.edge import lvm
+from dmguard.edge.dm import Control, DmUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from dmguard.core.model import KernelPool, Profile, Vg
+    from dmguard.edge.run import Runner
+
+
+class Observer:
+    """Reads the host. The kernel is asked each time, which costs two ioctls a pool and no process;
+    LVM only when its files or the kernel's pools changed since, or the caller must be sure.
+    """
+
+    def __init__(self, runner: Runner, open_control: Callable[[], Control] = Control.open) -> None:
+        self._runner = runner
+        self._open = open_control
+        self._control: Control | None = None
+        self._seen: Hashable = None
+        self._vgs: tuple[Vg, ...] = ()
+        self._profiles: dict[str, Profile | None] = {}
+
+    def close(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+    def forget(self) -> None:
+        """The next look asks LVM again, whatever its files say."""
+        self._seen = None
+
+    async def look(self, *, fresh: bool = False) -> State:
+        """The state now. RunError, ReportError or DmParseError when it cannot be told."""
+        kernels = self._kernel_pools()
+        seen = (lvm.fingerprint(), tuple((k.lv_uuid, k.size) for k in kernels))
+        if fresh or seen != self._seen:
+            self._vgs = await lvm.read_vgs(self._runner)
+            names = {pool.profile for vg in self._vgs for pool in vg.pools if pool.profile}
+            self._profiles = {
+                name: await lvm.read_profile(self._runner, name) for name in sorted(names)
+            }
+            self._seen = seen
+            # Reading LVM takes long; what it says is joined with what the kernel says now.
+            kernels = self._kernel_pools()
+        return join(self._vgs, kernels, self._profiles)
+
+    def _kernel_pools(self) -> tuple[KernelPool, ...]:
+        if self._control is None:
+            try:
+                self._control = self._open()
+            except DmUnavailableError:
+                return ()
+        return self._control.read_pools()
+
+
+def join(
+    vgs: tuple[Vg, ...], kernels: tuple[KernelPool, ...], profiles: dict[str, Profile | None]
+) -> State:
+    """LVM's pools with the kernel's of the same uuids; those without a match are told apart."""
+    running = {(kernel.vg_uuid, kernel.lv_uuid): kernel for kernel in kernels}
+    pools = tuple(
+        Pool(
+            lv=lv,
+            vg=vg,
+            kernel=running.pop((vg.uuid, lv.uuid), None),
+            profile=profiles.get(lv.profile) if lv.profile else None,
+        )
+        for vg in vgs
+        for lv in vg.pools
+    )
+    return State(vgs=vgs, pools=pools, unknown=tuple(running.values()))
