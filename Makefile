@@ -19,7 +19,7 @@ PYTEST_ARGS ?=
 
 CHECK_PACKAGES := python3 python3-venv python3-dbus-next python3-hypothesis python3-jsonschema \
   python3-pytest python3-pytest-xdist python3-pyudev python3-systemd python3-tenacity \
-  dbus-daemon man-db mandoc systemd
+  dbus-daemon mandoc systemd
 DEB_PACKAGES := dpkg-dev lintian
 LAB_PACKAGES := e2fsprogs iproute2 kmod mmdebstrap uml-utilities user-mode-linux
 
@@ -37,7 +37,7 @@ test: check vm-test ## everything: check, the package, and the tests in booted m
 check: check-setup ## format, lint, types, arrows, unit and edge tests: minutes
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
-	.venv/bin/mypy
+	.venv/bin/mypy dmguard tests packaging/generate.py
 	.venv/bin/lint-imports
 	$(PYTHON) -m pytest tests/unit tests/edge $(PYTEST_ARGS)
 

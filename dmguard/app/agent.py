@@ -1,0 +1,151 @@
+"""`dmguard run`: the loop, its sources under supervision, signals and the watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from dmguard.core.entry import Entry
+from dmguard.core.model import Trigger
+from dmguard.core.wake import Wake
+from dmguard.edge import systemd
+from dmguard.edge.config import ConfigError, load_settings
+from dmguard.edge.dm import DmUnavailableError
+from dmguard.edge.memlock import lock_memory
+from dmguard.edge.sources.dmevents import DmEvents
+from dmguard.edge.sources.timer import Timer
+from dmguard.loop.publish import Publisher, published_findings, read_published
+
+if TYPE_CHECKING:
+    from dmguard.app.wiring import Loop
+    from dmguard.core.settings import Settings
+    from dmguard.edge.sources import Source
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+_STUCK_S = 300.0
+_WORDS = {
+    "config-rejected": ("reload", "failed"),
+    "config-loaded": ("reload", "done"),
+    "source-down": ("watch", "failed"),
+}
+
+
+class Agent:
+    """One task group: whatever ends in it ends it, and the service manager starts it anew."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._reconciler = loop.reconciler
+        self._publisher = Publisher(loop.paths, loop.memory, loop.recorder)
+        self._timer = Timer(loop.settings.resync)
+        self._supervised: list[asyncio.Task[None]] = []
+        self._group = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. What is under way is finished first."""
+        self._loop.memory.recall(published_findings(read_published(self._loop.paths)))
+        self._reconciler.published = self._publisher.publish
+        self._reconciler.look_within = self._timer.look_within
+        self._catch_signals()
+        problem = lock_memory()
+        if problem:
+            log.warning("memory is not locked: %s", problem)
+        async with self._group:
+            self._start_sources()
+            self._reconciler.wake(Wake(Trigger.START))
+            watchdog = self._group.create_task(self._feed_watchdog())
+            systemd.notify(READY="1", STATUS="guarding")
+            await self._reconciler.run()
+            watchdog.cancel()
+            self._stop_sources()
+        self._publisher.close()
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _stop(self) -> None:
+        systemd.notify(STOPPING="1", STATUS="finishing what is under way")
+        self._reconciler.stop()
+
+    def _reload(self) -> None:
+        systemd.notify_reloading()
+        try:
+            settings = load_settings()
+        except ConfigError as error:
+            self._tell(
+                "config-rejected", f"configuration not accepted, the last one stays: {error}"
+            )
+        else:
+            self._use(settings)
+            self._tell("config-loaded", "configuration loaded anew")
+        systemd.notify(READY="1")
+
+    def _use(self, settings: Settings) -> None:
+        self._reconciler.settings = settings
+        self._stop_sources()
+        self._timer = Timer(settings.resync)
+        self._reconciler.look_within = self._timer.look_within
+        self._start_sources()
+        self._reconciler.wake(Wake(Trigger.COMMAND))
+
+    def _tell(self, code: str, message: str) -> None:
+        action, result = _WORDS[code]
+        entry = Entry(code, action, result, str(Trigger.COMMAND), "", "", code, message)
+        self._group.create_task(self._loop.recorder.record(entry))
+
+    def _start_sources(self) -> None:
+        sources: dict[Trigger, Source] = {
+            Trigger.DM_EVENT: DmEvents(),
+            Trigger.TIMER: self._timer,
+        }
+        self._supervised = [
+            self._group.create_task(self._supervise(sources[name]), name=f"source {name}")
+            for name in self._reconciler.settings.sources
+        ]
+
+    def _stop_sources(self) -> None:
+        for task in self._supervised:
+            task.cancel()
+        self._supervised = []
+        self._publisher.sources = {}
+
+    async def _supervise(self, source: Source) -> None:
+        """Run a source for ever. One that breaks has lost events, so everything is read again."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            self._publisher.sources[source.name] = "listening"
+            began = time.monotonic()
+            try:
+                await source.run(self._reconciler.wake)
+                reason = "it ended"
+            except (OSError, DmUnavailableError) as error:
+                reason = str(error)
+            if time.monotonic() - began > _LONGEST_PAUSE_S:
+                pause = _FIRST_PAUSE_S
+            self._tell("source-down", f"source {source.name}: {reason}; again in {pause:.0f} s")
+            self._publisher.sources[source.name] = f"down: {reason}"
+            self._publisher.publish()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            self._reconciler.wake(Wake(source.name))
+
+    async def _feed_watchdog(self) -> None:
+        """A sign of life for as long as the loop turns and no look takes for ever.
+
+        A running LVM command is alive however long it takes: it must not be killed.
+        """
+        period = systemd.watchdog_s()
+        while period is not None:
+            since = self._reconciler.busy_since
+            stuck = since is not None and time.monotonic() - since > _STUCK_S
+            if not stuck or self._loop.runner.writing:
+                systemd.notify(WATCHDOG="1")
+            await asyncio.sleep(period / 2)

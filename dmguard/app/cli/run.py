@@ -1,0 +1,48 @@
+"""dmguard run: the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="the agent, in the foreground (dmguard.service)",
+        description="Guard the pools until stopped. The service dmguard.service runs this.",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="say why nothing is done")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    from dmguard.edge.config import load_settings
+    from dmguard.edge.systemd import JournalHandler, JournalWriter
+
+    settings = load_settings()
+    writer = JournalWriter()
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        handlers=[JournalHandler(writer)],
+        format="%(message)s",
+    )
+    # asyncio says at its debug level which selector it uses, which helps nobody.
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    try:
+        asyncio.run(_run(settings, writer))
+    finally:
+        writer.close()
+    return 0
+
+
+async def _run(settings: Any, writer: Any) -> None:
+    from dmguard.app.agent import Agent
+    from dmguard.app.wiring import open_loop
+
+    with open_loop(settings, journal=writer) as loop:
+        await Agent(loop).run()

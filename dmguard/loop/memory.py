@@ -1,0 +1,139 @@
+"""What the reconciler remembers from one look to the next: rates, back-off, open findings."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Action, Refresh
+from dmguard.core.forecast import Sample, fill_rate, prune
+from dmguard.core.plan import Rates
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from dmguard.core.findings import Finding
+    from dmguard.core.model import State
+
+_FIRST_S, _LONGEST_S = 1.0, 300.0
+_REFRESH_PAUSE_S = 10.0
+SETTLE_S = 2.0
+_PASSING = ("pool-suspended", "pool-inactive", "pool-unknown", "lvm-unreadable")
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """An action that failed so often with these inputs; not again before `until`."""
+
+    inputs: Hashable
+    failures: int
+    until: float
+
+
+class Memory:
+    """Times are of the monotonic clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, tuple[Sample, ...]] = {}
+        self._backoff: dict[tuple[str, str], Backoff] = {}
+        self._findings: dict[tuple[str, str], Finding] = {}
+        self._since: dict[tuple[str, str], float] = {}
+        self.unsettled = False
+
+    def sample(self, state: State, now: float) -> None:
+        """Note every pool's usage; pools that are gone are forgotten."""
+        samples = {}
+        for pool in state.pools:
+            if pool.kernel is not None and pool.kernel.data is not None:
+                before = self._samples.get(pool.lv.uuid, ())
+                samples[pool.lv.uuid] = prune((*before, Sample(now, pool.kernel.data.used)), now)
+        self._samples = samples
+
+    @property
+    def rates(self) -> Rates:
+        known = ((uuid, fill_rate(samples)) for uuid, samples in self._samples.items())
+        return Rates({uuid: rate for uuid, rate in known if rate is not None})
+
+    def due(self, actions: Iterable[Action], state: State, now: float) -> tuple[Action, ...]:
+        """The actions that are not backed off. A change of their inputs ends a back-off."""
+        return tuple(action for action in actions if not self._is_held(action, state, now))
+
+    def retry_in(self, now: float) -> float | None:
+        """Seconds until the first back-off ends."""
+        return min((max(0.0, b.until - now) for b in self._backoff.values()), default=None)
+
+    def note(self, action: Action, state: State, now: float, *, done: bool) -> None:
+        """Remember how an action ended. `state` is the one that it was planned from."""
+        key = (str(action.act), action.lv_uuid)
+        before = self._backoff.pop(key, None)
+        if not done:
+            failures = 1
+            if before is not None and before.inputs == inputs_of(action, state):
+                failures = before.failures + 1
+            pause = min(_FIRST_S * 2 ** (failures - 1), _LONGEST_S)
+            until = now + pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+            self._backoff[key] = Backoff(inputs_of(action, state), failures, until)
+        elif isinstance(action, Refresh):
+            # Whoever loads the table last owns the mark. Do not fight over it without a pause.
+            self._backoff[key] = Backoff(None, 0, now + _REFRESH_PAUSE_S)
+
+    def _is_held(self, action: Action, state: State, now: float) -> bool:
+        key = (str(action.act), action.lv_uuid)
+        held = self._backoff.get(key)
+        if held is None:
+            return False
+        if held.until <= now:
+            if not held.failures:
+                del self._backoff[key]
+            return False
+        return held.inputs is None or held.inputs == inputs_of(action, state)
+
+    def compare(
+        self, findings: Iterable[Finding], now: float
+    ) -> tuple[list[Finding], list[Finding]]:
+        """The findings to tell as new, and those to tell as gone, since the last time.
+
+        What any LVM command causes for a moment is told only when it stays.
+        """
+        present = {finding.key: finding for finding in findings}
+        self._since = {key: self._since.get(key, now) for key in present}
+        settled = {
+            key: finding
+            for key, finding in present.items()
+            if key in self._findings or now - self._since[key] >= _settle_s(finding)
+        }
+        new = [finding for key, finding in settled.items() if key not in self._findings]
+        gone = [finding for key, finding in self._findings.items() if key not in present]
+        self._findings = settled
+        self.unsettled = len(settled) < len(present)
+        return new, gone
+
+    def recall(self, findings: Iterable[Finding]) -> None:
+        """Findings that were told by a run before this one."""
+        self._findings = {finding.key: finding for finding in findings}
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(self._findings.values())
+
+
+def _settle_s(finding: Finding) -> float:
+    return SETTLE_S if finding.code in _PASSING else 0.0
+
+
+def inputs_of(action: Action, state: State) -> Hashable:
+    """All that a failed action could be cured by: as long as this is the same, so is the result."""
+    pool = next((pool for pool in state.pools if pool.lv.uuid == action.lv_uuid), None)
+    if pool is None:
+        return None
+    kernel = pool.kernel
+    target = None if isinstance(action, Refresh) else action.target
+    return (
+        pool.vg.seqno,
+        pool.vg.free,
+        pool.lv.size,
+        kernel and (kernel.size, kernel.mode, kernel.needs_check, kernel.suspended),
+        action.threshold,
+        target,
+    )

@@ -1,0 +1,193 @@
+"""The one reconciler: woken, it reads the truth, plans, acts, and reads again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Guard, Result
+from dmguard.core.entry import finding_entry
+from dmguard.core.findings import Finding
+from dmguard.core.forecast import next_look, time_to
+from dmguard.core.model import Trigger
+from dmguard.core.plan import Plan, make_plan
+from dmguard.core.sizing import policy_for
+from dmguard.core.wake import Wake
+from dmguard.edge.dm import DmParseError
+from dmguard.edge.files import BusyError, Lock
+from dmguard.edge.lvm import ReportError
+from dmguard.edge.run import RunError
+from dmguard.loop.memory import SETTLE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmguard.core.actions import Action
+    from dmguard.core.model import State
+    from dmguard.core.settings import Settings
+    from dmguard.loop.execute import Executor
+    from dmguard.loop.memory import Memory
+    from dmguard.loop.observe import Observer
+    from dmguard.loop.record import Paths, Recorder
+
+log = logging.getLogger(__name__)
+
+_ROUNDS = 8
+_BUSY_S = 1.0
+_AFTER_EVENT_S = 1.0
+_UNREADABLE_S = 5.0
+
+UNREADABLE = (RunError, ReportError, DmParseError, OSError)
+
+
+class Reconciler:
+    """Single flight: one cycle at a time, and wakes that come during it cause exactly one more."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        observer: Observer,
+        executor: Executor,
+        recorder: Recorder,
+        memory: Memory,
+        paths: Paths,
+    ) -> None:
+        self.settings = settings
+        self.state: State | None = None
+        self.plan = Plan()
+        self.busy_since: float | None = None
+        self.look_within: Callable[[float], None] = lambda _: None
+        self.published: Callable[[], None] = lambda: None
+        self._observer = observer
+        self._executor = executor
+        self._recorder = recorder
+        self._memory = memory
+        self._paths = paths
+        self._stopping = False
+        self._wakes: list[Wake] = []
+        self._woken = asyncio.Event()
+        self._again: asyncio.TimerHandle | None = None
+
+    def wake(self, wake: Wake) -> None:
+        """Look soon. Safe to call at any time, as often as one likes."""
+        self._wakes.append(wake)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until stop(). A cycle that fails is told, and tried again."""
+        try:
+            while not self._stopping:
+                await self._woken.wait()
+                self._woken.clear()
+                wakes, self._wakes = self._wakes, []
+                if wakes and not self._stopping:
+                    self.busy_since = time.monotonic()
+                    await self.cycle(wakes[0])
+                    self.busy_since = None
+        finally:
+            self._cancel_again()
+
+    def stop(self) -> None:
+        """End run() after the act that is under way: it is verified and recorded, none follows."""
+        self._stopping = True
+        self._woken.set()
+
+    async def cycle(self, wake: Wake) -> None:
+        """Observe, plan and act until nothing is left to do now; then tell what remains."""
+        trigger = wake.trigger
+        log.debug("looking, woken by %s", wake)
+        self._cancel_again()
+        try:
+            plan = await self._settle(trigger)
+        except UNREADABLE as error:
+            kept = tuple(f for f in self._memory.findings if f.code != "lvm-unreadable")
+            plan = Plan(findings=(*kept, Finding("lvm-unreadable", "lvm", str(error))))
+            self._look_again(trigger, _UNREADABLE_S)
+        except BusyError as error:
+            log.debug("%s", error)
+            self._look_again(trigger, _BUSY_S)
+            return
+        self.plan = plan
+        await self._tell(plan, trigger)
+        self._schedule(wake)
+        self.published()
+
+    async def _settle(self, trigger: Trigger) -> Plan:
+        # A cure for what is wrong may be one that no file shows: then LVM is asked each time.
+        fresh = trigger is Trigger.TIMER and bool(self._memory.findings)
+        plan = Plan()
+        for _ in range(_ROUNDS):
+            state, plan, due = await self._look(fresh=fresh)
+            if not due:
+                return plan
+            with Lock.acquire(self._paths.lock) as lock:
+                await self._executor.resume(lock)
+                # Again under the lock: another command may have been faster.
+                state, plan, due = await self._look()
+                for action in due:
+                    if self._stopping:
+                        return plan
+                    outcome = await self._executor.carry_out(action, trigger, lock)
+                    done = outcome.result is Result.DONE
+                    self._memory.note(action, state, time.monotonic(), done=done)
+            fresh = False
+        log.warning("still something to do after %d rounds", _ROUNDS)
+        self._look_again(trigger, _BUSY_S)
+        return plan
+
+    async def _look(self, *, fresh: bool = False) -> tuple[State, Plan, tuple[Action, ...]]:
+        state = await self._observer.look(fresh=fresh)
+        now = time.monotonic()
+        self.state = state
+        self._memory.sample(state, now)
+        plan = make_plan(state, self.settings, self._memory.rates, Guard())
+        return state, plan, self._memory.due(plan.actions, state, now)
+
+    async def _tell(self, plan: Plan, trigger: Trigger) -> None:
+        new, gone = self._memory.compare(plan.findings, time.monotonic())
+        for finding in new:
+            await self._recorder.record(finding_entry(finding, trigger))
+        for finding in gone:
+            await self._recorder.record(finding_entry(finding, trigger, cleared=True))
+
+    def _schedule(self, wake: Wake) -> None:
+        """Ask for the next look: soon, if something is held or settling; else by the fill rate."""
+        waits = []
+        if wake.trigger is Trigger.DM_EVENT and wake.subject:
+            # The kernel raises its event before the chunk is allocated that crosses the mark, and
+            # raises it once: a look in between sees a pool that is not above its threshold yet.
+            waits.append(_AFTER_EVENT_S)
+        if self._memory.unsettled:
+            waits.append(SETTLE_S)
+        held = self._memory.retry_in(time.monotonic())
+        if held is not None and self.plan.actions:
+            waits.append(held)
+        if waits:
+            self._look_again(wake.trigger, max(0.1, min(waits)))
+        soonest = min(self._times_to_threshold(), default=None)
+        self.look_within(next_look(soonest, self.settings.resync))
+
+    def _times_to_threshold(self) -> list[float]:
+        times = []
+        for pool in self.state.pools if self.state else ():
+            kernel = pool.kernel
+            if kernel is None or kernel.data is None or not self.settings.guards(pool.name):
+                continue
+            limit = kernel.data.total * policy_for(pool, self.settings).data_threshold // 100
+            seconds = time_to(limit - kernel.data.used, self._memory.rates.data.get(pool.lv.uuid))
+            if seconds:
+                times.append(seconds)
+        return times
+
+    def _look_again(self, trigger: Trigger, seconds: float) -> None:
+        self._cancel_again()
+        loop = asyncio.get_running_loop()
+        self._again = loop.call_later(seconds, self.wake, Wake(trigger))
+
+    def _cancel_again(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None

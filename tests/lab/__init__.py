@@ -1,0 +1,1 @@
+"""The lab: whole machines on a real kernel, started as ordinary processes."""

@@ -1,0 +1,221 @@
+"""A whole machine: boot it, run commands on it, pull its disks and its power."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.lab.channel import (
+    Channel,
+    CommandFailed,
+    CommandTimeout,
+    LabError,
+    MachineDied,
+    Result,
+    Running,
+)
+from tests.lab.images import ROOT
+from tests.lab.process import Uml
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+FAILED = ROOT / "build" / "lab" / "failed"
+FIXED = (
+    "root=/dev/ubda rw init=/lib/systemd/systemd con=null con0=null,fd:1 ssl=null quiet "
+    "systemd.show_status=0"
+)
+LETTERS = "bcdefghijklmnop"
+
+
+@dataclass
+class Disk:
+    """A disk of a machine: a sparse file outside, a block device inside."""
+
+    name: str
+    path: Path
+    plugged: bool = True
+
+    @property
+    def device(self) -> str:
+        """Path of the node on the machine."""
+        return f"/dev/{self.name}"
+
+
+class Machine:
+    """One machine and its disks; it can be booted again and again."""
+
+    def __init__(self, image: Path, workdir: Path, mem: str = "768M", append: str = "") -> None:
+        self.workdir = workdir
+        self.append = append
+        self.mem = mem
+        self.disks: list[Disk] = []
+        self.state = "off"
+        workdir.mkdir(parents=True)
+        # A link of its own: the image stays usable when a newer one replaces it.
+        os.link(image, workdir / "root.img")
+        self._uml: Uml | None = None
+        self._channel: Channel | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None
+    ) -> None:
+        self.close(failed=kind is not None)
+
+    @property
+    def console(self) -> str:
+        """Everything the kernel printed, over all boots."""
+        file = self.workdir / "console.txt"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def boot(self, timeout: float = 120, *, wait: bool = True) -> None:
+        """Switch on; wait for the agent and, unless told not to, for systemd to settle."""
+        if self._uml is not None:
+            raise LabError("the machine is already on")
+        deadline = time.monotonic() + timeout
+        words = [f"mem={self.mem}", "ubda=root.cow,root.img"]
+        words += [f"{disk.name}={disk.path.name}" for disk in self.disks if disk.plugged]
+        uml = Uml(self.workdir, [*words, *FIXED.split(), *self.append.split()])
+        self._uml = uml
+        channel = Channel(uml.line, self._obituary)
+        self._channel = channel
+        channel.ready.wait(timeout)
+        if channel.gone.is_set() or not channel.ready.is_set():
+            raise MachineDied(f"no agent after {timeout:g} s: {self._obituary()}")
+        self.state = "starting"
+        while wait and self.state in ("", "starting", "initializing", "offline", "unknown"):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                jobs = self.run("systemctl list-jobs --no-pager", check=False).out
+                raise LabError(f"still {self.state} after {timeout:g} s:\n{jobs}")
+            answer = self.start("systemctl is-system-running --wait").wait(left)
+            self.state = answer.out.strip()
+            if not self.state:
+                time.sleep(0.2)
+
+    def run(self, cmd: str, timeout: float = 60, *, check: bool = True, stdin: str = "") -> Result:
+        """Run a shell command; a status other than 0 is an error unless check is off."""
+        running = self.start(cmd, stdin.encode())
+        try:
+            result = running.wait(timeout)
+        except CommandTimeout:
+            running.kill()
+            raise
+        if check and result.status != 0:
+            raise CommandFailed(
+                f"{running.cmd!r}: exit status {result.status}\n"
+                f"{result.out[-3000:]}{result.err[-3000:]}"
+            )
+        return result
+
+    def start(self, cmd: str, stdin: bytes = b"") -> Running:
+        """Start a shell command and return at once."""
+        if self._channel is None:
+            raise LabError("the machine is off")
+        return self._channel.start(cmd, stdin)
+
+    def wait_until(self, cmd: str, timeout: float = 30, interval: float = 0.3) -> None:
+        """Repeat a command until it exits with 0."""
+        deadline = time.monotonic() + timeout
+        while (last := self.run(cmd, check=False)).status != 0:
+            if time.monotonic() > deadline:
+                raise CommandTimeout(f"{cmd!r} not true within {timeout:g} s: {last}")
+            time.sleep(interval)
+
+    def put(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
+        """Write a file on the machine, with its folders."""
+        data = content.encode() if isinstance(content, str) else content
+        name = shlex.quote(path)
+        cmd = f"mkdir -p $(dirname {name}) && cat >{name} && chmod {mode:o} {name}"
+        result = self.start(cmd, data).wait(120)
+        if result.status != 0:
+            raise CommandFailed(f"put {path}: {result.err}")
+
+    def get(self, path: str) -> bytes:
+        """Read a file of the machine."""
+        running = self.start(f"cat {shlex.quote(path)}")
+        result = running.wait(120)
+        if result.status != 0:
+            raise CommandFailed(f"get {path}: {result.err}")
+        return running.raw_out
+
+    def journal(self, *args: str) -> list[dict[str, Any]]:
+        """Return journal entries as journalctl prints them in JSON."""
+        cmd = shlex.join(["journalctl", "-o", "json", "--all", "--no-pager", *args])
+        return [json.loads(line) for line in self.run(cmd).out.splitlines() if line]
+
+    def add_disk(self, size: int) -> Disk:
+        """Give the machine another empty disk, hot if it is on."""
+        name = f"ubd{LETTERS[len(self.disks)]}"
+        disk = Disk(name, self.workdir / f"{name}.img", plugged=False)
+        with disk.path.open("xb") as file:
+            file.truncate(size)
+        self.disks.append(disk)
+        self.replug(disk)
+        return disk
+
+    def unplug(self, disk: Disk) -> None:
+        """Pull a disk out, in use or not."""
+        if self._uml is not None:
+            self._uml.console(f"remove {disk.name}")
+        disk.plugged = False
+
+    def replug(self, disk: Disk) -> None:
+        """Put a disk (back) in and wait for its node."""
+        disk.plugged = True
+        if self._uml is not None:
+            self._uml.console(f"config {disk.name}={disk.path.resolve()}")
+            self.wait_until(f"test -b {disk.device} && udevadm settle", 20, 0.1)
+
+    def mconsole(self, command: str) -> str:
+        """Give a command to the management console (sysrq, log, config ...)."""
+        if self._uml is None:
+            raise LabError("the machine is off")
+        return self._uml.console(command)
+
+    def power_cut(self) -> None:
+        """Switch off without a word; the disks keep what reached them."""
+        if self._uml is not None:
+            self._uml.kill()
+        if self._channel is not None:
+            self._channel.close()
+        self._uml, self._channel, self.state = None, None, "off"
+
+    def shutdown(self, timeout: float = 90) -> None:
+        """Switch off in an orderly way."""
+        if self._uml is None:
+            return
+        self.start("systemctl poweroff")
+        ended = self._uml.wait(timeout)
+        self.power_cut()
+        if not ended:
+            raise LabError(f"not off after {timeout:g} s:\n{self.console[-2000:]}")
+
+    def reboot(self, timeout: float = 120) -> None:
+        """Shut down in an orderly way and boot again."""
+        self.shutdown()
+        self.boot(timeout)
+
+    def close(self, *, failed: bool = False) -> None:
+        """Switch off and clear up; after a failure what can be read is kept."""
+        self.power_cut()
+        for file in (*self.workdir.glob("*.img"), *self.workdir.glob("*.cow")):
+            file.unlink()
+        if failed:
+            kept = FAILED / self.workdir.name
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(self.workdir, kept, dirs_exist_ok=True)
+        shutil.rmtree(self.workdir, ignore_errors=True)
+
+    def _obituary(self) -> str:
+        alive = self._uml is not None and self._uml.running()
+        return f"machine {'runs' if alive else 'died'}; console:\n{self.console[-2000:]}"
