@@ -1,4 +1,8 @@
-"""The command channel into a machine: JSON lines over a socket, many commands at once."""
+"""The command channel into a machine: JSON lines over a socket, many commands at once.
+
+The line carries short messages only: user-mode Linux stalls a serial line that is filled faster
+than it is read. Input and long output pass by files of a folder that both sides see.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class LabError(Exception):
@@ -53,10 +58,18 @@ class Running:
 
     def finish(self, answer: dict[str, Any]) -> None:
         """Take the guest's answer."""
-        self.raw_out = base64.b64decode(answer["out"])
-        err = base64.b64decode(answer["err"]).decode(errors="replace")
+        self.raw_out = self._text(answer, "out")
+        err = self._text(answer, "err").decode(errors="replace")
         self._result = Result(answer["status"], self.raw_out.decode(errors="replace"), err)
         self._done.set()
+
+    def _text(self, answer: dict[str, Any], name: str) -> bytes:
+        if answer[name] is not None:
+            return base64.b64decode(answer[name])
+        big = self._channel.share / f"{name}-{self._number}"
+        data = big.read_bytes()
+        big.unlink()
+        return data
 
     def lose(self, why: str) -> None:
         """Note that no answer will come."""
@@ -85,9 +98,10 @@ class Running:
 class Channel:
     """One end of the line to the agent of a booted machine."""
 
-    def __init__(self, line: socket.socket, obituary: Callable[[], str]) -> None:
+    def __init__(self, line: socket.socket, share: Path, obituary: Callable[[], str]) -> None:
         self.ready = threading.Event()
         self.gone = threading.Event()
+        self.share = share
         self._line = line
         self._obituary = obituary
         self._numbers = itertools.count(1)
@@ -102,8 +116,11 @@ class Channel:
         running = Running(self, number, cmd if len(cmd) < 300 else cmd[:300] + "...")
         with self._lock:
             self._pending[number] = running
-        ask = {"id": number, "cmd": cmd}
-        self.send(ask | {"stdin": base64.b64encode(stdin).decode()} if stdin else ask)
+        ask: dict[str, Any] = {"id": number, "cmd": cmd}
+        if stdin:
+            (self.share / f"in-{number}").write_bytes(stdin)
+            ask["stdin"] = True
+        self.send(ask)
         return running
 
     def send(self, message: dict[str, Any]) -> None:

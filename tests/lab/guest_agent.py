@@ -6,15 +6,19 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import tty
+from pathlib import Path
 from typing import Any
 
 LINE = threading.Lock()
+SHARE = Path("/run/lab")
+INLINE = 2000
 RUNNING: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -30,10 +34,9 @@ def serve(port: int, ask: dict[str, Any]) -> None:
     """Run one command; its output goes to files, so that no child of it can hold the answer."""
     folder = "/run" if os.access("/run", os.W_OK) else "/tmp"
     with tempfile.TemporaryFile(dir=folder) as out, tempfile.TemporaryFile(dir=folder) as err:
-        given = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        given.write(base64.b64decode(ask.get("stdin", "")))
-        given.seek(0)
-        try:
+        # Input comes by a file of the share, too: the line is for short messages only.
+        source = SHARE / f"in-{ask['id']}" if ask.get("stdin") else Path("/dev/null")
+        with source.open("rb") as given:
             child = subprocess.Popen(
                 ["/bin/sh", "-c", ask["cmd"]],
                 stdin=given,
@@ -41,15 +44,19 @@ def serve(port: int, ask: dict[str, Any]) -> None:
                 stderr=err,
                 start_new_session=True,
             )
-        finally:
-            given.close()
         RUNNING[ask["id"]] = child
         status = child.wait()
         del RUNNING[ask["id"]]
         answer: dict[str, Any] = {"id": ask["id"], "status": status}
         for name, file in (("out", out), ("err", err)):
-            file.seek(0)
-            answer[name] = base64.b64encode(file.read()).decode()
+            if file.seek(0, os.SEEK_END) > INLINE:
+                file.seek(0)
+                with (SHARE / f"{name}-{ask['id']}").open("wb") as big:
+                    shutil.copyfileobj(file, big)
+                answer[name] = None
+            else:
+                file.seek(0)
+                answer[name] = base64.b64encode(file.read()).decode()
     send(port, answer)
 
 
@@ -74,6 +81,9 @@ def main() -> None:
     os.environ.setdefault("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
     os.environ["HOME"] = "/root"
     os.environ["LC_ALL"] = "C.UTF-8"
+    SHARE.mkdir(exist_ok=True)
+    if not SHARE.is_mount():
+        subprocess.run(["mount", "-t", "hostfs", "none", str(SHARE)], check=True)
     send(port, {"hello": sys.version.split()[0]})
     rest = b""
     while chunk := os.read(port, 65536):

@@ -50,11 +50,11 @@ def build(flavour: str, deb: Path | None = None) -> Path:
     if os.geteuid() != 0:
         raise BuildError("images are built with chroot and device nodes: run as root")
     IMAGES.mkdir(parents=True, exist_ok=True)
-    base = _digest(flavour.encode(), PACKAGES[flavour].encode(), *_recipe())
+    base = _digest(flavour.encode(), PACKAGES[flavour].encode())
     tree = IMAGES / f"{flavour}-{base}.tar"
     stage = "bare" if deb is None else "deb"
-    package = b"" if deb is None else deb.read_bytes()
-    image = IMAGES / f"{flavour}-{stage}-{_digest(base.encode(), INSTALL.encode(), package)}.img"
+    parts = [base.encode(), INSTALL.encode(), *_recipe(), deb.read_bytes() if deb else b""]
+    image = IMAGES / f"{flavour}-{stage}-{_digest(*parts)}.img"
     with _locked(flavour):
         if not image.exists():
             if not tree.exists():
@@ -90,8 +90,6 @@ def _make_tree(flavour: str, target: Path) -> None:
             f"{flavour}: bootstrapping",
             ["mmdebstrap", "--quiet", *options, flavour, str(tree)],
         )
-        recipe = [str(HERE / "recipe.sh"), str(tree), str(HERE / "guest_agent.py"), str(_modules())]
-        _step(f"{flavour}: preparing the tree", ["sh", *recipe])
         packed = scratch / "tree.tar"
         pack = ["tar", "-C", str(tree), "--numeric-owner", "--xattrs", "-cf", str(packed), "."]
         _step(f"{flavour}: packing the tree", pack)
@@ -105,6 +103,8 @@ def _make_image(tar: Path, deb: Path | None, target: Path) -> None:
         tree.mkdir()
         unpack = ["tar", "-C", str(tree), "--numeric-owner", "--xattrs", "-xpf", str(tar)]
         _step(f"{flavour}: unpacking the tree", unpack)
+        recipe = [str(HERE / "recipe.sh"), str(tree), str(HERE / "guest_agent.py"), str(_modules())]
+        _step(f"{flavour}: preparing the tree", ["sh", *recipe])
         if deb is not None:
             shutil.copy(deb, tree / "install.deb")
             shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")

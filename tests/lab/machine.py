@@ -8,7 +8,6 @@ import shlex
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.lab.channel import (
@@ -24,6 +23,7 @@ from tests.lab.images import ROOT
 from tests.lab.process import Uml
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 FAILED = ROOT / "build" / "lab" / "failed"
@@ -58,6 +58,7 @@ class Machine:
         self.disks: list[Disk] = []
         self.state = "off"
         workdir.mkdir(parents=True)
+        self._share = workdir / "share"
         # A link of its own: the image stays usable when a newer one replaces it.
         os.link(image, workdir / "root.img")
         self._uml: Uml | None = None
@@ -84,9 +85,12 @@ class Machine:
         deadline = time.monotonic() + timeout
         words = [f"mem={self.mem}", "ubda=root.cow,root.img"]
         words += [f"{disk.name}={disk.path.name}" for disk in self.disks if disk.plugged]
+        shutil.rmtree(self._share, ignore_errors=True)
+        self._share.mkdir()
+        words.append(f"hostfs={self._share.resolve()}")
         uml = Uml(self.workdir, [*words, *FIXED.split(), *self.append.split()])
         self._uml = uml
-        channel = Channel(uml.line, self._obituary)
+        channel = Channel(uml.line, self._share, self._obituary)
         self._channel = channel
         channel.ready.wait(timeout)
         if channel.gone.is_set() or not channel.ready.is_set():
@@ -166,7 +170,7 @@ class Machine:
     def unplug(self, disk: Disk) -> None:
         """Pull a disk out, in use or not."""
         if self._uml is not None:
-            self._uml.console(f"remove {disk.name}")
+            self._remove(self._uml, disk.name)
         disk.plugged = False
 
     def replug(self, disk: Disk) -> None:
@@ -210,11 +214,26 @@ class Machine:
         self.power_cut()
         for file in (*self.workdir.glob("*.img"), *self.workdir.glob("*.cow")):
             file.unlink()
+        shutil.rmtree(self._share, ignore_errors=True)
         if failed:
             kept = FAILED / self.workdir.name
             kept.mkdir(parents=True, exist_ok=True)
             shutil.copytree(self.workdir, kept, dirs_exist_ok=True)
         shutil.rmtree(self.workdir, ignore_errors=True)
+
+    @staticmethod
+    def _remove(uml: Uml, name: str) -> None:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                uml.console(f"remove {name}")
+            except LabError as error:
+                # udev has just opened it, to look at it.
+                if "currently open" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def _obituary(self) -> str:
         alive = self._uml is not None and self._uml.running()

@@ -103,7 +103,7 @@ class Uml:
         )
         answer = done.stdout.strip()
         if done.returncode != 0 or not answer.startswith("OK"):
-            raise LabError(f"mconsole {command!r}: {answer} {done.stderr.strip()}")
+            raise LabError(f"mconsole {command!r}: {answer or done.stderr.strip()}")
         return answer.removeprefix("OK").strip()
 
 

@@ -1,0 +1,1 @@
+"""The demo: one thin pool fills up twice, with dmguard and with dmeventd alone."""

@@ -1,0 +1,56 @@
+"""``python -m tests.demo``: see a pool fill up, with dmguard and with dmeventd alone."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.demo.plays import play_dmeventd, play_dmguard, stage_dmeventd, stage_dmguard
+from tests.lab.images import ROOT, build
+from tests.lab.machine import Machine
+
+OUT = ROOT / "build" / "demo"
+MASKED = "systemd.mask=dmguard.service"
+
+
+def main() -> int:
+    """Play both acts and show them; 1 if something did not happen as claimed."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    debs = sorted(ROOT.glob("dist/dmguard_*_all.deb"), key=lambda deb: deb.stat().st_mtime)
+    if not debs:
+        print("demo: no package in dist: run `make deb` first", file=sys.stderr)
+        return 1
+    image = build("bookworm", debs[-1])
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"demo: {time.monotonic() - start:5.1f} s  {text}", flush=True)
+
+    OUT.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="machines-", dir=OUT) as folder,
+        Machine(image, Path(folder, "dmguard")) as one,
+        Machine(image, Path(folder, "dmeventd"), append=MASKED) as two,
+    ):
+        with ThreadPoolExecutor() as pool:
+            staged = (pool.submit(stage_dmguard, one, say), pool.submit(stage_dmeventd, two, say))
+        acts = [future.result() for future in staged]
+        play_dmguard(one, acts[0], say)
+        one.close()
+        play_dmeventd(two, acts[1], say)
+    for act in acts:
+        for event in act.events:
+            print(act.title, event.at - act.samples[0].at, event.text)
+        print(len(act.samples), act.samples[0], act.samples[-1])
+    broken = [claim for act in acts for claim in act.broken]
+    for claim in broken:
+        print(f"demo: NOT SO: {claim}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

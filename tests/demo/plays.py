@@ -1,0 +1,107 @@
+"""What each act does and has to show."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.demo.acts import (
+    EACH,
+    HANG,
+    MIB,
+    PROFILE,
+    SETTINGS,
+    STUCK,
+    WRITERS,
+    Act,
+    Event,
+    collect,
+    raise_curtain,
+    stage,
+    vg_free_at,
+    watch,
+)
+from tests.lab.lvmkit import vg_free
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lab.machine import Machine
+
+    Say = Callable[[str], None]
+
+TOTAL = WRITERS * EACH * MIB
+
+
+def stage_dmguard(m: Machine, say: Say) -> Act:
+    """Make the first machine ready: the package is installed, and is all there is to it."""
+    act = stage(m, "with dmguard", say)
+    m.put("/etc/dmguard/dmguard.toml", SETTINGS)
+    m.run("systemctl restart dmguard", timeout=120)
+    return act
+
+
+def stage_dmeventd(m: Machine, say: Say) -> Act:
+    """Make the second machine ready: LVM's own growing, as the manual of Docker sets it up."""
+    act = stage(m, "with dmeventd alone", say)
+    m.put("/etc/lvm/profile/docker-thinpool.profile", PROFILE)
+    m.run("lvchange --metadataprofile docker-thinpool docker/thinpool")
+    monitored = m.run("lvs --noheadings -o seg_monitor docker/thinpool").out.strip()
+    act.expect("dmeventd monitors the pool", holds=monitored == "monitored")
+    idle = m.run("systemctl is-active dmguard", check=False).out.strip()
+    act.expect("dmguard does not run", holds=idle == "inactive")
+    return act
+
+
+def play_dmguard(m: Machine, act: Act, say: Say) -> None:
+    """Fill the pool: it grows into all the room there is, and no write fails."""
+    containers = raise_curtain(m)
+    say(f"{act.title}: {WRITERS} containers write {EACH} MiB each")
+    codes = m.run(f"docker wait {' '.join(containers)}", timeout=150).out.split()
+    act.expect(f"the containers end with 0, not {codes}", holds=codes == ["0"] * WRITERS)
+    for container in containers:
+        last = m.run(f"docker logs {container}").out.splitlines()[-1:]
+        act.expect(f"all is written, not {last}", holds=last == [f"written {EACH}"])
+    collect(m, act)
+    for entry in json.loads(m.run("dmguard history --json").out)["entries"]:
+        if entry["at"] >= act.samples[0].at:
+            code = entry["code"]
+            act.events.append(
+                Event(
+                    entry["at"], f"dmguard: {entry['message'].partition(': ')[2]}", SHORT.get(code, "")
+                )
+            )
+    act.events.sort(key=lambda event: event.at)
+    last_one = act.samples[-1]
+    grown = len({sample.size for sample in act.samples}) - 1
+    act.expect("the pool grows several times", holds=grown >= 3)
+    act.expect("the last of the room is used", holds=last_one.used > STUCK)
+    act.expect("everything arrives", holds=last_one.written == TOTAL)
+    act.expect("the pool never runs full", holds={s.mode for s in act.samples} == {"rw"})
+    act.expect("LVM counts the same room", holds=vg_free(m, "docker") == vg_free_at(act, last_one))
+    say(f"{act.title}: {TOTAL // MIB} MiB written, the pool grew {grown} times")
+
+
+SHORT = {"data-extended": "grown", "vg-dry": "alert: VG dry", "above-threshold": ""}
+
+
+def play_dmeventd(m: Machine, act: Act, say: Say) -> None:
+    """Fill the pool in the same way: the last step does not fit, and the writers hang."""
+    containers = raise_curtain(m)
+    say(f"{act.title}: {WRITERS} containers write {EACH} MiB each")
+    full = watch(m, lambda sample: sample.mode == "out_of_data_space", 150)
+    act.expect("the pool runs out of data space", holds=full)
+    if full:
+        say(f"{act.title}: out of data space, looking on for {HANG:.0f} s")
+        start = float(m.run("echo $(date +%s.%N)").out)
+        watch(m, lambda sample: sample.at > start + HANG, HANG + 20)
+    alive = m.run(f"docker inspect -f '{{{{.State.Running}}}}' {' '.join(containers)}").out
+    m.run("cat /dev/null")
+    collect(m, act)
+    for line in m.journal("-t", "lvm", "-t", "dmeventd"):
+        print(line["MESSAGE"])
+    stalled = {sample.written for sample in act.samples if sample.mode != "rw"}
+    act.expect("the writers still hang", holds=alive.split() == ["true"] * WRITERS)
+    act.expect(f"nothing more is written: {stalled}", holds=len(stalled) <= 2)
+    act.expect("there is room left", holds=vg_free(m, "docker") > 0)
+    act.expect("the writers are short of their end", holds=max(stalled, default=TOTAL) < TOTAL)

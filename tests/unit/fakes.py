@@ -1,0 +1,78 @@
+"""Stand-ins for what the loop reaches the host through."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TypeVar, cast
+
+from dmguard.core.entry import Entry
+from dmguard.core.model import State
+from dmguard.core.steps import Lvm, Step
+from dmguard.edge.systemd import JournalWriter
+from dmguard.loop.execute import Done, Executor, Hands
+from dmguard.loop.observe import Observer
+from dmguard.loop.record import Ink, Paths, Recorder
+
+T = TypeVar("T")
+
+
+class FakeObserver:
+    """Sees what `host` gives, or raises it; counts its looks."""
+
+    def __init__(self, state: State | Exception) -> None:
+        self.state = state
+        self.looks: list[bool] = []
+        self.forgot = 0
+
+    def forget(self) -> None:
+        self.forgot += 1
+
+    async def look(self, *, fresh: bool = False) -> State:
+        self.looks.append(fresh)
+        if isinstance(self.state, Exception):
+            raise self.state
+        return self.state
+
+
+class FakeJournal:
+    def __init__(self) -> None:
+        self.sent: list[dict[str, str]] = []
+
+    def send(self, message: str, **fields: str) -> None:
+        self.sent.append({"MESSAGE": message, **fields})
+
+
+class Bench:
+    """An executor with a fake host, real files, and one hand that `does` something."""
+
+    def __init__(self, root: Path, state: State | Exception) -> None:
+        self.paths = Paths(run=root / "run", lib=root / "lib")
+        self.observer = FakeObserver(state)
+        self.journal = FakeJournal()
+        self.steps: list[tuple[str, ...]] = []
+        self.locks: list[int] = []
+        self.does: Callable[[], Done] = lambda: Done(ok=True)
+        self.ink = Ink()
+        self.recorder = Recorder(self.paths, cast("JournalWriter", self.journal), self.ink)
+        hands: Hands = {Lvm: self._hand}
+        self.executor = Executor(
+            hands, cast("Observer", self.observer), self.recorder, self.ink, self.paths
+        )
+
+    def _hand(self, step: Step, lock: int) -> Awaitable[Done]:
+        self.steps.append(step.argv)
+        self.locks.append(lock)
+        return self._do()
+
+    async def _do(self) -> Done:
+        return self.does()
+
+    def told(self) -> list[Entry]:
+        return self.recorder.recent
+
+
+async def finish(bench: Bench, work: Coroutine[object, object, T]) -> T:
+    """Await the work, and end the bench's thread whatever comes of it."""
+    try:
+        return await work
+    finally:
+        bench.ink.close()

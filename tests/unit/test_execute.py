@@ -1,0 +1,213 @@
+"""Intent, steps, verify, record."""
+
+import asyncio
+import json
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+
+import pytest
+
+from dmguard.core.actions import Action, Result, dump_action
+from dmguard.core.entry import Outcome, act_entry
+from dmguard.core.model import Resource, State, Trigger
+from dmguard.core.steps import steps_for
+from dmguard.edge.files import Lock, write_atomic
+from dmguard.edge.lvm import ReportError
+from dmguard.edge.run import CommandMissingError
+from dmguard.loop.execute import Done, boundaries
+from dmguard.loop.record import read_history
+from tests.unit.builders import in_kernel, make_extend, make_pool, make_refresh, make_state
+from tests.unit.fakes import Bench, finish
+
+ACTION = make_extend()
+BEFORE = make_state(make_pool(80))
+AFTER = make_state(make_pool(66, size=12_000))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, BEFORE)
+
+
+def run(bench: Bench, work: Coroutine[object, object, Outcome]) -> Outcome:
+    return asyncio.run(finish(bench, work))
+
+
+def act(bench: Bench, action: Action = ACTION) -> Outcome:
+    with Lock.acquire(bench.paths.lock) as lock:
+        return run(bench, bench.executor.carry_out(action, Trigger.TIMER, lock))
+
+
+def resume(bench: Bench, times: int = 1) -> None:
+    async def work() -> None:
+        with Lock.acquire(bench.paths.lock) as lock:
+            for _ in range(times):
+                await bench.executor.resume(lock)
+
+    asyncio.run(finish(bench, work()))
+
+
+def leave_intent(bench: Bench, **changes: object) -> None:
+    values = {"id": "1234", "trigger": "timer", "phase": "intended", "at": 1.0}
+    values |= {"action": dump_action(ACTION)} | changes
+    write_atomic(bench.paths.intent, json.dumps(values).encode())
+
+
+def becomes(bench: Bench, state: State | Exception, *, ok: bool = True) -> None:
+    """The hand makes the host so, and answers that."""
+
+    def do() -> Done:
+        bench.observer.state = state
+        return Done(ok, "" if ok else "the command complained")
+
+    bench.does = do
+
+
+def test_an_act_runs_its_steps_with_the_lock_and_is_done_when_the_kernel_shows_it(
+    bench: Bench,
+) -> None:
+    becomes(bench, AFTER)
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.DONE, "above-threshold")
+    assert outcome.seconds is not None
+    assert bench.steps == [step.argv for step in steps_for(ACTION)]
+    assert all(lock > 2 for lock in bench.locks)
+
+
+def test_the_intent_is_there_before_the_first_step_and_gone_after_the_record(
+    bench: Bench,
+) -> None:
+    seen: list[dict[str, object]] = []
+
+    def do() -> Done:
+        seen.append(json.loads(bench.paths.intent.read_text()))
+        assert read_history(bench.paths) == []
+        return Done(ok=True)
+
+    bench.does = do
+    act(bench)
+    assert [values["phase"] for values in seen] == ["intended"]
+    assert seen[0]["action"] == dump_action(ACTION)
+    assert not bench.paths.intent.exists()
+    (entry,) = read_history(bench.paths)
+    assert entry.id == seen[0]["id"]
+
+
+def test_a_command_that_succeeds_while_the_kernel_does_not_follow_has_failed(
+    bench: Bench,
+) -> None:
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.FAILED, "act-failed")
+    assert "the kernel's pool did not follow" in outcome.detail
+    assert bench.observer.forgot == 1
+
+
+def test_a_command_that_fails_while_the_target_is_met_was_done_by_another(bench: Bench) -> None:
+    becomes(bench, AFTER, ok=False)
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.DONE, "grown-elsewhere")
+
+
+def test_a_command_that_fails_is_told_in_its_own_words(bench: Bench) -> None:
+    becomes(bench, BEFORE, ok=False)
+    assert act(bench).detail == "the command complained"
+    (entry,) = bench.told()
+    assert "the command complained" in entry.message
+    assert bench.journal.sent[0]["DMGUARD_RESULT"] == "failed"
+
+
+@pytest.mark.parametrize("error", [CommandMissingError(["lvm"]), OSError("no memory")])
+def test_a_hand_that_raises_is_a_failure_and_no_more(bench: Bench, error: Exception) -> None:
+    def do() -> Done:
+        raise error
+
+    bench.does = do
+    outcome = act(bench)
+    assert (outcome.result, outcome.detail) == (Result.FAILED, str(error))
+    assert not bench.paths.intent.exists()
+
+
+def test_an_act_whose_outcome_cannot_be_read_has_failed(bench: Bench) -> None:
+    becomes(bench, ReportError("not a report"))
+    outcome = act(bench)
+    assert (outcome.result, outcome.detail) == (Result.FAILED, "not a report")
+
+
+def test_a_pool_that_is_gone_is_not_a_success(bench: Bench) -> None:
+    becomes(bench, make_state())
+    assert act(bench).result is Result.FAILED
+
+
+def test_metadata_and_marks_are_verified_in_the_kernel_too(tmp_path: Path) -> None:
+    metadata = make_extend(Resource.METADATA, 100, 120)
+    for number, (action, state, result) in enumerate(
+        (
+            (metadata, make_state(make_pool(metadata_size=116)), Result.FAILED),
+            (metadata, make_state(make_pool(metadata_size=120)), Result.DONE),
+            (make_refresh(), make_state(in_kernel(make_pool(), low_water=0)), Result.FAILED),
+            (make_refresh(), make_state(make_pool()), Result.DONE),
+        )
+    ):
+        assert act(Bench(tmp_path / str(number), state), action).result is result
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "reason"),
+    [(AFTER, "done", "resumed"), (BEFORE, "failed", "act-interrupted")],
+)
+def test_an_interrupted_act_is_told_once_and_never_twice(
+    bench: Bench, state: State, result: str, reason: str
+) -> None:
+    leave_intent(bench)
+    bench.observer.state = state
+    resume(bench, times=2)
+    (entry,) = read_history(bench.paths)
+    assert (entry.id, entry.result, entry.reason) == ("1234", result, reason)
+    assert len(bench.journal.sent) == 1
+    assert bench.steps == []
+    assert bench.observer.looks == [True]
+
+
+def test_an_act_that_was_recorded_before_the_crash_is_not_told_again(bench: Bench) -> None:
+    leave_intent(bench)
+    entry = act_entry(ACTION, Outcome(Result.DONE, "above-threshold"), Trigger.TIMER)
+    line = json.dumps(entry.as_values() | {"id": "1234"})
+    bench.paths.history.write_text(line + "\n")
+    resume(bench)
+    assert len(read_history(bench.paths)) == 1
+    assert not bench.paths.intent.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"action": {"act": "x"}}'])
+def test_an_intent_that_is_none_is_forgotten(bench: Bench, content: str) -> None:
+    write_atomic(bench.paths.intent, content.encode())
+    resume(bench)
+    assert not bench.paths.intent.exists()
+    assert bench.journal.sent == []
+
+
+def test_without_an_intent_nothing_is_looked_at(bench: Bench) -> None:
+    resume(bench)
+    assert bench.observer.looks == []
+
+
+def test_the_boundaries_of_an_act_are_every_point_between_two_effects() -> None:
+    for action in (ACTION, make_refresh()):
+        names = boundaries(action)
+        assert names == ("intended", "step-1", "ran-1", "recorded", "cleared")
+        assert len(names) == 3 + 2 * len(steps_for(action))
+
+
+@pytest.fixture
+def torn(bench: Bench) -> Iterator[Bench]:
+    becomes(bench, AFTER)
+    act(bench)
+    with bench.paths.history.open("a") as history:
+        history.write('{"code": "data-ext')
+    yield Bench(bench.paths.lib.parent, AFTER)
+
+
+def test_the_history_survives_a_torn_last_line(torn: Bench) -> None:
+    assert [entry.code for entry in read_history(torn.paths)] == ["data-extended"]
+    act(torn)
+    assert [entry.code for entry in read_history(torn.paths)] == ["data-extended"] * 2

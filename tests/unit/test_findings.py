@@ -1,0 +1,117 @@
+"""What is wrong on a host, by its code and with its evidence."""
+
+from dataclasses import replace
+
+from dmguard.core.codes import CODES, Severity
+from dmguard.core.findings import Finding, find_all
+from dmguard.core.model import METADATA_MAX, Mode, Pool
+from dmguard.core.settings import Settings
+from dmguard.core.units import Amount
+from tests.unit.builders import (
+    EXTENT,
+    MIB,
+    PLAIN,
+    in_kernel,
+    in_vg,
+    make_pool,
+    make_pv,
+    make_settings,
+    make_state,
+    make_vg,
+)
+
+DRY = make_vg(free=0)
+
+
+def find(*pools: Pool, settings: Settings | None = None) -> dict[str, str]:
+    """Codes and messages."""
+    found = find_all(make_state(*pools), settings or make_settings())
+    return {finding.code: finding.message for finding in found}
+
+
+def test_a_healthy_host_has_no_findings() -> None:
+    assert find(make_pool(), make_pool(90, 90, vg=make_vg(name="other"))) == {}
+
+
+def test_a_dry_vg_is_found_when_a_pool_must_grow_and_not_before() -> None:
+    assert find(make_pool(75, 70, vg=DRY)) == {}
+    found = find(make_pool(80, vg=DRY))
+    assert list(found) == ["vg-dry"]
+    assert "80.00 % of its data is in use" in found["vg-dry"]
+    assert "vgextend vg " in found["vg-dry"]
+
+
+def test_a_vg_that_has_its_reserve_alone_is_dry_for_data_and_not_for_metadata() -> None:
+    settings = make_settings(replace(PLAIN, vg_reserve=Amount(size=1000 * MIB)))
+    vg = make_vg(free=1003)
+    assert list(find(make_pool(80, vg=vg), settings=settings)) == ["vg-dry"]
+    assert find(make_pool(50, 80, vg=vg), settings=settings) == {}
+    assert find(make_pool(80, vg=make_vg(free=1004)), settings=settings) == {}
+
+
+def test_a_pool_that_is_starved_of_both_is_one_finding() -> None:
+    findings = find_all(make_state(make_pool(80, 80, vg=DRY)), make_settings())
+    assert [finding.code for finding in findings] == ["vg-dry"]
+
+
+def test_two_pools_of_a_dry_vg_are_two_findings() -> None:
+    state = make_state(make_pool(80, vg=DRY), make_pool(80, vg=DRY, name="two"))
+    assert [f.subject for f in find_all(state, make_settings())] == ["vg/pool", "vg/two"]
+
+
+def test_a_pool_at_its_ceiling_is_found_when_it_must_grow_and_not_before() -> None:
+    settings = make_settings(replace(PLAIN, max_size=10_003 * MIB))
+    assert find(make_pool(75), settings=settings) == {}
+    assert list(find(make_pool(76), settings=settings)) == ["pool-ceiling"]
+    roomy = make_settings(replace(PLAIN, max_size=10_004 * MIB))
+    assert find(make_pool(76), settings=roomy) == {}
+
+
+def test_metadata_at_the_kernels_limit_is_found_when_it_must_grow() -> None:
+    most = METADATA_MAX // EXTENT * EXTENT // MIB
+    assert list(find(make_pool(metadata=71, metadata_size=most))) == ["metadata-ceiling"]
+    assert find(make_pool(metadata=70, metadata_size=most)) == {}
+
+
+def test_a_full_pool_is_critical_and_says_whether_its_writers_wait() -> None:
+    full = in_kernel(make_pool(100), mode=Mode.OUT_OF_DATA)
+    assert "writers wait" in find(full)["out-of-data"]
+    failing = in_kernel(full, errors_when_full=True)
+    assert "writes fail" in find(failing)["out-of-data-errors"]
+    for code in ("out-of-data", "out-of-data-errors"):
+        assert CODES[code].severity is Severity.CRITICAL
+
+
+def test_a_full_pool_of_a_dry_vg_is_both() -> None:
+    full = in_kernel(make_pool(100, vg=DRY), mode=Mode.OUT_OF_DATA)
+    assert set(find(full)) == {"out-of-data", "vg-dry"}
+
+
+def test_a_pool_that_must_not_be_changed_says_what_the_kernel_says() -> None:
+    pool = in_kernel(make_pool(), mode=Mode.RO, needs_check=True)
+    assert find(pool)["pool-needs-check"].endswith("the kernel says ro, needs_check")
+
+
+def test_a_missing_pv_is_named() -> None:
+    pool = make_pool()
+    pool = in_vg(pool, pvs=(*pool.vg.pvs, make_pv(0, name="gone", missing=True)))
+    assert "pv-gone" in find(pool)["vg-missing-pv"]
+
+
+def test_an_unguarded_pool_has_no_findings() -> None:
+    other = Settings(pools=("other/*",))
+    full = in_kernel(make_pool(100, vg=DRY), mode=Mode.OUT_OF_DATA)
+    assert find(full, in_kernel(make_pool(name="two"), mode=Mode.FAIL), settings=other) == {}
+
+
+def test_a_pool_that_lvm_does_not_list_is_found() -> None:
+    kernel = make_pool().kernel
+    assert kernel is not None
+    (finding,) = find_all(make_state(unknown=(kernel,)), make_settings())
+    assert (finding.code, finding.subject) == ("pool-unknown", "vg-pool")
+
+
+def test_two_findings_of_one_code_and_subject_are_the_same_whatever_their_numbers() -> None:
+    assert Finding("vg-dry", "vg/pool", "80 %").key == Finding("vg-dry", "vg/pool", "81 %").key
+    assert Finding("vg-dry", "vg/pool", "").key != Finding("vg-dry", "vg/two", "").key
+    assert Finding("vg-dry", "vg/pool", "").key != Finding("pool-ceiling", "vg/pool", "").key

@@ -1,0 +1,184 @@
+"""What the loop remembers from one look to the next."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from dmguard.core.findings import Finding
+from dmguard.core.model import Mode, Resource, State, Usage
+from dmguard.loop import memory as module
+from dmguard.loop.memory import SETTLE_S, Memory
+from tests.unit.builders import (
+    MIB,
+    in_kernel,
+    in_vg,
+    make_extend,
+    make_pool,
+    make_refresh,
+    make_state,
+    make_vg,
+)
+
+ACTION = make_extend()
+STATE = make_state(make_pool(80))
+DRY = Finding("vg-dry", "vg/pool", "80 %")
+PASSING = Finding("pool-suspended", "vg/pool", "")
+
+
+@pytest.fixture(autouse=True)
+def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def longest(_: float, high: float) -> float:
+        return high
+
+    monkeypatch.setattr(module.random, "uniform", longest)
+
+
+def failed(times: int = 1, state: State = STATE, now: float = 0.0) -> Memory:
+    memory = Memory()
+    for _ in range(times):
+        memory.note(ACTION, state, now, done=False)
+    return memory
+
+
+def test_an_action_that_never_failed_is_due() -> None:
+    assert Memory().due([ACTION], STATE, 0.0) == (ACTION,)
+
+
+def test_a_failed_action_is_held_and_then_due_again() -> None:
+    memory = failed()
+    assert memory.due([ACTION], STATE, 0.9) == ()
+    assert memory.due([ACTION], STATE, 1.0) == (ACTION,)
+
+
+def test_back_off_doubles_up_to_five_minutes() -> None:
+    assert [failed(n).retry_in(0.0) for n in (1, 2, 3, 9, 10, 30)] == [1, 2, 4, 256, 300, 300]
+
+
+def test_back_off_doubles_on_though_it_was_due_between() -> None:
+    memory = failed()
+    assert memory.due([ACTION], STATE, 5.0) == (ACTION,)
+    memory.note(ACTION, STATE, 5.0, done=False)
+    assert memory.retry_in(5.0) == 2.0
+
+
+def test_jitter_shortens_a_pause_by_up_to_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, float]] = []
+
+    def note(low: float, high: float) -> float:
+        asked.append((low, high))
+        return low
+
+    monkeypatch.setattr(module.random, "uniform", note)
+    assert failed(3).retry_in(0.0) == 2.0
+    assert asked == [(0.5, 1.0)] * 3
+
+
+CURES: list[tuple[str, Callable[[], State]]] = [
+    ("an LVM command", lambda: make_state(in_vg(make_pool(80), seqno=2))),
+    ("a new disk", lambda: make_state(make_pool(80, vg=make_vg(free=20_000)))),
+    ("another size", lambda: make_state(make_pool(80, size=11_000))),
+    ("another mode", lambda: make_state(in_kernel(make_pool(80), mode=Mode.OUT_OF_DATA))),
+    ("a resume", lambda: make_state(in_kernel(make_pool(80), suspended=True))),
+    ("a repair", lambda: make_state(in_kernel(make_pool(80), needs_check=True))),
+]
+
+
+@pytest.mark.parametrize("cure", [cure for _, cure in CURES], ids=[name for name, _ in CURES])
+def test_a_change_of_its_inputs_ends_a_back_off(cure: Callable[[], State]) -> None:
+    assert failed(8).due([ACTION], cure(), 0.0) == (ACTION,)
+
+
+def test_another_target_or_threshold_ends_a_back_off() -> None:
+    for other in (make_extend(target=12_004), replace(ACTION, threshold=80)):
+        assert failed(8).due([other], STATE, 0.0) == (other,)
+
+
+def test_more_use_alone_does_not_end_a_back_off() -> None:
+    fuller = make_state(make_pool(85))
+    assert failed().due([replace(ACTION, used=8_500 * MIB)], fuller, 0.0) == ()
+
+
+def test_a_failure_with_other_inputs_begins_with_the_shortest_pause() -> None:
+    memory = failed(8)
+    memory.note(ACTION, make_state(in_vg(make_pool(80), seqno=2)), 0.0, done=False)
+    assert memory.retry_in(0.0) == 1.0
+
+
+def test_success_ends_a_back_off() -> None:
+    memory = failed(8)
+    memory.note(ACTION, STATE, 0.0, done=True)
+    assert memory.due([ACTION], STATE, 0.0) == (ACTION,)
+    assert memory.retry_in(0.0) is None
+
+
+def test_another_act_and_another_pool_are_not_held() -> None:
+    others = [make_extend(Resource.METADATA, 100, 120), replace(ACTION, lv_uuid="other")]
+    assert failed().due(others, STATE, 0.0) == tuple(others)
+
+
+def test_a_refresh_that_was_done_is_not_done_again_for_ten_seconds_whatever_changed() -> None:
+    memory, action = Memory(), make_refresh()
+    memory.note(action, STATE, 0.0, done=True)
+    changed = make_state(in_vg(make_pool(80), seqno=9))
+    assert memory.due([action], changed, 9.9) == ()
+    assert memory.due([action], changed, 10.0) == (action,)
+    assert memory.retry_in(10.0) is None
+
+
+def test_a_finding_is_told_once_and_cleared_once() -> None:
+    memory = Memory()
+    assert memory.compare([DRY], 0.0) == ([DRY], [])
+    assert memory.compare([replace(DRY, message="81 %")], 1.0) == ([], [])
+    new, gone = memory.compare([], 2.0)
+    assert (new, [finding.key for finding in gone]) == ([], [DRY.key])
+    assert memory.compare([], 3.0) == ([], [])
+
+
+def test_a_finding_that_comes_back_is_told_again() -> None:
+    memory = Memory()
+    memory.compare([DRY], 0.0)
+    memory.compare([], 1.0)
+    assert memory.compare([DRY], 2.0) == ([DRY], [])
+
+
+def test_a_passing_finding_is_told_only_when_it_stays() -> None:
+    memory = Memory()
+    assert memory.compare([PASSING], 0.0) == ([], [])
+    assert (memory.unsettled, memory.findings) == (True, ())
+    assert memory.compare([PASSING], SETTLE_S) == ([PASSING], [])
+    assert (memory.unsettled, memory.findings) == (False, (PASSING,))
+
+
+def test_a_passing_finding_that_passes_is_never_told() -> None:
+    memory = Memory()
+    memory.compare([PASSING], 0.0)
+    assert memory.compare([], 1.0) == ([], [])
+    # Its time begins anew.
+    assert memory.compare([PASSING], 5.0) == ([], [])
+
+
+def test_what_a_run_before_told_is_not_told_again_and_is_cleared() -> None:
+    memory = Memory()
+    memory.recall([DRY, PASSING])
+    assert memory.compare([PASSING], 0.0) == ([], [DRY])
+
+
+def test_the_rate_is_known_from_the_second_look() -> None:
+    memory = Memory()
+    pool = make_pool(50)
+    memory.sample(make_state(pool), 0.0)
+    assert memory.rates.data == {}
+    memory.sample(make_state(in_kernel(pool, data=Usage(6_000 * MIB, 10_000 * MIB))), 10.0)
+    assert memory.rates.data == {pool.lv.uuid: 100.0 * MIB}
+
+
+def test_a_pool_that_is_gone_or_has_no_numbers_has_no_rate() -> None:
+    memory = Memory()
+    pool = make_pool(50)
+    for now in (0.0, 1.0):
+        memory.sample(make_state(pool), now)
+    memory.sample(make_state(in_kernel(pool, data=None)), 2.0)
+    assert memory.rates.data == {}
+    memory.sample(make_state(pool), 3.0)
+    assert memory.rates.data == {}

@@ -1,0 +1,120 @@
+"""Words that the tests share: write and check data, read dmguard's entries, break things."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.lab.lvmkit import pool_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lab.channel import Running
+    from tests.lab.machine import Machine
+
+MIB = 1 << 20
+
+NO_DMEVENTD = " ".join(
+    f"systemd.mask={unit}"
+    for unit in ("dm-event.service", "dm-event.socket", "lvm2-monitor.service")
+)
+
+# Every MiB of a device has its own content, known from its number alone.
+_WRITE = """
+import hashlib, os, sys
+device, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+fd = os.open(device, os.O_WRONLY)
+for number in range(first, first + count):
+    os.pwrite(fd, hashlib.shake_128(b"%d" % number).digest(1 << 20), number << 20)
+    os.fsync(fd)
+    print(number, flush=True)
+"""
+_CHECK = """
+import hashlib, os, sys
+device, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+fd = os.open(device, os.O_RDONLY)
+for number in range(first, first + count):
+    data = os.pread(fd, 1 << 20, number << 20)
+    if data != hashlib.shake_128(b"%d" % number).digest(1 << 20):
+        sys.exit("MiB %d differs" % number)
+print(count)
+"""
+
+
+def start_writing(m: Machine, device: str, first: int, count: int) -> Running:
+    """Write MiBs `first` … with their known content in the background, each synced."""
+    m.put("/tmp/write.py", _WRITE)
+    return m.start(f"python3 /tmp/write.py {device} {first} {count}")
+
+
+def write(m: Machine, device: str, first: int, count: int) -> None:
+    """Write, and see that no write failed."""
+    result = start_writing(m, device, first, count).wait(120)
+    assert result.status == 0, result.err
+    assert len(result.out.split()) == count
+
+
+def assert_reads_back(m: Machine, device: str, first: int, count: int) -> None:
+    """What was written is there, byte for byte, read from the disk and not from a cache."""
+    m.put("/tmp/check.py", _CHECK)
+    m.run("echo 3 > /proc/sys/vm/drop_caches")
+    result = m.run(f"python3 /tmp/check.py {device} {first} {count}", timeout=120, check=False)
+    assert result.status == 0, result.err
+    assert result.out.strip() == str(count)
+
+
+def entries(m: Machine, action: str | None = None) -> list[dict[str, Any]]:
+    """dmguard's journal entries of this boot, of one action if it is given."""
+    words = ["-b", "SYSLOG_IDENTIFIER=dmguard"]
+    if action:
+        words.append(f"DMGUARD_ACTION={action}")
+    return m.journal(*words)
+
+
+def history(m: Machine, action: str | None = None) -> list[dict[str, Any]]:
+    """What `dmguard history` says."""
+    found = json.loads(m.run("dmguard history --last 0 --json").out)["entries"]
+    return [entry for entry in found if action in (None, entry["action"])]
+
+
+def size_of(m: Machine, vg: str, pool: str) -> int:
+    """The kernel's size of a pool in bytes."""
+    return pool_status(m, vg, pool)["size_bytes"]
+
+
+def wait_for(
+    what: str, condition: Callable[[], object], *, timeout: float = 20, interval: float = 0.2
+) -> Any:
+    """Poll until the condition is true and return what it gave; AssertionError at the deadline."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
+        time.sleep(interval)
+    return value
+
+
+def wait_for_mark(m: Machine, vg: str, pool: str, threshold: int = 75) -> None:
+    """Until the live table's low water mark is at dmguard's threshold."""
+
+    def marked() -> bool:
+        status = pool_status(m, vg, pool)
+        wanted = status["data_total"] * (100 - threshold) // 100
+        return abs(status["low_water"] - wanted) <= 1
+
+    wait_for("dmguard's low water mark in the live table", marked)
+
+
+def config(*, guard: str = "", policy: str = "", more: str = "") -> str:
+    """A configuration for small disks: exact steps of 20 %, nothing kept back."""
+    return (
+        f'[guard]\n{guard}\n[policy]\nmin_step = "0"\nheadroom = "0"\nvg_reserve = "0"\n'
+        f"{policy}\n{more}\n"
+    )
+
+
+def grown(size: int, extent: int, percent: int = 20) -> int:
+    """A size after one step, in whole extents, as LVM rounds it."""
+    extents = size // extent
+    return (extents + -(-extents * percent // 100)) * extent

@@ -1,0 +1,53 @@
+"""An idle agent is quiet."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.lab.lvmkit import make_pool, make_vg, raw_thin
+from tests.vm.kit import MIB, entries, wait_for, wait_for_mark
+
+if TYPE_CHECKING:
+    from tests.vm.conftest import Factory
+
+# Forks counted by the kernel, and switches of every thread of one process, over a minute.
+_WATCH = """
+import json, os, sys, time
+def forks():
+    return next(int(l.split()[1]) for l in open('/proc/stat') if l.startswith('processes'))
+def switches(pid):
+    total = 0
+    for task in os.listdir('/proc/%s/task' % pid):
+        for line in open('/proc/%s/task/%s/status' % (pid, task)):
+            if 'ctxt_switches' in line:
+                total += int(line.split()[1])
+    return total
+pid = sys.argv[1]
+a, b = forks(), switches(pid)
+time.sleep(60)
+print(json.dumps({'forks': forks() - a, 'switches': switches(pid) - b}))
+"""
+
+
+def test_an_idle_minute_starts_no_process_and_hardly_wakes(machines: Factory) -> None:
+    """With the default configuration, a healthy pool, and dmeventd beside it."""
+    m = machines(disks=[1 << 30])
+    make_vg(m, "docker", m.disks)
+    make_pool(m, "docker", "thinpool", "400m")
+    raw_thin(m, "docker", "thinpool", "t0", 300 * MIB, 0)
+    wait_for_mark(m, "docker", "thinpool")
+    m.run("systemctl stop '*.timer' cron.service || true")
+    pid = m.run("systemctl show -P MainPID dmguard").out.strip()
+    m.put("/tmp/watch.py", _WATCH)
+    wait_for("the load gone", lambda: float(m.run("cut -d' ' -f1 /proc/loadavg").out) < 0.5,
+             timeout=90, interval=5)  # fmt: skip
+    done = len(entries(m))
+
+    seen = json.loads(m.run(f"python3 /tmp/watch.py {pid}", timeout=90).out)
+    print(seen)
+
+    assert seen["forks"] == 0
+    assert seen["switches"] <= 12
+    assert len(entries(m)) == done
+    assert m.run("systemctl show -P MainPID dmguard").out.strip() == pid
