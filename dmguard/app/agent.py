@@ -45,11 +45,12 @@ class Agent:
         self._timer = Timer(loop.settings.resync)
         self._supervised: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
+        self._status = ""
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. What is under way is finished first."""
         self._loop.memory.recall(published_findings(read_published(self._loop.paths)))
-        self._reconciler.published = self._publisher.publish
+        self._reconciler.published = self._publish
         self._reconciler.look_within = self._timer.look_within
         self._catch_signals()
         problem = lock_memory()
@@ -64,6 +65,18 @@ class Agent:
             watchdog.cancel()
             self._stop_sources()
         self._publisher.close()
+
+    def _publish(self) -> None:
+        self._publisher.publish()
+        state, findings = self._reconciler.state, self._loop.memory.findings
+        guards = self._reconciler.settings.guards
+        count = sum(guards(pool.name) for pool in state.pools) if state else 0
+        status = f"guarding {count} thin pool{'' if count == 1 else 's'}"
+        if findings:
+            status += "; " + ", ".join(f"{f.subject}: {f.code}" for f in findings)
+        if status != self._status:
+            self._status = status
+            systemd.notify(STATUS=status)
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -90,6 +103,7 @@ class Agent:
 
     def _use(self, settings: Settings) -> None:
         self._reconciler.settings = settings
+        self._loop.memory.forget_failures()
         self._stop_sources()
         self._timer = Timer(settings.resync)
         self._reconciler.look_within = self._timer.look_within

@@ -54,6 +54,11 @@ def low_water_for(size: int, chunk: int, threshold: int) -> int:
     return size // chunk * (100 - threshold) // 100
 
 
+def is_behind(pool: Pool) -> bool:
+    """Does the kernel run less data than LVM's metadata describes?"""
+    return pool.kernel is not None and pool.kernel.size < pool.lv.size
+
+
 def usage(kernel: KernelPool, resource: Resource) -> Usage | None:
     return kernel.data if resource is Resource.DATA else kernel.metadata
 
@@ -91,19 +96,38 @@ def metadata_want(pool: Pool, policy: Policy) -> int:
     return max(0, min(want, round_down(METADATA_MAX, extent) - size))
 
 
-def metadata_fit(pool: Pool, want: int) -> int:
+def metadata_cost(pool: Pool, growth: int) -> int:
+    """Bytes that the VG gives for it: the growth, and what its spare must follow by.
+
+    The spare must be at least as large as the largest metadata, for a repair (lvmthin(7)).
+    """
+    return growth + max(0, pool.lv.metadata_size + growth - (pool.vg.spare or 0))
+
+
+def metadata_fit(pool: Pool, want: int, *, taken: int = 0) -> int:
     """How much of `want` fits into the VG together with its spare, in whole extents.
 
-    The spare must be at least as large as the largest metadata, for a repair. Where not even one
-    extent fits with it, the metadata itself comes first: a full one is worse than a short spare.
+    `taken` bytes of what is free are promised already. Where not even one extent fits with the
+    spare, the metadata itself comes first: a full one is worse than a short spare.
     """
-    extent, free, size = pool.vg.extent, pool.vg.free, pool.lv.metadata_size
-    behind = size - (pool.vg.spare or 0)
-    growth = min(want, free)
-    if growth + max(0, behind + growth) > free:
-        growth = min(growth, max(0, (free - behind) // 2) if free > behind else 0)
-    growth = round_down(growth, extent)
-    return growth if growth >= extent else round_down(min(want, free), extent)
+    extent, free = pool.vg.extent, pool.vg.free - taken
+    growth = round_down(min(want, free), extent)
+    if growth > 0 and metadata_cost(pool, growth) > free:
+        behind = pool.lv.metadata_size - (pool.vg.spare or 0)
+        with_spare = round_down((free - behind) // 2, extent)
+        growth = min(growth, with_spare) if with_spare >= extent else growth
+    return max(0, growth)
+
+
+def dragged_metadata(pool: Pool, size: int) -> int:
+    """Bytes that LVM takes for metadata of its own accord when data grows to `size`.
+
+    lvextend of data alone grows the metadata to 64 bytes a chunk, and the spare with it (lvm2,
+    lib/metadata/lv_manip.c and thin_manip.c); without room for that it refuses the data as well.
+    """
+    estimate = round_up(size // pool.lv.chunk * 64, pool.vg.extent)
+    growth = max(0, min(estimate, METADATA_MAX) - pool.lv.metadata_size)
+    return metadata_cost(pool, growth) if growth else 0
 
 
 def reserve_in(vg: Vg, state: State, settings: Settings) -> int:

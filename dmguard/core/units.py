@@ -55,7 +55,7 @@ class Amount:
 
     def __str__(self) -> str:
         if self.percent is not None:
-            return f"{self.percent:g}%"
+            return f"{_plain(self.percent)}%"
         return format_exact(self.size or 0)
 
 
@@ -92,8 +92,13 @@ def format_duration(seconds: float) -> str:
         return "0"
     for unit, factor in (("h", 3600.0), ("min", 60.0), ("s", 1.0)):
         if seconds % factor == 0:
-            return f"{seconds / factor:g}{unit}"
-    return f"{seconds * 1000:g}ms"
+            return f"{_plain(seconds / factor)}{unit}"
+    return f"{_plain(seconds)}s"
+
+
+def _plain(number: float) -> str:
+    """To six places, without an exponent and without trailing zeros."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def round_up(size: int, unit: int) -> int:

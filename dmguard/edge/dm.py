@@ -72,8 +72,9 @@ class DmDevice:
 def request_number(command: int, machine: str | None = None) -> int:
     """_IOWR(0xfd, command, struct dm_ioctl) of this architecture (Linux, asm/ioctl.h)."""
     machine = machine or platform.machine()
-    other = machine.startswith(("ppc", "mips", "sparc", "alpha", "parisc"))
-    direction = 3 << (29 if other else 30)
+    # Read and write are 1 and 2 in two bits, or 2 and 4 in three: both together are one value.
+    other = machine.startswith(("ppc", "mips", "sparc", "alpha"))
+    direction = 6 << 29 if other else 3 << 30
     return direction | (_HEADER.size << 16) | (0xFD << 8) | command
 
 
@@ -96,10 +97,14 @@ class Control:
             control = cls(os.open(path, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
             raise DmUnavailableError(f"{path}: {error.strerror}") from error
-        version = control.version()
-        if version < _OLDEST:
+        try:
+            control.check_version()
+        except OSError as error:
             control.close()
-            raise DmUnavailableError(f"device-mapper {version} is older than {_OLDEST}")
+            raise DmUnavailableError(f"{path}: {error.strerror}") from error
+        except DmUnavailableError:
+            control.close()
+            raise
         return control
 
     def __enter__(self) -> Self:
@@ -117,6 +122,12 @@ class Control:
     def version(self) -> tuple[int, int]:
         header = _HEADER.unpack_from(self._call(0x00))
         return header[0], header[1]
+
+    def check_version(self) -> None:
+        """DmUnavailableError if the list has no event numbers yet."""
+        version = self.version()
+        if version < _OLDEST:
+            raise DmUnavailableError(f"device-mapper {version} is older than {_OLDEST}")
 
     def arm_poll(self) -> None:
         """Forget the events so far: poll wakes for the next."""
@@ -268,13 +279,16 @@ def parse_status(params: str, chunk: int) -> Status:
     words = params.split()
     if words in (["Fail"], ["Error"]):
         return Status(Mode(words[0]))
-    pattern = r"(\d+) (\d+)/(\d+) (\d+)/(\d+) (\d+|-) (rw|ro|out_of_data_space)(?: (.*))?"
+    count = r"(\d{1,20})"
+    blocks = f"{count}/{count}"
+    modes = "(rw|ro|out_of_data_space)"
+    pattern = rf"{count} {blocks} {blocks} (?:\d{{1,20}}|-) {modes}(?: (.*))?"
     match = re.fullmatch(pattern, " ".join(words), re.ASCII)
     if not match:
         raise DmParseError(f"unknown status {params!r}")
-    rest = (match[8] or "").split()
+    rest = (match[7] or "").split()
     return Status(
-        mode=Mode(match[7]),
+        mode=Mode(match[6]),
         needs_check="needs_check" in rest,
         errors_when_full="error_if_no_space" in rest,
         transaction_id=int(match[1]),
@@ -285,7 +299,7 @@ def parse_status(params: str, chunk: int) -> Status:
 
 def parse_table(params: str) -> tuple[int, int]:
     """A table line → (bytes in a chunk, low water mark in chunks)."""
-    match = re.match(r"\S+ \S+ (\d+) (\d+)(?: |$)", params, re.ASCII)
+    match = re.match(r"\S+ \S+ (\d{1,20}) (\d{1,20})(?: |$)", params, re.ASCII)
     if not match or int(match[1]) == 0:
         raise DmParseError(f"unknown table {params!r}")
     return int(match[1]) * _SECTOR, int(match[2])

@@ -66,10 +66,14 @@ def append_line(path: Path, line: str, *, limit: int) -> None:
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        os.write(descriptor, (("\n" if torn else "") + line + "\n").encode())
+        data = (("\n" if torn else "") + line + "\n").encode()
+        if os.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
+    if size == 0:
+        sync_directory(path.parent)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -77,9 +81,11 @@ def read_lines(path: Path) -> list[str]:
     lines: list[str] = []
     for part in (path.with_name(path.name + ".1"), path):
         try:
-            lines += part.read_text(errors="replace").splitlines()
+            text = part.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             continue
+        # Not splitlines(): it also splits at U+2028 and the like, which a line may hold.
+        lines += text.removesuffix("\n").split("\n") if text else []
     return lines
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.model import PoolLv, Profile, Pv, Vg
+from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError
 
 if TYPE_CHECKING:
@@ -34,18 +35,32 @@ class ReportError(Exception):
     """LVM answered something that is not the report that was asked for."""
 
 
+class ReportBusyError(CommandFailedError):
+    """The report leaves a VG out, because another LVM command holds its lock."""
+
+
 async def read_vgs(runner: Runner) -> tuple[Vg, ...]:
     """Every VG with its PVs and thin pools, each consistent in itself.
 
-    One fullreport reads a VG under one lock. It ends with status 5 when there is an exported or
-    foreign VG, or one with a PV missing, with a complete report all the same. ReportError or a
-    RunError when there is none. `seg_monitor` is not asked for: it can start dmeventd.
+    One fullreport reads a VG under one lock. It can end with status 5 for an exported or foreign
+    VG, with a complete report all the same. But a VG whose lock is held is left out of it, seen
+    with 2.03.16 and 2.03.31: a pool that dmeventd grows just now would look as if it were gone.
+    So that one is asked for again. ReportError or a RunError when there is no report.
+    `seg_monitor` is not asked for: it can start dmeventd.
     """
+    return await retry(
+        lambda: _read_once(runner), on=(ReportBusyError,), attempts=20, within_s=10.0
+    )
+
+
+async def _read_once(runner: Runner) -> tuple[Vg, ...]:
     argv = [LVM, "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
     argv += ["--binary", "--config", _CONFIG]
     for name, columns in _COLUMNS.items():
         argv += ["--configreport", name, "--options", columns]
     completed = await runner.read(argv, check=False)
+    if is_busy(completed):
+        raise ReportBusyError(completed)
     try:
         return parse_report(completed.stdout)
     except ReportError:
@@ -61,8 +76,9 @@ def parse_report(text: str) -> tuple[Vg, ...]:
         return tuple(
             _parse_vg(report, vg)
             for report in reports
+            # PVs without a VG come in a report of their own, with "pv" and "pvseg" alone.
+            if "vg" in report or "lv" in report
             for vg in report["vg"]
-            if vg["vg_name"]  # orphan PVs come in a report of their own, without a VG
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReportError(f"lvm fullreport: {type(error).__name__}: {error}") from error

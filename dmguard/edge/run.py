@@ -9,7 +9,10 @@ when the loop closes, so neither kind is an asyncio subprocess.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shlex
+import signal
 import subprocess
 import time
 from collections import deque
@@ -119,9 +122,12 @@ class Runner:
         `stdin` is a descriptor that the child holds until it ends: an empty lock file there keeps
         the lock for as long as the command lives, and answers every prompt with 'no'.
         """
+        # A descriptor of its own: the caller may be cancelled, and close its, before the writer
+        # has its turn. The number would then be free, or by that time another file's.
+        held = os.open(os.devnull, os.O_RDONLY) if stdin is None else os.dup(stdin)
         self._writing += 1
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._writer, self._change, tuple(argv), stdin)
+        future = loop.run_in_executor(self._writer, self._change, tuple(argv), held)
         future.add_done_callback(self._written)
         return await asyncio.shield(future)
 
@@ -155,17 +161,21 @@ class Runner:
             raise CommandTimeoutError(argv, timeout_s) from None
         return _completed(argv, child, out, err, began)
 
-    def _change(self, argv: tuple[str, ...], stdin: int | None) -> Completed:
+    def _change(self, argv: tuple[str, ...], stdin: int) -> Completed:
         began = time.monotonic()
-        child = self._spawn(argv, subprocess.DEVNULL if stdin is None else stdin)
+        try:
+            child = self._spawn(argv, stdin)
+        finally:
+            os.close(stdin)
         out, err = child.communicate()
         return _completed(argv, child, out, err, began)
 
 
 def _put_down(child: subprocess.Popen[bytes]) -> None:
-    """Terminate, then kill. A process in uninterruptible sleep outlives both: leave it."""
-    for stop in (child.terminate, child.kill):
-        stop()
+    """Terminate, then kill, it and what it started. One in uninterruptible sleep outlives both."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)  # a session, and so a group, of its own
         try:
             child.communicate(timeout=_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -174,6 +184,8 @@ def _put_down(child: subprocess.Popen[bytes]) -> None:
     for pipe in (child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=_GRACE_S)
 
 
 def _completed(

@@ -27,10 +27,10 @@ def notify(**fields: str) -> bool:
     """Tell the service manager; False if there is none. Never raises: it is a courtesy."""
     if daemon is None:
         return False
-    text = "\n".join(f"{name}={value}" for name, value in fields.items())
+    pairs = ((name, value.replace("\n", " ")) for name, value in fields.items())
     try:
-        return bool(daemon.notify(text))
-    except OSError:
+        return bool(daemon.notify("\n".join(f"{name}={value}" for name, value in pairs)))
+    except (OSError, ValueError):
         return False
 
 
@@ -88,7 +88,8 @@ class JournalWriter:
                 message, fields = self._entries.popleft()
             try:
                 write_entry(message, fields)
-            except OSError:
+            except (OSError, ValueError, TypeError):
+                # ValueError: text that is no UTF-8. This thread must outlive every message.
                 self.dropped += 1
 
 

@@ -20,12 +20,12 @@ from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Trigger
 from dmguard.core.steps import Lvm, Step, steps_for
 from dmguard.edge import files, lvm
+from dmguard.edge.dm import DmParseError
 from dmguard.edge.retry import retry
 from dmguard.edge.run import RunError
 from dmguard.loop.record import read_history
 
 if TYPE_CHECKING:
-    from dmguard.core.model import State
     from dmguard.edge.files import Lock
     from dmguard.edge.run import Completed, Runner
     from dmguard.loop.observe import Observer
@@ -113,11 +113,15 @@ class Executor:
         await self._intend(action, trigger, identity, Phase.INTENDED)
         done = await self._run_steps(action, lock)
         await self._intend(action, trigger, identity, Phase.RAN)
-        outcome = await self._verify(action, done)
-        outcome = replace(outcome, seconds=time.monotonic() - began)
+        outcome = replace(self._verify(action, done), seconds=time.monotonic() - began)
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         await self._ink.write(lambda: files.remove(self._paths.intent))
         return outcome
+
+    @property
+    def interrupted(self) -> bool:
+        """Is there an intent that nobody has settled?"""
+        return self._paths.intent.exists()
 
     async def resume(self, lock: Lock) -> None:
         """Settle an act that was interrupted: what became of it is told once, then forgotten."""
@@ -156,12 +160,12 @@ class Executor:
                 return done
         return Done(ok=True)
 
-    async def _verify(self, action: Action, done: Done) -> Outcome:
+    def _verify(self, action: Action, done: Done) -> Outcome:
         try:
-            state: State | None = await self._observer.look()
-        except (RunError, lvm.ReportError) as error:
-            state, done = None, Done(ok=False, complaint=str(error))
-        if state is not None and is_met(action, state):
+            met = is_met(action, self._observer.glance())
+        except (DmParseError, OSError) as error:
+            met, done = None, Done(ok=False, complaint=str(error))
+        if met:
             return Outcome(Result.DONE, action.reason if done.ok else "grown-elsewhere")
         self._observer.forget()
         detail = done.complaint or "the command succeeded, and the kernel's pool did not follow"

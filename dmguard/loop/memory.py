@@ -59,9 +59,14 @@ class Memory:
         """The actions that are not backed off. A change of their inputs ends a back-off."""
         return tuple(action for action in actions if not self._is_held(action, state, now))
 
+    def forget_failures(self) -> None:
+        """A new policy is a new input of every action: nothing is held back any more."""
+        self._backoff.clear()
+
     def retry_in(self, now: float) -> float | None:
         """Seconds until the first back-off ends."""
-        return min((max(0.0, b.until - now) for b in self._backoff.values()), default=None)
+        waits = (held.until - now for held in self._backoff.values())
+        return min((wait for wait in waits if wait > 0), default=None)
 
     def note(self, action: Action, state: State, now: float, *, done: bool) -> None:
         """Remember how an action ended. `state` is the one that it was planned from."""
@@ -128,12 +133,10 @@ def inputs_of(action: Action, state: State) -> Hashable:
     if pool is None:
         return None
     kernel = pool.kernel
-    target = None if isinstance(action, Refresh) else action.target
     return (
         pool.vg.seqno,
         pool.vg.free,
         pool.lv.size,
         kernel and (kernel.size, kernel.mode, kernel.needs_check, kernel.suspended),
         action.threshold,
-        target,
     )

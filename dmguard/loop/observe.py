@@ -52,6 +52,10 @@ class Observer:
             kernels = self._kernel_pools()
         return join(self._vgs, kernels, self._profiles)
 
+    def glance(self) -> State:
+        """The kernel's pools as they are now, joined with what LVM said last. Starts no process."""
+        return join(self._vgs, self._kernel_pools(), self._profiles)
+
     def _kernel_pools(self) -> tuple[KernelPool, ...]:
         if self._control is None:
             try:

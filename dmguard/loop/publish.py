@@ -92,11 +92,12 @@ def read_published(paths: Paths) -> dict[str, Any] | None:
 
 def is_alive(published: dict[str, Any] | None) -> bool:
     """Does the agent that published this still run?"""
-    if published is None:
+    pid = (published or {}).get("pid")
+    if not isinstance(pid, int) or pid <= 1:
         return False
     try:
-        os.kill(int(published["pid"]), 0)
-    except (KeyError, TypeError, ValueError, ProcessLookupError):
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -67,6 +67,8 @@ class Reconciler:
         self._memory = memory
         self._paths = paths
         self._stopping = False
+        self._busy = False
+        self._event_until = 0.0
         self._wakes: list[Wake] = []
         self._woken = asyncio.Event()
         self._again: asyncio.TimerHandle | None = None
@@ -85,7 +87,8 @@ class Reconciler:
                 wakes, self._wakes = self._wakes, []
                 if wakes and not self._stopping:
                     self.busy_since = time.monotonic()
-                    await self.cycle(wakes[0])
+                    events = (wake for wake in wakes if wake.trigger is Trigger.DM_EVENT)
+                    await self.cycle(next(events, wakes[0]))
                     self.busy_since = None
         finally:
             self._cancel_again()
@@ -106,10 +109,6 @@ class Reconciler:
             kept = tuple(f for f in self._memory.findings if f.code != "lvm-unreadable")
             plan = Plan(findings=(*kept, Finding("lvm-unreadable", "lvm", str(error))))
             self._look_again(trigger, _UNREADABLE_S)
-        except BusyError as error:
-            log.debug("%s", error)
-            self._look_again(trigger, _BUSY_S)
-            return
         self.plan = plan
         await self._tell(plan, trigger)
         self._schedule(wake)
@@ -121,9 +120,15 @@ class Reconciler:
         plan = Plan()
         for _ in range(_ROUNDS):
             state, plan, due = await self._look(fresh=fresh)
-            if not due:
+            if not due and not self._executor.interrupted:
                 return plan
-            with Lock.acquire(self._paths.lock) as lock:
+            try:
+                lock = Lock.acquire(self._paths.lock)
+            except BusyError as error:
+                log.debug("%s", error)
+                self._busy = True
+                return plan
+            with lock:
                 await self._executor.resume(lock)
                 # Again under the lock: another command may have been faster.
                 state, plan, due = await self._look()
@@ -156,13 +161,19 @@ class Reconciler:
     def _schedule(self, wake: Wake) -> None:
         """Ask for the next look: soon, if something is held or settling; else by the fill rate."""
         waits = []
+        now = time.monotonic()
         if wake.trigger is Trigger.DM_EVENT and wake.subject:
+            self._event_until = now + _AFTER_EVENT_S
+        if now < self._event_until:
             # The kernel raises its event before the chunk is allocated that crosses the mark, and
             # raises it once: a look in between sees a pool that is not above its threshold yet.
-            waits.append(_AFTER_EVENT_S)
+            waits.append(self._event_until - now)
+        if self._busy:
+            self._busy = False
+            waits.append(_BUSY_S)
         if self._memory.unsettled:
             waits.append(SETTLE_S)
-        held = self._memory.retry_in(time.monotonic())
+        held = self._memory.retry_in(now)
         if held is not None and self.plan.actions:
             waits.append(held)
         if waits:

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.demo.plays import play_dmeventd, play_dmguard, stage_dmeventd, stage_dmguard
-from tests.lab.images import ROOT, build
+from tests.demo.timeline import publish
+from tests.lab.channel import LabError
+from tests.lab.images import ROOT, BuildError, build
 from tests.lab.machine import Machine
 
 OUT = ROOT / "build" / "demo"
@@ -42,10 +44,8 @@ def main() -> int:
         play_dmguard(one, acts[0], say)
         one.close()
         play_dmeventd(two, acts[1], say)
-    for act in acts:
-        for event in act.events:
-            print(act.title, event.at - act.samples[0].at, event.text)
-        print(len(act.samples), act.samples[0], act.samples[-1])
+    publish(acts, OUT)
+    say(f"timeline.txt, timeline.json and timeline.svg are in {OUT.relative_to(ROOT)}")
     broken = [claim for act in acts for claim in act.broken]
     for claim in broken:
         print(f"demo: NOT SO: {claim}", file=sys.stderr)
@@ -53,4 +53,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (LabError, BuildError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -25,13 +25,15 @@ STUCK = (POOL + ROOM - 30) * EXTENT
 DISK = (POOL + METADATA + SPARE + ROOM + 1) * EXTENT
 
 WRITERS = 2
-EACH = 365
-PAUSE = "0.06"
+EACH = 330
+PIECE = 5
+PAUSE = "0.25"
 HANG = 25.0
 
+# Every piece is synced before the next; a failed write ends the container with 1.
 WRITER = f"""i=0
-while [ $i -lt {EACH} ]; do
-    dd if=/dev/urandom of=/data/file bs=1M count=1 seek=$i conv=notrunc,fsync 2>/tmp/err ||
+while [ $i -lt {EACH // PIECE} ]; do
+    dd if=/dev/urandom of=/data/file bs={PIECE}M count=1 seek=$i conv=notrunc,fsync 2>/tmp/err ||
         {{ cat /tmp/err; exit 1; }}
     i=$((i + 1)); echo written $i; sleep {PAUSE}
 done"""
@@ -85,6 +87,7 @@ class Act:
     samples: list[Sample] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     room: int = 0
+    started: float = 0.0
     broken: list[str] = field(default_factory=list)
 
     def expect(self, claim: str, *, holds: bool) -> None:
@@ -106,14 +109,16 @@ def stage(m: Machine, title: str, say: Callable[[str], None]) -> Act:
     return act
 
 
-def raise_curtain(m: Machine) -> list[str]:
+def raise_curtain(m: Machine, act: Act) -> list[str]:
     """Start the sampler and the writers; return the containers."""
     name = m.run("dmsetup ls --target thin-pool").out.split()[0]
     m.put("/root/sampler", SAMPLER)
     m.run(f"nohup bash /root/sampler {name} >/dev/null 2>&1 &")
     time.sleep(2)
     one = f"docker run -d --network none busybox sh -c {shlex.quote(WRITER)}"
-    return [m.run(one, timeout=60).out.strip() for _ in range(WRITERS)]
+    act.started = read_sample(m.run("tail -n 1 /root/samples").out).at
+    started = [m.start(one) for _ in range(WRITERS)]
+    return [running.wait(90).out.strip() for running in started]
 
 
 def read_sample(line: str) -> Sample:
@@ -122,7 +127,7 @@ def read_sample(line: str) -> Sample:
     used, total = (int(part) for part in status[2].split("/"))
     size = int(sectors) * 512
     mode = next(word for word in status if word in ("rw", "ro", "out_of_data_space"))
-    return Sample(float(at), int(count) * MIB, used * size // total, size, mode)
+    return Sample(float(at), int(count) * PIECE * MIB, used * size // total, size, mode)
 
 
 def watch(m: Machine, done: Callable[[Sample], bool], timeout: float) -> bool:
@@ -137,10 +142,16 @@ def watch(m: Machine, done: Callable[[Sample], bool], timeout: float) -> bool:
 
 def collect(m: Machine, act: Act) -> None:
     """Read all samples, and note what they show: each growth, and the end of the space."""
+    act.events.append(Event(act.started, "the containers start to write", "writers start"))
     lines = m.get("/root/samples").decode().splitlines()
     act.samples = [read_sample(line) for line in lines]
     size, mode = act.samples[0].size, act.samples[0].mode
     for sample in act.samples:
+        if sample.size != size:
+            words = f"from {size // MIB} to {sample.size // MIB} MiB"
+            act.events.append(
+                Event(sample.at, f"the pool has grown {words}", f"{sample.size // MIB} MiB")
+            )
         if sample.mode != mode:
             words = "out of data space: writers hang" if sample.mode != "rw" else "writable again"
             act.events.append(Event(sample.at, f"the kernel: {words}", words.partition(":")[0]))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.demo.acts import (
     EACH,
     HANG,
     MIB,
+    PIECE,
     PROFILE,
     SETTINGS,
     STUCK,
@@ -17,6 +19,7 @@ from tests.demo.acts import (
     Event,
     collect,
     raise_curtain,
+    read_sample,
     stage,
     vg_free_at,
     watch,
@@ -55,23 +58,20 @@ def stage_dmeventd(m: Machine, say: Say) -> Act:
 
 def play_dmguard(m: Machine, act: Act, say: Say) -> None:
     """Fill the pool: it grows into all the room there is, and no write fails."""
-    containers = raise_curtain(m)
+    containers = raise_curtain(m, act)
     say(f"{act.title}: {WRITERS} containers write {EACH} MiB each")
-    codes = m.run(f"docker wait {' '.join(containers)}", timeout=150).out.split()
+    codes = m.run(f"docker wait {' '.join(containers)}", timeout=300).out.split()
     act.expect(f"the containers end with 0, not {codes}", holds=codes == ["0"] * WRITERS)
     for container in containers:
         last = m.run(f"docker logs {container}").out.splitlines()[-1:]
-        act.expect(f"all is written, not {last}", holds=last == [f"written {EACH}"])
+        act.expect(f"all is written, not {last}", holds=last == [f"written {EACH // PIECE}"])
+    watch(m, lambda sample: sample.written == TOTAL, 10)
     collect(m, act)
+    act.events.append(Event(act.samples[-1].at, "both containers end with 0", "all written"))
     for entry in json.loads(m.run("dmguard history --json").out)["entries"]:
         if entry["at"] >= act.samples[0].at:
-            code = entry["code"]
-            act.events.append(
-                Event(
-                    entry["at"], f"dmguard: {entry['message'].partition(': ')[2]}", SHORT.get(code, "")
-                )
-            )
-    act.events.sort(key=lambda event: event.at)
+            words = f"dmguard: {entry['message'].partition(': ')[2]}"
+            act.events.append(Event(entry["at"], words, SHORT.get(entry["code"], "")))
     last_one = act.samples[-1]
     grown = len({sample.size for sample in act.samples}) - 1
     act.expect("the pool grows several times", holds=grown >= 3)
@@ -82,24 +82,34 @@ def play_dmguard(m: Machine, act: Act, say: Say) -> None:
     say(f"{act.title}: {TOTAL // MIB} MiB written, the pool grew {grown} times")
 
 
-SHORT = {"data-extended": "grown", "vg-dry": "alert: VG dry", "above-threshold": ""}
+# A growth is marked where the sampler saw it.
+SHORT = {"vg-dry": "alert: VG dry", "act-failed": "act failed"}
 
 
 def play_dmeventd(m: Machine, act: Act, say: Say) -> None:
     """Fill the pool in the same way: the last step does not fit, and the writers hang."""
-    containers = raise_curtain(m)
+    containers = raise_curtain(m, act)
     say(f"{act.title}: {WRITERS} containers write {EACH} MiB each")
     full = watch(m, lambda sample: sample.mode == "out_of_data_space", 150)
     act.expect("the pool runs out of data space", holds=full)
     if full:
         say(f"{act.title}: out of data space, looking on for {HANG:.0f} s")
-        start = float(m.run("echo $(date +%s.%N)").out)
+        start = read_sample(m.run("tail -n 1 /root/samples").out).at
         watch(m, lambda sample: sample.at > start + HANG, HANG + 20)
     alive = m.run(f"docker inspect -f '{{{{.State.Running}}}}' {' '.join(containers)}").out
-    m.run("cat /dev/null")
     collect(m, act)
-    for line in m.journal("-t", "lvm", "-t", "dmeventd"):
-        print(line["MESSAGE"])
+    refusals = [
+        Event(int(line["__REALTIME_TIMESTAMP"]) / 1e6, f"dmeventd: {line['MESSAGE']}", "")
+        for line in m.journal()
+        if "Insufficient free space" in str(line.get("MESSAGE"))
+    ]
+    act.expect("dmeventd has tried, and was refused", holds=bool(refusals))
+    # It tries again and again with the same words: the first and the last are enough.
+    act.events += [replace(event, short="step refused") for event in refusals[:1]] + refusals[1:][
+        -1:
+    ]
+    words = f"the writers hang, {vg_free(m, 'docker') // MIB} MiB of the VG are not used"
+    act.events.append(Event(act.samples[-1].at, words, ""))
     stalled = {sample.written for sample in act.samples if sample.mode != "rw"}
     act.expect("the writers still hang", holds=alive.split() == ["true"] * WRITERS)
     act.expect(f"nothing more is written: {stalled}", holds=len(stalled) <= 2)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def runner(tmp_path: Path) -> Runner:
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    monkeypatch.setattr("dmguard.edge.run._GRACE_S", 0.3)
     return Runner(path=f"{tmp_path}/bin:{SEARCH_PATH}")
 
 
@@ -91,7 +92,7 @@ def test_a_reader_that_ignores_sigterm_is_killed(runner: Runner, tmp_path: Path)
     )
     os.mkfifo(tmp_path / "fifo")  # to wait on without a child of its own
     with runner, pytest.raises(CommandTimeoutError):
-        run(runner.read(["stubborn"], timeout_s=1))
+        run(runner.read(["stubborn"], timeout_s=1.5))
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
 
@@ -102,7 +103,7 @@ def test_a_deadline_does_not_wait_for_a_grandchild(runner: Runner, tmp_path: Pat
     script(tmp_path / "bin", "parent", f"sleep 600 & echo $! > {pid}; wait")
     began = time.monotonic()
     with runner, pytest.raises(CommandTimeoutError):
-        run(runner.read(["parent"], timeout_s=1))
+        run(runner.read(["parent"], timeout_s=1.5))
     os.kill(int(pid.read_text()), 15)
     assert time.monotonic() - began < 15
 

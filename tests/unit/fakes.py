@@ -2,15 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from dmguard.core.entry import Entry
 from dmguard.core.model import State
 from dmguard.core.steps import Lvm, Step
-from dmguard.edge.systemd import JournalWriter
 from dmguard.loop.execute import Done, Executor, Hands
-from dmguard.loop.observe import Observer
 from dmguard.loop.record import Ink, Paths, Recorder
+
+if TYPE_CHECKING:
+    from dmguard.edge.systemd import JournalWriter
+    from dmguard.loop.observe import Observer
 
 T = TypeVar("T")
 
@@ -28,6 +30,11 @@ class FakeObserver:
 
     async def look(self, *, fresh: bool = False) -> State:
         self.looks.append(fresh)
+        if isinstance(self.state, Exception):
+            raise self.state
+        return self.state
+
+    def glance(self) -> State:
         if isinstance(self.state, Exception):
             raise self.state
         return self.state

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ from dmguard.core.actions import Action, Result, dump_action
 from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Resource, State, Trigger
 from dmguard.core.steps import steps_for
+from dmguard.edge.dm import DmParseError
 from dmguard.edge.files import Lock, write_atomic
-from dmguard.edge.lvm import ReportError
 from dmguard.edge.run import CommandMissingError
 from dmguard.loop.execute import Done, boundaries
 from dmguard.loop.record import read_history
@@ -127,10 +127,18 @@ def test_a_hand_that_raises_is_a_failure_and_no_more(bench: Bench, error: Except
     assert not bench.paths.intent.exists()
 
 
-def test_an_act_whose_outcome_cannot_be_read_has_failed(bench: Bench) -> None:
-    becomes(bench, ReportError("not a report"))
+@pytest.mark.parametrize("error", [DmParseError("not a table"), OSError("no memory")])
+def test_an_act_whose_outcome_cannot_be_read_has_failed(bench: Bench, error: Exception) -> None:
+    becomes(bench, error)
     outcome = act(bench)
-    assert (outcome.result, outcome.detail) == (Result.FAILED, "not a report")
+    assert (outcome.result, outcome.detail) == (Result.FAILED, str(error))
+    assert not bench.paths.intent.exists()
+
+
+def test_what_became_of_an_act_is_read_without_lvm(bench: Bench) -> None:
+    becomes(bench, AFTER)
+    act(bench)
+    assert bench.observer.looks == []
 
 
 def test_a_pool_that_is_gone_is_not_a_success(bench: Bench) -> None:
@@ -138,17 +146,23 @@ def test_a_pool_that_is_gone_is_not_a_success(bench: Bench) -> None:
     assert act(bench).result is Result.FAILED
 
 
-def test_metadata_and_marks_are_verified_in_the_kernel_too(tmp_path: Path) -> None:
-    metadata = make_extend(Resource.METADATA, 100, 120)
-    for number, (action, state, result) in enumerate(
-        (
-            (metadata, make_state(make_pool(metadata_size=116)), Result.FAILED),
-            (metadata, make_state(make_pool(metadata_size=120)), Result.DONE),
-            (make_refresh(), make_state(in_kernel(make_pool(), low_water=0)), Result.FAILED),
-            (make_refresh(), make_state(make_pool()), Result.DONE),
-        )
-    ):
-        assert act(Bench(tmp_path / str(number), state), action).result is result
+METADATA = make_extend(Resource.METADATA, 100, 120)
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "result"),
+    [
+        (METADATA, make_state(make_pool(metadata_size=116)), Result.FAILED),
+        (METADATA, make_state(make_pool(metadata_size=120)), Result.DONE),
+        (make_refresh(), make_state(in_kernel(make_pool(), low_water=0)), Result.FAILED),
+        (make_refresh(), make_state(make_pool()), Result.DONE),
+    ],
+)
+def test_metadata_and_marks_are_verified_in_the_kernel_too(
+    bench: Bench, action: Action, state: State, result: Result
+) -> None:
+    bench.observer.state = state
+    assert act(bench, action).result is result
 
 
 @pytest.mark.parametrize(
@@ -199,12 +213,12 @@ def test_the_boundaries_of_an_act_are_every_point_between_two_effects() -> None:
 
 
 @pytest.fixture
-def torn(bench: Bench) -> Iterator[Bench]:
+def torn(bench: Bench) -> Bench:
     becomes(bench, AFTER)
     act(bench)
     with bench.paths.history.open("a") as history:
         history.write('{"code": "data-ext')
-    yield Bench(bench.paths.lib.parent, AFTER)
+    return Bench(bench.paths.lib.parent, AFTER)
 
 
 def test_the_history_survives_a_torn_last_line(torn: Bench) -> None:

@@ -53,23 +53,43 @@ def test_a_target_is_absolute_and_the_action_has_the_numbers_of_the_record() -> 
     assert (action.used, action.free, action.threshold) == (8_000 * MIB, 10_000 * MIB, 75)
 
 
-def test_metadata_comes_first_and_data_of_its_vg_is_planned_when_it_is_done() -> None:
-    (action,) = grow(make_pool(90, 80))
-    assert action.act is Act.EXTEND_METADATA
-    assert (action.size, action.target) == (100 * MIB, 120 * MIB)
+def test_metadata_comes_first_and_data_gets_what_it_and_its_spare_leave() -> None:
+    vg = make_vg(free=2000)
+    metadata, data = grow(make_pool(90, 80, vg=vg, size=10_000))
+    assert (metadata.act, data.act) == (Act.EXTEND_METADATA, Act.EXTEND_DATA)
+    assert (metadata.size, metadata.target) == (100 * MIB, 120 * MIB)
+    # 20 MiB for the metadata and 20 for its spare are gone.
+    assert data.target - data.size == (2000 - 40) * MIB
+
+
+def test_metadata_that_finds_no_room_does_not_hold_up_the_data() -> None:
+    settings = make_settings(replace(PLAIN, max_size=10_004 * MIB))
+    acts = grow(make_pool(90, 99, vg=make_vg(free=4)), settings=settings)
+    assert [a.act for a in acts] == [Act.EXTEND_METADATA]
+    acts = grow(make_pool(90, 60, vg=make_vg(free=4)), settings=settings)
+    assert [a.act for a in acts] == [Act.EXTEND_DATA]
 
 
 def test_the_metadata_that_is_fullest_comes_first() -> None:
-    (action,) = grow(make_pool(metadata=80, name="one"), make_pool(metadata=90, name="two"))
-    assert action.pool == "vg/two"
+    acts = grow(make_pool(metadata=80, name="one"), make_pool(metadata=90, name="two"))
+    assert [action.pool for action in acts] == ["vg/two", "vg/one"]
 
 
-def test_metadata_of_one_vg_does_not_hold_up_data_of_another() -> None:
-    acts = grow(make_pool(90, 80), make_pool(90, vg=make_vg(name="other")))
-    assert [(a.vg, a.act) for a in acts] == [
-        ("vg", Act.EXTEND_METADATA),
-        ("other", Act.EXTEND_DATA),
+def test_metadata_of_a_vg_is_planned_before_any_data_of_it() -> None:
+    acts = grow(make_pool(90, 60, name="one"), make_pool(60, 80, name="two"))
+    assert [(a.lv, a.act) for a in acts] == [
+        ("two", Act.EXTEND_METADATA),
+        ("one", Act.EXTEND_DATA),
     ]
+
+
+def test_the_last_growth_leaves_room_for_the_metadata_that_lvm_grows_with_it() -> None:
+    vg = replace(make_vg(free=100), spare=4 * MIB)
+    pool = make_pool(90, vg=vg, size=4096, metadata_size=4)
+    (action,) = grow(pool)
+    chunks = (4096 + 100) * MIB // pool.lv.chunk
+    metadata = -(-chunks * 64 // (4 * MIB)) * 4 * MIB
+    assert action.target - action.size == 100 * MIB - 2 * max(0, metadata - 4 * MIB)
 
 
 def test_the_remainder_is_taken_when_a_step_does_not_fit() -> None:

@@ -73,3 +73,9 @@ def test_a_pool_that_is_not_guarded_keeps_its_mark() -> None:
 
 def test_an_inactive_pool_is_not_refreshed() -> None:
     assert refreshes(replace(make_pool(), kernel=None)) == []
+
+
+def test_a_hungry_pool_whose_kernel_is_behind_gets_its_table_before_it_grows() -> None:
+    pool = in_kernel(make_pool(80, size=12_000), size=10_000 * MIB)
+    plan = make_plan(make_state(pool), make_settings(), Rates())
+    assert [action.act for action in plan.actions] == [Act.REFRESH]

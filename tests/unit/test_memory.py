@@ -7,7 +7,6 @@ import pytest
 
 from dmguard.core.findings import Finding
 from dmguard.core.model import Mode, Resource, State, Usage
-from dmguard.loop import memory as module
 from dmguard.loop.memory import SETTLE_S, Memory
 from tests.unit.builders import (
     MIB,
@@ -31,7 +30,7 @@ def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     def longest(_: float, high: float) -> float:
         return high
 
-    monkeypatch.setattr(module.random, "uniform", longest)
+    monkeypatch.setattr("dmguard.loop.memory.random.uniform", longest)
 
 
 def failed(times: int = 1, state: State = STATE, now: float = 0.0) -> Memory:
@@ -69,7 +68,7 @@ def test_jitter_shortens_a_pause_by_up_to_half(monkeypatch: pytest.MonkeyPatch) 
         asked.append((low, high))
         return low
 
-    monkeypatch.setattr(module.random, "uniform", note)
+    monkeypatch.setattr("dmguard.loop.memory.random.uniform", note)
     assert failed(3).retry_in(0.0) == 2.0
     assert asked == [(0.5, 1.0)] * 3
 
@@ -89,9 +88,17 @@ def test_a_change_of_its_inputs_ends_a_back_off(cure: Callable[[], State]) -> No
     assert failed(8).due([ACTION], cure(), 0.0) == (ACTION,)
 
 
-def test_another_target_or_threshold_ends_a_back_off() -> None:
-    for other in (make_extend(target=12_004), replace(ACTION, threshold=80)):
-        assert failed(8).due([other], STATE, 0.0) == (other,)
+def test_another_threshold_ends_a_back_off_and_another_target_does_not() -> None:
+    other = replace(ACTION, threshold=80)
+    assert failed(8).due([other], STATE, 0.0) == (other,)
+    # With headroom the target moves at each look, and the same failure would be had again.
+    assert failed(8).due([make_extend(target=12_004)], STATE, 0.0) == ()
+
+
+def test_a_new_configuration_ends_every_back_off() -> None:
+    memory = failed(8)
+    memory.forget_failures()
+    assert memory.due([ACTION], STATE, 0.0) == (ACTION,)
 
 
 def test_more_use_alone_does_not_end_a_back_off() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dmguard.core.model import METADATA_MAX, Usage
@@ -157,13 +157,15 @@ def test_the_reserve_of_a_vg_is_the_largest_of_its_guarded_pools() -> None:
     assert reserve_in(one.vg, state, unguarded) == 0
 
 
-WANTS = st.lists(st.integers(0, 1000).map(lambda n: n * EXTENT), max_size=6)
+WANTS = st.lists(st.integers(0, 1000).map(lambda n: n * EXTENT), min_size=1, max_size=6)
 
 
-@given(WANTS, st.integers(-GIB, 20 * GIB))
+@given(WANTS, st.floats(-0.1, 1.2))
+@example([EXTENT] * 3, 0.67)
 def test_a_share_is_whole_extents_within_the_want_and_all_is_used_when_scarce(
-    wants: list[int], available: int
+    wants: list[int], part: float
 ) -> None:
+    available = int(sum(wants) * part)
     shares = share_out(wants, available, EXTENT)
     whole = max(0, available) // EXTENT * EXTENT
     assert all(0 <= s <= w and s % EXTENT == 0 for s, w in zip(shares, wants, strict=True))

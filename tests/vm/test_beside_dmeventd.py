@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from tests.lab.lvmkit import lv_size, make_pool, make_vg, pool_status, raw_thin, vg_free
@@ -73,7 +74,7 @@ def test_two_guards_take_exactly_one_step_at_each_of_20_crossings(machines: Fact
     wait_for("reloaded", lambda: entries(m, "reload"))
     print("sizes in MiB:", [step // MIB for step in sizes])
 
-    assert all(grown(a, EXTENT) == b for a, b in zip(sizes, sizes[1:], strict=False)), sizes
+    assert all(grown(a, EXTENT) == b for a, b in itertools.pairwise(sizes)), sizes
     first = [e for e in history(m, "extend-data") if e["reason"] == "above-threshold"]
     ours = len(first)
     print(f"dmguard first: {ours}, dmeventd first: {CROSSINGS - ours}")

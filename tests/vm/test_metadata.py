@@ -36,7 +36,7 @@ def make_pool_with_full_metadata(m: Machine) -> None:
     )
     m.put("/tmp/xml.py", _XML)
     m.run(
-        "python3 /tmp/xml.py 405 33 40 > /tmp/meta.xml"
+        "python3 /tmp/xml.py 378 33 40 > /tmp/meta.xml"
         " && thin_restore -i /tmp/meta.xml -o /dev/vg/tmp"
         " && lvchange -q -an vg/tmp && lvconvert -q -y --thinpool vg/pool --poolmetadata vg/tmp"
     )

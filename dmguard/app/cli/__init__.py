@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from enum import IntEnum
 from importlib import import_module
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = ("run", "status", "plan", "extend", "history", "explain", "config")
+NEED_ROOT = ("run", "status", "plan", "extend")
 
 
 class Exit(IntEnum):
@@ -42,25 +44,33 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run; every error that is foreseen is one line on standard error."""
+    try:
+        status = _run(build_parser().parse_args(argv))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone: what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    return status
+
+
+def _run(options: argparse.Namespace) -> int:
     from dmguard.app.render import complain
     from dmguard.edge.config import ConfigError
     from dmguard.edge.files import BusyError
     from dmguard.loop.reconcile import UNREADABLE
 
-    options = build_parser().parse_args(argv)
+    if options.command in NEED_ROOT and os.geteuid() != 0:
+        complain(f"{options.command} must be run as root")
+        return Exit.FAILED
     try:
         return int(options.execute(options))
-    except ConfigError as error:
-        complain(str(error))
-        return Exit.USAGE
-    except BusyError as error:
-        complain(str(error))
-        return Exit.BUSY
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone
-        return Exit.FAILED
-    except UNREADABLE as error:
+        raise
+    except (ConfigError, BusyError, *UNREADABLE) as error:
         complain(str(error))
-        return Exit.FAILED
+        if isinstance(error, ConfigError):
+            return Exit.USAGE
+        return Exit.BUSY if isinstance(error, BusyError) else Exit.FAILED
     except KeyboardInterrupt:
         return 130

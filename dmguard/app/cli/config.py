@@ -58,8 +58,13 @@ def _toml(settings: Settings) -> str:
 
     document = show_settings(settings)
     pools = document.pop("pool", {})
-    sections = {**document, **{f'pool."{name}"': values for name, values in pools.items()}}
+    sections = document | {f"pool.{_quoted(name)}": values for name, values in pools.items()}
     return "\n\n".join(
-        f"[{name}]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+        f"[{name}]\n" + "\n".join(f"{key} = {_quoted(value)}" for key, value in values.items())
         for name, values in sections.items()
     )
+
+
+def _quoted(value: Any) -> str:
+    # Without escapes for what lies beyond the BMP: JSON's surrogate pairs are not TOML.
+    return json.dumps(value, ensure_ascii=False)

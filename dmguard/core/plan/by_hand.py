@@ -10,7 +10,7 @@ from dmguard.core.model import METADATA_MAX, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan import Refusal
 from dmguard.core.plan.grow import make_extend
-from dmguard.core.sizing import metadata_fit, policy_for, reserve_in
+from dmguard.core.sizing import metadata_cost, metadata_fit, policy_for, reserve_in
 from dmguard.core.units import format_size, round_down, round_up
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def plan_extend(state: State, settings: Settings, goal: ExtendByHand) -> _Planne
     for resource, size in ((Resource.METADATA, goal.metadata), (Resource.DATA, goal.data)):
         if size is None:
             continue
-        taken = sum(2 * (action.target - action.size) for action in actions)
+        taken = sum(metadata_cost(pool, action.target - action.size) for action in actions)
         room = pool.vg.free - taken - (reserve if resource is Resource.DATA else 0)
         outcome = _extend(pool, policy, resource, size, room)
         (refusals if isinstance(outcome, Refusal) else actions).append(outcome)  # type: ignore[arg-type]
@@ -45,7 +45,9 @@ def _extend(
     pool: Pool, policy: Policy, resource: Resource, size: Size, room: int
 ) -> Extend | Refusal:
     assert pool.kernel is not None
-    now = pool.kernel.size if resource is Resource.DATA else pool.lv.metadata_size
+    now = pool.lv.metadata_size
+    if resource is Resource.DATA:
+        now = max(pool.kernel.size, pool.lv.size)
     extent = pool.vg.extent
     if resource is Resource.DATA:
         ceiling, code = policy.max_size, "pool-ceiling"

@@ -9,7 +9,10 @@ from dmguard.core.model import Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.sizing import (
     data_want,
+    dragged_metadata,
     is_above,
+    is_behind,
+    metadata_cost,
     metadata_fit,
     metadata_want,
     policy_for,
@@ -31,10 +34,13 @@ def plan_growth(state: State, settings: Settings, rates: Rates) -> tuple[Extend,
     """The growth of all pools. Metadata of one VG is planned before any data of it is.
 
     Each VG's space is dealt out once: what metadata takes, its spare included, is gone for data,
-    and where several pools want more than there is each gets a share in proportion.
+    and where several pools want more than there is each gets a share in proportion. A pool whose
+    table is behind LVM's metadata first needs that table: see keep.
     """
     pools = [
-        pool for pool in state.pools if settings.guards(pool.name) and obstacle(pool, state) is None
+        pool
+        for pool in state.pools
+        if settings.guards(pool.name) and obstacle(pool, state) is None and not is_behind(pool)
     ]
     actions: list[Extend] = []
     for uuid in dict.fromkeys(pool.vg.uuid for pool in pools):
@@ -44,14 +50,15 @@ def plan_growth(state: State, settings: Settings, rates: Rates) -> tuple[Extend,
 
 
 def _plan_vg(pools: list[Pool], state: State, settings: Settings, rates: Rates) -> Iterator[Extend]:
-    metadata = next(_metadata_growth(pools, settings), None)
-    if metadata is not None:
-        # What it takes of the VG, spare included, is known when it is done: data is planned from
-        # the state read again.
-        yield metadata
-        return
-    vg = pools[0].vg
-    available = vg.free - reserve_in(vg, state, settings)
+    vg, taken = pools[0].vg, 0
+    for pool, policy in _by_metadata(pools, settings):
+        growth = metadata_fit(pool, metadata_want(pool, policy), taken=taken)
+        if growth > 0:
+            taken += min(metadata_cost(pool, growth), vg.free - taken)
+            yield make_extend(pool, policy, Resource.METADATA, growth)
+    # Data is planned beside metadata, not after it: metadata that cannot grow, for whatever
+    # reason, must not keep the data from growing.
+    available = vg.free - taken - reserve_in(vg, state, settings)
     hungry = [(pool, policy_for(pool, settings)) for pool in pools]
     hungry = [(pool, policy) for pool, policy in hungry if _is_hungry(pool, policy)]
     wants = [
@@ -60,16 +67,27 @@ def _plan_vg(pools: list[Pool], state: State, settings: Settings, rates: Rates) 
         )
         for pool, policy in hungry
     ]
-    for (pool, policy), growth in zip(hungry, share_out(wants, available, vg.extent), strict=True):
+    shares = share_out(wants, available, vg.extent)
+    for (pool, policy), share in zip(hungry, shares, strict=True):
+        growth = _with_metadata(pool, share, vg.free - taken)
         if growth > 0:
+            taken += growth
             yield make_extend(pool, policy, Resource.DATA, growth)
+
+
+def _with_metadata(pool: Pool, growth: int, free: int) -> int:
+    """The growth, or as much of it as leaves room for the metadata that LVM grows with it."""
+    assert pool.kernel is not None
+    dragged = dragged_metadata(pool, pool.kernel.size + growth)
+    return max(0, min(growth, round_down(free - dragged, pool.vg.extent)))
 
 
 def _is_hungry(pool: Pool, policy: Policy) -> bool:
     return pool.kernel is not None and is_above(pool.kernel.data, policy.data_threshold)
 
 
-def _metadata_growth(pools: list[Pool], settings: Settings) -> Iterator[Extend]:
+def _by_metadata(pools: list[Pool], settings: Settings) -> Iterator[tuple[Pool, Policy]]:
+    """The pools whose metadata is above its threshold, the fullest first."""
     used = [(pool, pool.kernel.metadata) for pool in pools if pool.kernel]
     by_need = sorted(
         ((pool, metadata) for pool, metadata in used if metadata is not None),
@@ -79,9 +97,7 @@ def _metadata_growth(pools: list[Pool], settings: Settings) -> Iterator[Extend]:
     for pool, metadata in by_need:
         policy = policy_for(pool, settings)
         if is_above(metadata, policy.metadata_threshold):
-            growth = metadata_fit(pool, metadata_want(pool, policy))
-            if growth > 0:
-                yield make_extend(pool, policy, Resource.METADATA, growth)
+            yield pool, policy
 
 
 def _below_ceiling(want: int, pool: Pool, policy: Policy) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Refresh, is_marked
 from dmguard.core.obstacle import obstacle
-from dmguard.core.sizing import low_water_for, policy_for
+from dmguard.core.sizing import is_behind, low_water_for, policy_for
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -31,7 +31,7 @@ def _refresh(pool: Pool, settings: Settings) -> Refresh | None:
         return None
     threshold = policy_for(pool, settings).data_threshold
     wanted = low_water_for(pool.lv.size, kernel.chunk, threshold)
-    behind = kernel.size < pool.lv.size
+    behind = is_behind(pool)
     if not behind and is_marked(kernel, wanted):
         return None
     return Refresh(

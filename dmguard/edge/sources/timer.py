@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from dmguard.core.model import Trigger
@@ -19,7 +20,7 @@ class Timer:
 
     def __init__(self, period_s: float) -> None:
         self._period_s = period_s
-        self._due = 0.0
+        self._due = math.inf
         self._changed = asyncio.Event()
 
     def look_within(self, seconds: float) -> None:
@@ -31,7 +32,8 @@ class Timer:
 
     async def run(self, wake: Waker) -> None:
         loop = asyncio.get_running_loop()
-        self._due = loop.time() + self._period_s
+        # The reconciler may have asked for an earlier look before this began.
+        self._due = min(self._due, loop.time() + self._period_s)
         while True:
             try:
                 async with asyncio.timeout_at(self._due):

@@ -1,0 +1,246 @@
+"""The one loop: woken, it reads the truth, plans, acts, and reads again."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dmguard.core.actions import dump_action
+from dmguard.core.model import Mode, State, Trigger, Usage
+from dmguard.core.wake import Wake
+from dmguard.edge.files import Lock, write_atomic
+from dmguard.edge.lvm import ReportError
+from dmguard.loop.execute import Done
+from tests.unit.builders import (
+    MIB,
+    in_kernel,
+    make_extend,
+    make_pool,
+    make_state,
+    make_vg,
+)
+from tests.unit.rig import FINE, TIMER, Rig
+
+HUNGRY = make_state(make_pool(80))
+GROWN = make_state(make_pool(66, size=12_000))
+DRY = make_state(make_pool(80, vg=make_vg(free=0)))
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return Rig(tmp_path, monkeypatch)
+
+
+def test_a_pool_above_its_threshold_is_grown_once_and_the_loop_rests(rig: Rig) -> None:
+    rig.hand(GROWN)
+    rig.cycle(HUNGRY)
+    assert len(rig.bench.steps) == 1
+    assert rig.told() == ["data-extended"]
+    assert rig.loop.plan.actions == ()
+
+
+def test_a_pool_below_its_threshold_is_left_and_no_lock_is_taken(rig: Rig) -> None:
+    rig.cycle(FINE)
+    assert (rig.bench.steps, rig.told()) == ([], [])
+    assert not rig.bench.paths.lock.exists()
+
+
+def test_an_act_that_fails_is_not_tried_again_at_once(rig: Rig) -> None:
+    rig.hand(HUNGRY, ok=False)
+    rig.cycle(HUNGRY)
+    assert len(rig.bench.steps) == 1
+    assert rig.told() == ["act-failed"]
+    assert rig.loop.plan.actions != ()
+
+
+def test_what_another_command_did_meanwhile_is_not_done_again(rig: Rig) -> None:
+    # It is seen in the look under the lock.
+    lock_free = rig.bench.executor.resume
+
+    async def resume(lock: Lock) -> None:
+        await lock_free(lock)
+        rig.observer.state = GROWN
+
+    rig.bench.executor.resume = resume  # type: ignore[method-assign]
+    rig.cycle(HUNGRY)
+    assert rig.bench.steps == []
+
+
+def test_an_interrupted_act_is_settled_before_the_next_one(rig: Rig) -> None:
+    intent = {"id": "1", "trigger": "timer", "action": dump_action(make_extend())}
+    write_atomic(rig.bench.paths.intent, json.dumps(intent).encode())
+    rig.hand(GROWN)
+    rig.cycle(HUNGRY)
+    assert rig.told() == ["act-interrupted", "data-extended"]
+
+
+def test_wakes_during_a_cycle_cause_exactly_one_more(rig: Rig) -> None:
+    looks: list[int] = []
+    look = rig.observer.look
+
+    async def wake_thrice(*, fresh: bool = False) -> State:
+        looks.append(rig.cycles)
+        if len(looks) == 1:
+            for _ in range(3):
+                rig.loop.wake(Wake(Trigger.DM_EVENT))
+        return await look(fresh=fresh)
+
+    rig.observer.look = wake_thrice  # type: ignore[method-assign]
+    rig.run(cycles=2)
+    assert (rig.cycles, looks) == (2, [0, 1])
+    assert rig.loop._wakes == []
+
+
+def test_a_lock_that_is_busy_is_tried_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmguard.loop.reconcile._BUSY_S", 0.0)
+    held = Lock.acquire(rig.bench.paths.lock)
+    look = rig.observer.look
+
+    async def release_at_the_second(*, fresh: bool = False) -> State:
+        state = await look(fresh=fresh)
+        if len(rig.observer.looks) == 2:
+            assert rig.bench.steps == []
+            held.release()
+        return state
+
+    rig.observer.look = release_at_the_second  # type: ignore[method-assign]
+    rig.observer.state = HUNGRY
+    rig.hand(GROWN)
+    rig.run(cycles=2)
+    assert rig.told() == ["data-extended"]
+
+
+def test_stop_ends_the_loop_after_the_act_that_is_under_way(rig: Rig) -> None:
+    two = make_state(make_pool(80), make_pool(80, vg=make_vg(name="other")))
+
+    def do() -> Done:
+        rig.loop.stop()
+        return Done(ok=True)
+
+    rig.bench.does = do
+    rig.observer.state = two
+    rig.run(cycles=99)
+    assert len(rig.bench.steps) == 1
+    assert "vg/pool" in {entry.pool for entry in rig.bench.told()}
+    assert not rig.bench.paths.intent.exists()
+
+
+def test_a_loop_that_is_stopped_before_it_begins_does_nothing(rig: Rig) -> None:
+    rig.loop.stop()
+    rig.run(cycles=99)
+    assert rig.observer.looks == []
+
+
+def test_a_finding_is_told_once_and_cleared_once(rig: Rig) -> None:
+    rig.cycle(DRY, DRY, FINE, FINE)
+    assert rig.told() == ["vg-dry", "finding-cleared"]
+
+
+def test_what_passes_is_told_only_when_it_stays(rig: Rig) -> None:
+    suspended = make_state(in_kernel(make_pool(), suspended=True))
+    rig.cycle(suspended, FINE, suspended, suspended)
+    assert rig.told() == ["pool-suspended"]
+
+
+def test_a_report_that_stays_unreadable_is_told_and_what_was_found_stays_open(rig: Rig) -> None:
+    rig.cycle(DRY, ReportError("x"), ReportError("x"), DRY)
+    assert rig.told() == ["vg-dry", "lvm-unreadable", "finding-cleared"]
+    assert [finding.code for finding in rig.memory.findings] == ["vg-dry"]
+
+
+def test_the_timer_asks_lvm_each_time_while_something_is_wrong(rig: Rig) -> None:
+    rig.cycle(FINE, DRY, DRY, FINE, FINE)
+    assert rig.observer.looks == [False, False, True, True, False]
+
+
+def test_an_event_alone_does_not_ask_lvm(rig: Rig) -> None:
+    rig.cycle(DRY, DRY, wake=Wake(Trigger.DM_EVENT))
+    assert rig.observer.looks == [False, False]
+
+
+def test_the_next_look_comes_sooner_the_sooner_the_threshold_is_reached(rig: Rig) -> None:
+    pool = make_pool(50)
+    later = in_kernel(pool, data=Usage(6_000 * MIB, 10_000 * MIB))
+    rig.cycle(make_state(pool), make_state(later))
+    # 100 MiB a second, and 1500 MiB to the threshold: 15 s.
+    assert rig.within == [30.0, 3.75]
+
+
+def test_a_pool_that_is_full_and_can_grow_is_told_only_as_grown(rig: Rig) -> None:
+    rig.hand(make_state(make_pool(72, size=14_000)))
+    rig.cycle(make_state(in_kernel(make_pool(100), mode=Mode.OUT_OF_DATA)))
+    assert rig.told() == ["data-extended"]
+
+
+def test_new_settings_are_those_of_the_next_cycle(rig: Rig) -> None:
+    rig.hand(GROWN)
+    rig.loop.settings = replace(rig.loop.settings, pools=("other/*",))
+    rig.cycle(HUNGRY)
+    assert rig.bench.steps == []
+
+
+def test_a_quiet_host_is_left_to_the_timer(rig: Rig) -> None:
+    rig.cycle(FINE)
+    assert (rig.again, rig.within) == (None, [30.0])
+
+
+def test_after_an_event_of_the_kernel_there_is_one_more_look_a_second_later(rig: Rig) -> None:
+    rig.cycle(FINE, wake=Wake(Trigger.DM_EVENT, "vg-pool"))
+    assert rig.again is not None
+    assert 0.0 < rig.again <= 1.0
+
+
+def test_what_may_pass_is_looked_at_again_when_it_should_have_passed(rig: Rig) -> None:
+    rig.cycle(make_state(in_kernel(make_pool(), suspended=True)))
+    assert rig.again is not None
+    assert 1.0 < rig.again <= 2.0
+
+
+def test_a_failed_act_is_tried_again_when_its_back_off_ends(rig: Rig) -> None:
+    rig.hand(HUNGRY, ok=False)
+    rig.cycle(HUNGRY)
+    assert rig.again is not None
+    assert 0.0 < rig.again <= 1.0
+
+
+def test_a_report_that_is_unreadable_is_read_again_within_seconds(rig: Rig) -> None:
+    rig.cycle(ReportError("x"), ReportError("x"))
+    assert rig.again is not None
+    assert 0.0 < rig.again <= 5.0
+
+
+def test_what_is_wrong_is_told_while_another_holds_the_lock(rig: Rig) -> None:
+    full = make_state(in_kernel(make_pool(100), mode=Mode.OUT_OF_DATA))
+    with Lock.acquire(rig.bench.paths.lock):
+        rig.cycle(full, full)
+    assert rig.told() == ["out-of-data"]
+    assert rig.bench.steps == []
+
+
+def test_an_interrupted_act_is_settled_although_nothing_is_to_be_done(rig: Rig) -> None:
+    action = make_extend(target=12_000)
+    values = {"id": "1", "trigger": "timer", "phase": "intended", "action": dump_action(action)}
+    write_atomic(rig.bench.paths.intent, json.dumps(values).encode())
+    rig.cycle(FINE, FINE)
+    assert rig.told() == ["act-interrupted"]
+    assert not rig.bench.paths.intent.exists()
+
+
+def test_the_look_after_a_kernel_event_is_not_lost_to_another_wake(rig: Rig) -> None:
+    rig.cycle(FINE, wake=Wake(Trigger.DM_EVENT, "uuid"))
+    rig.now -= 9.5
+    rig.cycle(FINE, wake=TIMER)
+    assert rig.again is not None
+    assert rig.again <= 0.5
+    rig.cycle(FINE, wake=TIMER)
+    assert rig.again is None
+
+
+def test_a_kernel_event_among_other_wakes_is_the_one_that_is_followed(rig: Rig) -> None:
+    rig.loop.wake(TIMER)
+    rig.loop.wake(Wake(Trigger.DM_EVENT, "uuid"))
+    rig.hand(GROWN)
+    rig.observer.state = HUNGRY
+    rig.run(cycles=1)
+    assert [entry.trigger for entry in rig.bench.told()] == ["dm-event"]
