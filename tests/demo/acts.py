@@ -27,7 +27,7 @@ DISK = (POOL + METADATA + SPARE + ROOM + 1) * EXTENT
 WRITERS = 2
 EACH = 330
 PIECE = 5
-PAUSE = "0.25"
+PAUSE = "0.4"
 HANG = 25.0
 
 # Every piece is synced before the next; a failed write ends the container with 1.

@@ -108,11 +108,9 @@ def _make_image(tar: Path, deb: Path | None, target: Path) -> None:
         if deb is not None:
             shutil.copy(deb, tree / "install.deb")
             shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
-            alone = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={tree}/proc"]
-            _step(
-                f"{flavour}: installing {deb.name}",
-                [*alone, "chroot", str(tree), "sh", "-ec", INSTALL],
-            )
+            # A plain chroot: in one that is itself in a chroot, / is no mount point to unshare.
+            command = ["chroot", str(tree), "sh", "-ec", INSTALL]
+            _step(f"{flavour}: installing {deb.name}", command)
         image = scratch / "root.img"
         make = ["mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,nodiscard"]
         _step(f"{flavour}: making the image", [*make, "-d", str(tree), str(image), "3G"])

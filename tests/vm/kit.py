@@ -42,6 +42,37 @@ for number in range(first, first + count):
 print(count)
 """
 
+# Many devices that share the same few data blocks: metadata fills, data hardly does.
+_XML = """
+import sys
+devices, blocks, total = map(int, sys.argv[1:])
+print('<superblock uuid="" time="1" transaction="0" version="2" data_block_size="128"'
+      ' nr_data_blocks="%d">' % total)
+for device in range(devices):
+    print('<device dev_id="%d" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="1">'
+          % (device, blocks))
+    for block in range(blocks):
+        print('<single_mapping origin_block="%d" data_block="%d" time="0"/>' % (block, block))
+    print('</device>')
+print('</superblock>')
+"""
+
+
+def make_full_metadata(m: Machine, vg: str, pool: str, *, data: str, chunks: int) -> None:
+    """An inactive pool of so many chunks, 33 of them in use, whose 2 MiB of metadata are 81 % full.
+
+    As LVM's own tests do it: metadata made with thin_restore is swapped into the pool.
+    """
+    m.put("/tmp/xml.py", _XML)
+    m.run(
+        f"lvcreate -q -y --type thin-pool -L {data} --poolmetadatasize 2m -c 64k -Zn -an"
+        f" --monitor n -n {pool} {vg} && lvcreate -q -y -Wn -Zn -L 2m -n tmp {vg}"
+        f" && python3 /tmp/xml.py 378 33 {chunks} > /tmp/meta.xml"
+        f" && thin_restore -i /tmp/meta.xml -o /dev/{vg}/tmp && lvchange -q -an {vg}/tmp"
+        f" && lvconvert -q -y --thinpool {vg}/{pool} --poolmetadata {vg}/tmp"
+        f" && lvremove -q -y {vg}/tmp && lvchange -q --setautoactivation n {vg}/{pool}"
+    )
+
 
 def start_writing(m: Machine, device: str, first: int, count: int) -> Running:
     """Write MiBs `first` … with their known content in the background, each synced."""

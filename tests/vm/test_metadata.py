@@ -5,41 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.lab.lvmkit import make_vg, pool_status
-from tests.vm.kit import MIB, NO_DMEVENTD, config, history, size_of, wait_for
+from tests.vm.kit import MIB, NO_DMEVENTD, config, history, make_full_metadata, size_of, wait_for
 
 if TYPE_CHECKING:
-    from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
-
-# Many devices that share the same few data blocks: metadata fills, data hardly does.
-_XML = """
-import sys
-devices, blocks, total = map(int, sys.argv[1:])
-print('<superblock uuid="" time="1" transaction="0" version="2" data_block_size="128"'
-      ' nr_data_blocks="%d">' % total)
-for device in range(devices):
-    print('<device dev_id="%d" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="1">'
-          % (device, blocks))
-    for block in range(blocks):
-        print('<single_mapping origin_block="%d" data_block="%d" time="0"/>' % (block, block))
-    print('</device>')
-print('</superblock>')
-"""
-
-
-def make_pool_with_full_metadata(m: Machine) -> None:
-    """A pool of 40 chunks, 33 of them in use, whose 2 MiB of metadata are 81 % full; inactive."""
-    make_vg(m, "vg", m.disks, extent="512k")
-    m.run(
-        "lvcreate -q -y --type thin-pool -L 2560k --poolmetadatasize 2m -c 64k -Zn -an"
-        " --monitor n -n pool vg && lvcreate -q -y -Wn -Zn -L 2m -n tmp vg"
-    )
-    m.put("/tmp/xml.py", _XML)
-    m.run(
-        "python3 /tmp/xml.py 378 33 40 > /tmp/meta.xml"
-        " && thin_restore -i /tmp/meta.xml -o /dev/vg/tmp"
-        " && lvchange -q -an vg/tmp && lvconvert -q -y --thinpool vg/pool --poolmetadata vg/tmp"
-    )
 
 
 def test_metadata_at_81_percent_of_an_idle_pool_grows_first_with_its_spare(
@@ -48,7 +17,8 @@ def test_metadata_at_81_percent_of_an_idle_pool_grows_first_with_its_spare(
     """Within one period of the timer, and before the data, which needs growth as well."""
     settings = config(guard='sources = ["timer"]\nresync = "4s"')
     m = machines(disks=[256 * MIB], append=NO_DMEVENTD, config=settings)
-    make_pool_with_full_metadata(m)
+    make_vg(m, "vg", m.disks, extent="512k")
+    make_full_metadata(m, "vg", "pool", data="2560k", chunks=40)
 
     m.run("lvchange -q -ay -K vg/pool")
     before = pool_status(m, "vg", "pool")
