@@ -24,7 +24,7 @@ from tests.demo.acts import (
     vg_free_at,
     watch,
 )
-from tests.lab.lvmkit import vg_free
+from tests.lab.lvmkit import pool_status, vg_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,10 @@ def stage_dmeventd(m: Machine, say: Say) -> Act:
     act = stage(m, "with dmeventd alone", say)
     m.put("/etc/lvm/profile/docker-thinpool.profile", PROFILE)
     m.run("lvchange --metadataprofile docker-thinpool docker/thinpool")
+    # So that its low water mark is in the live table, and dmeventd is woken at the threshold.
+    m.run("lvchange --refresh docker/thinpool")
+    marked = pool_status(m, "docker", "thinpool")["low_water"] > 0
+    act.expect("the kernel tells dmeventd of the threshold", holds=marked)
     monitored = m.run("lvs --noheadings -o seg_monitor docker/thinpool").out.strip()
     act.expect("dmeventd monitors the pool", holds=monitored == "monitored")
     idle = m.run("systemctl is-active dmguard", check=False).out.strip()

@@ -67,7 +67,7 @@ def make_full_metadata(m: Machine, vg: str, pool: str, *, data: str, chunks: int
     m.run(
         f"lvcreate -q -y --type thin-pool -L {data} --poolmetadatasize 2m -c 64k -Zn -an"
         f" --monitor n -n {pool} {vg} && lvcreate -q -y -Wn -Zn -L 2m -n tmp {vg}"
-        f" && python3 /tmp/xml.py 378 33 {chunks} > /tmp/meta.xml"
+        f" && python3 /tmp/xml.py 355 33 {chunks} > /tmp/meta.xml"
         f" && thin_restore -i /tmp/meta.xml -o /dev/{vg}/tmp && lvchange -q -an {vg}/tmp"
         f" && lvconvert -q -y --thinpool {vg}/{pool} --poolmetadata {vg}/tmp"
         f" && lvremove -q -y {vg}/tmp && lvchange -q --setautoactivation n {vg}/{pool}"
