@@ -32,6 +32,11 @@ class Code:
     danger: str
     cure: str
 
+    @property
+    def clause(self) -> str:
+        """The title within a sentence."""
+        return self.title[:1].lower() + self.title[1:]
+
 
 _ROWS = (
     Code(

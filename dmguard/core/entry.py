@@ -110,14 +110,14 @@ def describe(action: Action, outcome: Outcome | None = None) -> str:
     else:
         what = f"live table, its low water mark at {action.low_water} chunks free"
         verbs = ("refresh", "refreshed", "refreshing")
-        why = CODES[action.reason].title[:1].lower() + CODES[action.reason].title[1:]
+        why = CODES[action.reason].clause
     if outcome is None:
         return f"{verbs[0]} {what} ({why})"
     if outcome.result is Result.DONE:
         took = "" if outcome.seconds is None else f", {outcome.seconds:.1f} s"
-        note = "" if outcome.reason == action.reason else f"; {CODES[outcome.reason].title.lower()}"
+        note = "" if outcome.reason == action.reason else f"; {CODES[outcome.reason].clause}"
         return f"{verbs[1]} {what} ({why}{took}){note}"
-    detail = outcome.detail or CODES[outcome.reason].title
+    detail = outcome.detail or CODES[outcome.reason].clause
     return f"{verbs[2]} {what} did not succeed: {detail}"
 
 
@@ -140,7 +140,7 @@ def finding_entry(finding: Finding, trigger: Trigger | str, *, cleared: bool = F
     vg, _, lv = finding.subject.partition("/")
     message = finding.message
     if cleared:
-        message = f"{finding.subject}: no longer: {CODES[finding.code].title}"
+        message = f"{finding.subject}: no longer: {CODES[finding.code].clause}"
     return Entry(
         code="finding-cleared" if cleared else finding.code,
         action=_ABOUT.get(finding.code, growth if finding.code in _GROWTH else "watch"),

@@ -123,7 +123,7 @@ def test_a_finding_is_a_refusal_of_what_it_stands_in_the_way_of(code: str, actio
 def test_a_finding_that_is_gone_is_told_as_cleared_with_what_it_was() -> None:
     gone = finding_entry(Finding("vg-dry", "vg/pool", "old"), Trigger.TIMER, cleared=True)
     assert (gone.code, gone.reason, gone.result) == ("finding-cleared", "vg-dry", "done")
-    assert gone.message == f"vg/pool: no longer: {CODES['vg-dry'].title}"
+    assert gone.message == f"vg/pool: no longer: {CODES['vg-dry'].clause}"
 
 
 def test_a_finding_about_no_pool_names_none() -> None:

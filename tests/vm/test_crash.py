@@ -12,7 +12,7 @@ from dmguard.core.actions import Extend
 from dmguard.core.actions import Refresh as ActOfRefresh
 from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
-from tests.vm.kit import MIB, NO_DMEVENTD, config, size_of, wait_for
+from tests.vm.kit import MIB, NO_DMEVENTD, config, history, size_of, wait_for
 from tests.vm.mortal import INTENT, Data, Metadata, Mortal, Refresh, settled
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ def main_pid(m: Machine) -> str:
 
 def stop_at(m: Machine, stop: Stop) -> str:
     """Attach strace to the agent so that it stops there once; returns the agent's pid."""
+    # The thread that writes these files begins with its first line, and must be there to be traced.
+    told = len(history(m, "reload"))
+    m.run("systemctl reload dmguard")
+    wait_for("reloaded", lambda: len(history(m, "reload")) > told)
     pid = main_pid(m)
     path = stop.path.replace("PID", pid)
     # Its threads by number, not -f: that would trace LVM as well, and slow it down.

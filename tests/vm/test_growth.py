@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.lab.lvmkit import make_pool, make_vg, pool_status, raw_thin
 from tests.vm.kit import (
     MIB,
@@ -112,9 +114,10 @@ def test_the_timer_alone_meets_a_writer_within_one_period(machines: Factory) -> 
     assert_reads_back(m, device, 0, 95)
 
 
-def test_pools_are_found_whatever_they_are_called(machines: Factory) -> None:
+@pytest.mark.parametrize("flavour", ["bookworm", "trixie"])
+def test_pools_are_found_whatever_they_are_called(machines: Factory, flavour: str) -> None:
     """Hyphens in both names, and a pool with LVM thin volumes, which is vg-pool-tpool."""
-    m = machines(disks=[2 << 30], append=NO_DMEVENTD, config=config(guard='resync = "1h"'))
+    m = machines(flavour, disks=[2 << 30], append=NO_DMEVENTD, config=config(guard='resync = "1h"'))
     make_vg(m, "my-vg", m.disks)
     make_pool(m, "my-vg", "a-pool", "100m")
     device = raw_thin(m, "my-vg", "a-pool", "t0", 600 * MIB, 0)

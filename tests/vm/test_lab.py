@@ -86,3 +86,11 @@ def _target(link: Path) -> str:
         return str(link.readlink())
     except OSError:
         return ""
+
+
+def test_containerd_of_debian_13_has_its_snapshotter_on_a_pool(machines: Factory) -> None:
+    m = machines("trixie", disks=[1 << 30], dmguard=False)
+    lvmkit.containerd_devmapper(m, m.disks[0])
+    m.wait_until("ctr plugins ls | grep -E 'snapshotter.*devmapper.*ok'", 60)
+    m.run("ctr snapshots --snapshotter devmapper prepare lab")
+    assert m.run("dmsetup ls").out.count("docker-thinpool-snap-1") == 1

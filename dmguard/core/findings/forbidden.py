@@ -23,7 +23,7 @@ def find(state: State, settings: Settings) -> Iterator[Finding]:
 
 
 def _sentence(code: str, pool: Pool) -> str:
-    title = CODES[code].title
+    title = CODES[code].clause
     kernel = pool.kernel
     if code == "vg-missing-pv":
         names = ", ".join(pv.uuid for pv in pool.vg.missing)

@@ -76,4 +76,4 @@ def _most(pool: Pool, resource: Resource, now: int, room: int, ceiling: int | No
 
 
 def _refuse(pool: str, code: str, more: str = "") -> Refusal:
-    return Refusal(pool, code, f"{pool}: {CODES[code].title}" + (f"; {more}" if more else ""))
+    return Refusal(pool, code, f"{pool}: {CODES[code].clause}" + (f"; {more}" if more else ""))
