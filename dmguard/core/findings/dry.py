@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.findings import Finding
 from dmguard.core.model import Resource
 from dmguard.core.obstacle import obstacle
-from dmguard.core.sizing import is_above, policy_for, reserve_in, usage
+from dmguard.core.sizing import dragged_metadata, is_above, policy_for, reserve_in, usage
 from dmguard.core.units import format_size
 
 if TYPE_CHECKING:
@@ -33,8 +33,12 @@ def _is_starved(pool: Pool, resource: Resource, state: State, settings: Settings
     used = usage(pool.kernel, resource)
     if resource is Resource.METADATA:
         return is_above(used, policy.metadata_threshold) and pool.vg.free < pool.vg.extent
+    if not is_above(used, policy.data_threshold):
+        return False
+    extent = pool.vg.extent
+    with_metadata = extent + dragged_metadata(pool, pool.kernel.size + extent)
     room = pool.vg.free - reserve_in(pool.vg, state, settings)
-    return is_above(used, policy.data_threshold) and room < pool.vg.extent
+    return room < extent or pool.vg.free < with_metadata
 
 
 def _sentence(pool: Pool, resource: Resource) -> str:
