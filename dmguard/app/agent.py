@@ -92,7 +92,7 @@ class Agent:
         systemd.notify_reloading()
         try:
             settings = load_settings()
-        except ConfigError as error:
+        except (ConfigError, OSError) as error:
             self._tell(
                 "config-rejected", f"configuration not accepted, the last one stays: {error}"
             )
@@ -133,7 +133,7 @@ class Agent:
 
     async def _supervise(self, source: Source) -> None:
         """Run a source for ever. One that breaks has lost events, so everything is read again."""
-        pause = _FIRST_PAUSE_S
+        pause, told = _FIRST_PAUSE_S, ""
         while True:
             self._publisher.sources[source.name] = "listening"
             began = time.monotonic()
@@ -143,8 +143,10 @@ class Agent:
             except (OSError, DmUnavailableError) as error:
                 reason = str(error)
             if time.monotonic() - began > _LONGEST_PAUSE_S:
-                pause = _FIRST_PAUSE_S
-            self._tell("source-down", f"source {source.name}: {reason}; again in {pause:.0f} s")
+                pause, told = _FIRST_PAUSE_S, ""
+            if reason != told:
+                self._tell("source-down", f"source {source.name}: {reason}; it is tried again")
+                told = reason
             self._publisher.sources[source.name] = f"down: {reason}"
             self._publisher.publish()
             await asyncio.sleep(pause)

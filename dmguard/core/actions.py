@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.model import METADATA_MAX, Resource
+from dmguard.core.model import METADATA_CROPPED, METADATA_MAX, Resource
 
 if TYPE_CHECKING:
     from dmguard.core.model import KernelPool, State
@@ -68,6 +68,7 @@ class Refresh:
     low_water: int
     threshold: int
     reason: str
+    metadata_size: int = 0
 
     @property
     def act(self) -> Act:
@@ -87,7 +88,10 @@ def is_met(action: Action, state: State) -> bool | None:
     if pool is None or pool.kernel is None:
         return None
     if isinstance(action, Refresh):
-        return pool.kernel.size >= action.size and is_marked(pool.kernel, action.low_water)
+        metadata = pool.kernel.metadata
+        behind = metadata and metadata.total < min(action.metadata_size, METADATA_CROPPED)
+        sized = pool.kernel.size >= action.size and not behind
+        return sized and is_marked(pool.kernel, action.low_water)
     if action.resource is Resource.DATA:
         return pool.kernel.size >= action.target
     metadata = pool.kernel.metadata

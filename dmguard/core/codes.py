@@ -242,6 +242,15 @@ _ROWS = (
         " anything about the pool or its volume group changes, and otherwise with growing pauses.",
     ),
     Code(
+        "vg-busy",
+        "749309a4a384413e8f01150db3ab92d9",
+        Severity.WARNING,
+        "Another command holds the volume group's lock",
+        "An LVM command is at work, waits for an answer, or hangs on a dead disk.",
+        "dmguard cannot change the pool until the lock is free; it tries again every two seconds.",
+        "If it stays so, look for the command: fuser -v /run/lock/lvm/V_VG.",
+    ),
+    Code(
         "act-interrupted",
         "a5478cb87f554148bd29f5ef787cebaa",
         Severity.WARNING,

@@ -93,9 +93,12 @@ def act_entry(action: Action, outcome: Outcome, trigger: Trigger | str) -> Entry
     )
 
 
+_NOT_DONE = ("act-interrupted", "vg-busy")
+
+
 def _act_code(action: Action, outcome: Outcome) -> str:
     if outcome.result is not Result.DONE:
-        return "act-interrupted" if outcome.reason == "act-interrupted" else "act-failed"
+        return outcome.reason if outcome.reason in _NOT_DONE else "act-failed"
     if not isinstance(action, Extend):
         return "refreshed"
     return f"{action.resource}-extended"

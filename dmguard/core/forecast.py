@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 WINDOW_S = 60.0
 """Seconds over which the fill rate is taken."""
 
+_SHORTEST_S = 5.0
+"""A burst between two looks in quick succession is no rate: growth cannot be taken back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -28,12 +31,12 @@ def prune(samples: Iterable[Sample], now: float) -> tuple[Sample, ...]:
 
 
 def fill_rate(samples: tuple[Sample, ...]) -> float | None:
-    """Bytes a second over the samples; None if they do not tell. Never negative."""
+    """Bytes a second over the samples; None if they span too little to tell. Never negative."""
     if len(samples) < 2:
         return None
     first, last = samples[0], samples[-1]
     elapsed = last.at - first.at
-    if elapsed <= 0:
+    if elapsed < _SHORTEST_S:
         return None
     return max(0.0, (last.used - first.used) / elapsed)
 

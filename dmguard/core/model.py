@@ -18,6 +18,10 @@ METADATA_MAX = 255 * ((1 << 14) - 64) * METADATA_BLOCK
 drivers/md/persistent-data/dm-space-map-metadata.h, DM_SM_METADATA_MAX_BLOCKS)."""
 
 
+METADATA_CROPPED = 33161216 * 512
+"""Bytes of metadata that LVM gives a pool at most with allocation/thin_pool_crop_metadata."""
+
+
 class Trigger(StrEnum):
     """Who woke the reconciler."""
 

@@ -250,8 +250,8 @@ def _overrides(document: Mapping[str, object], policy: Policy) -> dict[str, Poli
     found = {}
     for name, content in pools.items():
         where = f'pool."{name}"'
-        if not re.fullmatch(r"[^/]+/[^/]+", name):
-            raise SettingsError(f'{where}: a pool is named as [pool."vg/lv"]')
+        if not re.fullmatch(r"[\w+.-]+/[\w+.-]+", name, re.ASCII):
+            raise SettingsError(f'{where}: one pool, as [pool."vg/lv"]; globs are not taken here')
         if not isinstance(content, dict):
             raise SettingsError(f"{where}: expected a section")
         found[name] = replace(policy, **_parse_section("policy", content, where))

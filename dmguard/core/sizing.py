@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmguard.core.model import METADATA_MAX, Resource
+from dmguard.core.model import METADATA_CROPPED, METADATA_MAX, Resource
 from dmguard.core.settings import Policy
 from dmguard.core.units import Amount, round_down, round_up
 
@@ -54,9 +54,21 @@ def low_water_for(size: int, chunk: int, threshold: int) -> int:
     return size // chunk * (100 - threshold) // 100
 
 
-def is_behind(pool: Pool) -> bool:
-    """Does the kernel run less data than LVM's metadata describes?"""
-    return pool.kernel is not None and pool.kernel.size < pool.lv.size
+def is_behind(pool: Pool, resource: Resource) -> bool:
+    """Does the kernel run less of it than LVM's metadata describes?"""
+    if pool.kernel is None:
+        return False
+    if resource is Resource.DATA:
+        return pool.kernel.size < pool.lv.size
+    metadata = pool.kernel.metadata
+    return metadata is not None and metadata.total < min(pool.lv.metadata_size, METADATA_CROPPED)
+
+
+def with_metadata(pool: Pool, growth: int, free: int) -> int:
+    """A growth of data, or as much of it as leaves room for the metadata that LVM grows with it."""
+    size = pool.kernel.size if pool.kernel else pool.lv.size
+    dragged = dragged_metadata(pool, size + growth)
+    return max(0, min(growth, round_down(free - dragged, pool.vg.extent)))
 
 
 def usage(kernel: KernelPool, resource: Resource) -> Usage | None:

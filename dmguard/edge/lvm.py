@@ -36,7 +36,11 @@ class ReportError(Exception):
 
 
 class ReportBusyError(CommandFailedError):
-    """The report leaves a VG out, because another LVM command holds its lock."""
+    """The report leaves VGs out whose locks are held; `partial` has the others."""
+
+    def __init__(self, completed: Completed, partial: tuple[Vg, ...]) -> None:
+        super().__init__(completed)
+        self.partial = partial
 
 
 async def read_vgs(runner: Runner) -> tuple[Vg, ...]:
@@ -45,12 +49,11 @@ async def read_vgs(runner: Runner) -> tuple[Vg, ...]:
     One fullreport reads a VG under one lock. It can end with status 5 for an exported or foreign
     VG, with a complete report all the same. But a VG whose lock is held is left out of it, seen
     with 2.03.16 and 2.03.31: a pool that dmeventd grows just now would look as if it were gone.
-    So that one is asked for again. ReportError or a RunError when there is no report.
+    So that one is asked for again, and ReportBusyError has what could be read. ReportError or a
+    RunError when there is no report.
     `seg_monitor` is not asked for: it can start dmeventd.
     """
-    return await retry(
-        lambda: _read_once(runner), on=(ReportBusyError,), attempts=20, within_s=10.0
-    )
+    return await retry(lambda: _read_once(runner), on=(ReportBusyError,), attempts=20, within_s=3.0)
 
 
 async def _read_once(runner: Runner) -> tuple[Vg, ...]:
@@ -59,14 +62,15 @@ async def _read_once(runner: Runner) -> tuple[Vg, ...]:
     for name, columns in _COLUMNS.items():
         argv += ["--configreport", name, "--options", columns]
     completed = await runner.read(argv, check=False)
-    if is_busy(completed):
-        raise ReportBusyError(completed)
     try:
-        return parse_report(completed.stdout)
+        vgs = parse_report(completed.stdout)
     except ReportError:
         if completed.status != 0:
             raise CommandFailedError(completed) from None
         raise
+    if is_busy(completed):
+        raise ReportBusyError(completed, vgs)
+    return vgs
 
 
 def parse_report(text: str) -> tuple[Vg, ...]:

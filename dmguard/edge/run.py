@@ -88,6 +88,7 @@ class Runner:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._recent: deque[Started] = deque(maxlen=20)
         self._writing = 0
+        self._stuck: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -153,11 +154,17 @@ class Runner:
 
     def _read(self, argv: tuple[str, ...], timeout_s: float) -> Completed:
         began = time.monotonic()
+        self._stuck = [child for child in self._stuck if child.poll() is None]
+        if self._stuck:
+            # It hangs on a dead disk and cannot be killed. Another would hang beside it.
+            raise CommandTimeoutError(argv, timeout_s)
         child = self._spawn(argv, subprocess.DEVNULL)
         try:
             out, err = child.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             _put_down(child)
+            if child.poll() is None:
+                self._stuck.append(child)
             raise CommandTimeoutError(argv, timeout_s) from None
         return _completed(argv, child, out, err, began)
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.actions import Action, Result, dump_action, is_met, load_action
+from dmguard.core.codes import CODES
 from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Trigger
 from dmguard.core.steps import Lvm, Step, steps_for
@@ -61,6 +62,7 @@ class Done:
 
     ok: bool
     complaint: str = ""
+    busy: bool = False
 
 
 Hands = Mapping[type[Step], Callable[[Step, int], Awaitable[Done]]]
@@ -105,23 +107,29 @@ class Executor:
         self._recorder = recorder
         self._ink = ink
         self._paths = paths
+        self._settled: set[str] = set()
+        self._unremovable = False
 
     async def carry_out(self, action: Action, trigger: Trigger, lock: Lock) -> Outcome:
         """Do it, or find it done. Never raises for what a command or the kernel answers."""
         identity = uuid.uuid4().hex
+        self._settled.add(identity)
         began = time.monotonic()
         await self._intend(action, trigger, identity, Phase.INTENDED)
         done = await self._run_steps(action, lock)
         await self._intend(action, trigger, identity, Phase.RAN)
         outcome = replace(self._verify(action, done), seconds=time.monotonic() - began)
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
-        await self._ink.write(lambda: files.remove(self._paths.intent))
+        await self._forget_intent()
         return outcome
 
     @property
     def interrupted(self) -> bool:
-        """Is there an intent that nobody has settled?"""
-        return self._paths.intent.exists()
+        """Is there an intent that nobody has settled?
+
+        One that is on its way out, or cannot be removed, is no reason to look again and again.
+        """
+        return not self._ink.late and not self._unremovable and self._paths.intent.exists()
 
     async def resume(self, lock: Lock) -> None:
         """Settle an act that was interrupted: what became of it is told once, then forgotten."""
@@ -134,7 +142,8 @@ class Executor:
         except (KeyError, TypeError, ValueError) as error:
             log.warning("%s: not an intent: %s", self._paths.intent, error)
         else:
-            if not any(entry.id == identity for entry in read_history(self._paths)[-20:]):
+            if not self._is_settled(identity):
+                self._settled.add(identity)
                 state = await self._observer.look(fresh=True)
                 outcome = Outcome(Result.FAILED, "act-interrupted")
                 if is_met(action, state):
@@ -142,7 +151,16 @@ class Executor:
                 await self._recorder.record(
                     replace(act_entry(action, outcome, trigger), id=identity)
                 )
-        await self._ink.write(lambda: files.remove(self._paths.intent))
+        await self._forget_intent()
+
+    def _is_settled(self, identity: str) -> bool:
+        if identity in self._settled:
+            return True
+        return any(entry.id == identity for entry in read_history(self._paths)[-20:])
+
+    async def _forget_intent(self) -> None:
+        removed = await self._ink.write(lambda: files.remove(self._paths.intent))
+        self._unremovable = not removed and not self._ink.late
 
     async def _intend(self, action: Action, trigger: Trigger, identity: str, phase: Phase) -> None:
         values = {"id": identity, "trigger": trigger, "phase": phase, "at": time.time()}
@@ -154,7 +172,9 @@ class Executor:
         for step in steps_for(action):
             try:
                 done = await self._hands[type(step)](step, lock.descriptor)
-            except (RunError, LvmBusyError, OSError) as error:
+            except LvmBusyError as error:
+                done = Done(ok=False, complaint=str(error), busy=True)
+            except (RunError, OSError) as error:
                 done = Done(ok=False, complaint=str(error))
             if not done.ok:
                 return done
@@ -169,7 +189,7 @@ class Executor:
             return Outcome(Result.DONE, action.reason if done.ok else "grown-elsewhere")
         self._observer.forget()
         detail = done.complaint or "the command succeeded, and the kernel's pool did not follow"
-        return Outcome(Result.FAILED, "act-failed", detail)
+        return Outcome(Result.FAILED, "vg-busy" if done.busy else "act-failed", detail)
 
 
 def _read_intent(paths: Paths) -> dict[str, Any] | None:
@@ -184,4 +204,7 @@ def _read_intent(paths: Paths) -> dict[str, Any] | None:
 
 
 def _load_intent(values: dict[str, Any]) -> tuple[Action, Trigger, str]:
-    return load_action(values["action"]), Trigger(values["trigger"]), str(values["id"])
+    action = load_action(values["action"])
+    if action.reason not in CODES:
+        raise ValueError(f"unknown reason {action.reason!r}")
+    return action, Trigger(values["trigger"]), str(values["id"])

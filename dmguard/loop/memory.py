@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Action, Refresh
+from dmguard.core.actions import Act, Action, Refresh
 from dmguard.core.forecast import Sample, fill_rate, prune
 from dmguard.core.plan import Rates
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FIRST_S, _LONGEST_S = 1.0, 300.0
 _REFRESH_PAUSE_S = 10.0
+_BUSY_PAUSE_S = 2.0
 SETTLE_S = 2.0
 _PASSING = ("pool-suspended", "pool-inactive", "pool-unknown", "lvm-unreadable")
 
@@ -37,6 +38,7 @@ class Memory:
     def __init__(self) -> None:
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self._backoff: dict[tuple[str, str], Backoff] = {}
+        self._refreshes: dict[str, tuple[float, float]] = {}
         self._findings: dict[tuple[str, str], Finding] = {}
         self._since: dict[tuple[str, str], float] = {}
         self.unsettled = False
@@ -53,7 +55,12 @@ class Memory:
     @property
     def rates(self) -> Rates:
         known = ((uuid, fill_rate(samples)) for uuid, samples in self._samples.items())
-        return Rates({uuid: rate for uuid, rate in known if rate is not None})
+        failures = {
+            uuid: held.failures
+            for (act, uuid), held in self._backoff.items()
+            if act == Act.EXTEND_DATA and held.failures
+        }
+        return Rates({uuid: rate for uuid, rate in known if rate is not None}, failures)
 
     def due(self, actions: Iterable[Action], state: State, now: float) -> tuple[Action, ...]:
         """The actions that are not backed off. A change of their inputs ends a back-off."""
@@ -68,11 +75,16 @@ class Memory:
         waits = (held.until - now for held in self._backoff.values())
         return min((wait for wait in waits if wait > 0), default=None)
 
-    def note(self, action: Action, state: State, now: float, *, done: bool) -> None:
+    def note(
+        self, action: Action, state: State, now: float, *, done: bool, busy: bool = False
+    ) -> None:
         """Remember how an action ended. `state` is the one that it was planned from."""
         key = (str(action.act), action.lv_uuid)
         before = self._backoff.pop(key, None)
-        if not done:
+        if busy:
+            # A lock that is held is no failure: nothing tells when it is free again.
+            self._backoff[key] = Backoff(None, 0, now + _BUSY_PAUSE_S)
+        elif not done:
             failures = 1
             if before is not None and before.inputs == inputs_of(action, state):
                 failures = before.failures + 1
@@ -81,7 +93,14 @@ class Memory:
             self._backoff[key] = Backoff(inputs_of(action, state), failures, until)
         elif isinstance(action, Refresh):
             # Whoever loads the table last owns the mark. Do not fight over it without a pause.
-            self._backoff[key] = Backoff(None, 0, now + _REFRESH_PAUSE_S)
+            self._backoff[key] = Backoff(None, 0, now + self._refresh_pause(action.lv_uuid, now))
+
+    def _refresh_pause(self, lv_uuid: str, now: float) -> float:
+        """Longer each time while it recurs: every refresh suspends the pool for a moment."""
+        last, pause = self._refreshes.get(lv_uuid, (now, _REFRESH_PAUSE_S / 2))
+        pause = min(2 * pause, _LONGEST_S) if now - last < 3 * pause else _REFRESH_PAUSE_S
+        self._refreshes[lv_uuid] = (now, pause)
+        return pause
 
     def _is_held(self, action: Action, state: State, now: float) -> bool:
         key = (str(action.act), action.lv_uuid)

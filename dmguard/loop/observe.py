@@ -40,9 +40,15 @@ class Observer:
     async def look(self, *, fresh: bool = False) -> State:
         """The state now. RunError, ReportError or DmParseError when it cannot be told."""
         kernels = self._kernel_pools()
-        seen = (lvm.fingerprint(), tuple((k.lv_uuid, k.size) for k in kernels))
+        seen: Hashable = (lvm.fingerprint(), tuple((k.lv_uuid, k.size) for k in kernels))
         if fresh or seen != self._seen:
-            self._vgs = await lvm.read_vgs(self._runner)
+            try:
+                self._vgs = await lvm.read_vgs(self._runner)
+            except lvm.ReportBusyError as error:
+                # One VG that is locked for long must not blind the guard for the others. What was
+                # known of it still holds for its pools' sizes; LVM's own lock keeps it unchanged.
+                self._vgs = merge(self._vgs, error.partial)
+                seen = None
             names = {pool.profile for vg in self._vgs for pool in vg.pools if pool.profile}
             self._profiles = {
                 name: await lvm.read_profile(self._runner, name) for name in sorted(names)
@@ -63,6 +69,12 @@ class Observer:
             except DmUnavailableError:
                 return ()
         return self._control.read_pools()
+
+
+def merge(known: tuple[Vg, ...], read: tuple[Vg, ...]) -> tuple[Vg, ...]:
+    """What was read now, and what is known of the VGs that it leaves out."""
+    uuids = {vg.uuid for vg in read}
+    return (*read, *(vg for vg in known if vg.uuid not in uuids))
 
 
 def join(

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dmguard import __version__
+from dmguard.core.codes import CODES
 from dmguard.core.findings import Finding
 from dmguard.edge import files
 
@@ -108,6 +109,10 @@ def published_findings(published: dict[str, Any] | None) -> list[Finding]:
     """The findings that an earlier run told, so that this one does not tell them again."""
     try:
         rows = (published or {}).get("findings", [])
-        return [Finding(row["code"], row["subject"], row["message"]) for row in rows]
+        return [
+            Finding(row["code"], row["subject"], row["message"])
+            for row in rows
+            if row["code"] in CODES  # another version may have told of more
+        ]
     except (KeyError, TypeError):
         return []

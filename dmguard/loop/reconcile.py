@@ -88,7 +88,13 @@ class Reconciler:
                 if wakes and not self._stopping:
                     self.busy_since = time.monotonic()
                     events = (wake for wake in wakes if wake.trigger is Trigger.DM_EVENT)
-                    await self.cycle(next(events, wakes[0]))
+                    wake = next(events, wakes[0])
+                    try:
+                        await self.cycle(wake)
+                    except Exception:
+                        # The last resort: whatever this was, the guard goes on guarding.
+                        log.exception("a look failed")
+                        self._look_again(wake.trigger, _UNREADABLE_S)
                     self.busy_since = None
         finally:
             self._cancel_again()
@@ -136,8 +142,13 @@ class Reconciler:
                     if self._stopping:
                         return plan
                     outcome = await self._executor.carry_out(action, trigger, lock)
-                    done = outcome.result is Result.DONE
-                    self._memory.note(action, state, time.monotonic(), done=done)
+                    self._memory.note(
+                        action,
+                        state,
+                        time.monotonic(),
+                        done=outcome.result is Result.DONE,
+                        busy=outcome.reason == "vg-busy",
+                    )
             fresh = False
         log.warning("still something to do after %d rounds", _ROUNDS)
         self._look_again(trigger, _BUSY_S)

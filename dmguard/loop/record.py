@@ -38,6 +38,10 @@ class Paths:
         return self.run / "lock"
 
     @property
+    def agent(self) -> Path:
+        return self.run / "agent.lock"
+
+    @property
     def state(self) -> Path:
         return self.run / "state.json"
 

@@ -69,7 +69,8 @@ def test_one_pools_section_can_be_spread_over_files(tmp_path: Path) -> None:
         ('[guard]\npools = "a/b"\n', "guard.pools: expected a list"),
         ('[guard]\nsources = ["dbus"]\n', "guard.sources: 'dbus' is not one of dm-event, timer"),
         ("policy = 3\n", "policy: expected a section"),
-        ('[pool."pool"]\n', 'pool."pool": a pool is named as'),
+        ('[pool."pool"]\n', 'pool."pool": one pool, as [pool.'),
+        ('[pool."vg/*"]\nmax_size = "1GiB"\n', 'pool."vg/*": one pool, as [pool.'),
         ('[pool."vg/pool"]\nstep = "x"\n', "pool.\"vg/pool\".step: 'x' is neither a share"),
     ],
 )

@@ -206,3 +206,11 @@ def test_findings_that_were_told_are_recalled_if_they_can_be(
     published: dict[str, Any] | None, codes: list[str]
 ) -> None:
     assert [finding.code for finding in published_findings(published)] == codes
+
+
+def test_findings_of_another_version_with_unknown_codes_are_not_recalled() -> None:
+    rows = [
+        {"code": code, "subject": "vg/pool", "message": "it is so"}
+        for code in ("vg-dry", "from-the-future")
+    ]
+    assert [f.code for f in published_findings({"findings": rows})] == ["vg-dry"]

@@ -1,7 +1,8 @@
 """The command channel into a machine: JSON lines over a socket, many commands at once.
 
-The line carries short messages only: user-mode Linux stalls a serial line that is filled faster
-than it is read. Input and long output pass by files of a folder that both sides see.
+The line carries short messages only: user-mode Linux stalls a serial line for good once it is
+filled faster than it is read. So one request waits for the receipt of the one before, and long
+commands, input and long output pass by files of a folder that both sides see.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from pathlib import Path
+
+
+INLINE = 1000
+RECEIPT_S = 60
 
 
 class LabError(Exception):
@@ -108,6 +113,7 @@ class Channel:
         self._pending: dict[int, Running] = {}
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._received = threading.Event()
         threading.Thread(target=self._read, name="lab-channel", daemon=True).start()
 
     def start(self, cmd: str, stdin: bytes = b"") -> Running:
@@ -117,6 +123,9 @@ class Channel:
         with self._lock:
             self._pending[number] = running
         ask: dict[str, Any] = {"id": number, "cmd": cmd}
+        if len(cmd) > INLINE:
+            (self.share / f"cmd-{number}").write_text(cmd)
+            ask["cmd"] = None
         if stdin:
             (self.share / f"in-{number}").write_bytes(stdin)
             ask["stdin"] = True
@@ -130,7 +139,10 @@ class Channel:
             return
         try:
             with self._writing:
+                self._received.clear()
                 self._line.sendall(json.dumps(message).encode() + b"\n")
+                if not self._received.wait(RECEIPT_S) and not self.gone.is_set():
+                    raise LabError(f"no receipt after {RECEIPT_S} s: {self._obituary()}")
         except OSError:
             self._lose_all(self._obituary())
 
@@ -151,6 +163,7 @@ class Channel:
             pass
         self.gone.set()
         self.ready.set()
+        self._received.set()
         self._lose_all(self._obituary())
 
     def _take(self, line: bytes) -> None:
@@ -160,7 +173,11 @@ class Channel:
             return
         if "hello" in answer:
             self._lose_all("the guest agent was started anew")
+            self._received.set()
             self.ready.set()
+            return
+        if "received" in answer:
+            self._received.set()
             return
         with self._lock:
             running = self._pending.pop(answer.get("id"), None)

@@ -20,6 +20,7 @@ LINE = threading.Lock()
 SHARE = Path("/run/lab")
 INLINE = 2000
 RUNNING: dict[int, subprocess.Popen[bytes]] = {}
+KILLED: set[int] = set()
 
 
 def send(port: int, message: dict[str, Any]) -> None:
@@ -31,20 +32,37 @@ def send(port: int, message: dict[str, Any]) -> None:
 
 
 def serve(port: int, ask: dict[str, Any]) -> None:
+    """Answer one request, whatever becomes of it: the other side waits for that."""
+    try:
+        run(port, ask)
+    except Exception as error:  # noqa: BLE001 - a full /run, say; told as the shell would tell it
+        text = f"lab agent: {error!r}\n".encode()
+        failed = {"status": 126, "out": "", "err": base64.b64encode(text).decode()}
+        send(port, {"id": ask["id"]} | failed)
+
+
+def run(port: int, ask: dict[str, Any]) -> None:
     """Run one command; its output goes to files, so that no child of it can hold the answer."""
+    cmd = ask["cmd"]
+    if cmd is None:
+        long = SHARE / f"cmd-{ask['id']}"
+        cmd = long.read_text()
+        long.unlink()
     folder = "/run" if os.access("/run", os.W_OK) else "/tmp"
     with tempfile.TemporaryFile(dir=folder) as out, tempfile.TemporaryFile(dir=folder) as err:
         # Input comes by a file of the share, too: the line is for short messages only.
         source = SHARE / f"in-{ask['id']}" if ask.get("stdin") else Path("/dev/null")
         with source.open("rb") as given:
             child = subprocess.Popen(
-                ["/bin/sh", "-c", ask["cmd"]],
+                ["/bin/sh", "-c", cmd],
                 stdin=given,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
             )
         RUNNING[ask["id"]] = child
+        if ask["id"] in KILLED:
+            os.killpg(child.pid, signal.SIGKILL)
         status = child.wait()
         del RUNNING[ask["id"]]
         answer: dict[str, Any] = {"id": ask["id"], "status": status}
@@ -66,7 +84,9 @@ def handle(port: int, line: bytes) -> None:
         ask = json.loads(line)
     except ValueError:
         return
+    send(port, {"received": True})
     if "kill" in ask:
+        KILLED.add(ask["kill"])
         child = RUNNING.get(ask["kill"])
         if child is not None:
             os.killpg(child.pid, signal.SIGKILL)

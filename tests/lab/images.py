@@ -56,6 +56,8 @@ def build(flavour: str, deb: Path | None = None) -> Path:
     parts = [base.encode(), INSTALL.encode(), *_recipe(), deb.read_bytes() if deb else b""]
     image = IMAGES / f"{flavour}-{stage}-{_digest(*parts)}.img"
     with _locked(flavour):
+        for left in IMAGES.glob(f"tmp-{flavour}-*"):  # of a build that was killed
+            _remove(left)
         if not image.exists():
             if not tree.exists():
                 _make_tree(flavour, tree)
@@ -83,7 +85,7 @@ def _digest(*parts: bytes) -> str:
 
 
 def _make_tree(flavour: str, target: Path) -> None:
-    with _scratch() as scratch:
+    with _scratch(flavour) as scratch:
         tree = scratch / "tree"
         options = ["--variant=minbase", f"--include={PACKAGES[flavour]}"]
         _step(
@@ -98,7 +100,7 @@ def _make_tree(flavour: str, target: Path) -> None:
 
 def _make_image(tar: Path, deb: Path | None, target: Path) -> None:
     flavour, stage, _ = target.stem.rsplit("-", 2)
-    with _scratch() as scratch:
+    with _scratch(flavour) as scratch:
         tree = scratch / "tree"
         tree.mkdir()
         unpack = ["tar", "-C", str(tree), "--numeric-owner", "--xattrs", "-xpf", str(tar)]
@@ -119,9 +121,10 @@ def _make_image(tar: Path, deb: Path | None, target: Path) -> None:
 
 def _publish(made: Path, target: Path, family: str) -> None:
     made.rename(target)
-    for old in IMAGES.glob(family):
-        if old != target:
-            old.unlink()
+    # The one before stays: a run with another package may be about to link it.
+    old = [file for file in IMAGES.glob(family) if file != target]
+    for file in sorted(old, key=lambda file: file.stat().st_mtime)[:-1]:
+        file.unlink()
 
 
 def _step(title: str, command: list[str]) -> None:
@@ -141,14 +144,18 @@ def _step(title: str, command: list[str]) -> None:
     print(f"lab: {title}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
 
 
+def _remove(folder: Path) -> None:
+    subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=False)
+
+
 @contextmanager
-def _scratch() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=IMAGES))
+def _scratch(flavour: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f"tmp-{flavour}-", dir=IMAGES))
     folder.chmod(0o755)
     try:
         yield folder
     finally:
-        subprocess.run(["rm", "-rf", "--one-file-system", str(folder)], check=False)
+        _remove(folder)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 
 ALIVE: set[Uml] = set()
 SHM = "/dev/shm"
+# Its input ends when the process that made the machine ends, however that came about (SIGKILL
+# included): it then ends the machine and removes its folders.
+GUARD = 'read -r _; kill -s KILL -- "-$1"; shift; exec rm -rf -- "$@"'
 
 
 class Uml:
@@ -31,6 +33,7 @@ class Uml:
 
     def __init__(self, workdir: Path, words: list[str]) -> None:
         # The console's socket has a short path limit, so it lives in a folder of its own.
+        self.workdir = workdir
         self._run = Path(tempfile.mkdtemp(prefix="dmlab-", dir="/tmp"))
         self.umid = f"m{uuid.uuid4().hex[:8]}"
         ours, theirs = socket.socketpair()
@@ -59,7 +62,15 @@ class Uml:
         finally:
             theirs.close()
         self.line = ours
+        self._guard = subprocess.Popen(
+            ["sh", "-c", GUARD, "guard", str(self.pid), self._run, workdir],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         ALIVE.add(self)
+        threading.Thread(target=self._hang_up, name="lab-watch", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -78,10 +89,19 @@ class Uml:
             return False
         return True
 
+    def _hang_up(self) -> None:
+        # Traced children can outlive their kernel and would keep the line open.
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            self.line.shutdown(socket.SHUT_RDWR)
+
     def kill(self) -> None:
         """Cut the power: the whole group, or its traced children keep the disks locked."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        # Before the group's number is free for another.
+        self._guard.kill()
+        self._guard.communicate()
         self._process.wait()
         deadline = time.monotonic() + 5
         while _group_lives(self.pid) and time.monotonic() < deadline:
@@ -116,21 +136,23 @@ def _group_lives(group: int) -> bool:
     return False
 
 
-def kill_all() -> None:
-    """Switch every machine of this process off."""
+def end_all() -> None:
+    """Do away with the machines that nobody closed."""
     for machine in list(ALIVE):
         machine.kill()
+        shutil.rmtree(machine.workdir, ignore_errors=True)
 
 
 def _on_term(number: int, _frame: FrameType | None) -> None:
-    kill_all()
-    sys.exit(128 + number)
+    # As Ctrl-C: every `with` and fixture on the way out closes its machine. pytest would take
+    # SystemExit for one failed test and go on with the next.
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _exit_tidily() -> None:
-    atexit.unregister(kill_all)
-    atexit.register(kill_all)
-    main = threading.current_thread() is threading.main_thread()
-    # SIGINT is KeyboardInterrupt, which ends in atexit; SIGTERM would end the process at once.
-    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _on_term)
+    atexit.unregister(end_all)
+    atexit.register(end_all)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _on_term)

@@ -143,3 +143,10 @@ def test_a_pool_that_is_not_guarded_is_grown_by_hand() -> None:
 
 def test_asking_for_nothing_plans_nothing() -> None:
     assert ask(make_pool()) == Plan()
+
+
+def test_all_there_is_of_data_leaves_room_for_the_metadata_that_lvm_grows_with_it() -> None:
+    vg = replace(make_vg(free=100), spare=4 * MIB)
+    (action,) = ask(make_pool(vg=vg, size=4096, metadata_size=4), data=MOST).actions
+    (most,) = ask(make_pool(vg=make_vg(free=100), size=4096), data=MOST).actions
+    assert action.target < most.target == 4196 * MIB  # type: ignore[union-attr]

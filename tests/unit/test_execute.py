@@ -225,3 +225,37 @@ def test_the_history_survives_a_torn_last_line(torn: Bench) -> None:
     assert [entry.code for entry in read_history(torn.paths)] == ["data-extended"]
     act(torn)
     assert [entry.code for entry in read_history(torn.paths)] == ["data-extended"] * 2
+
+
+def test_an_own_intent_that_cannot_be_removed_is_not_taken_for_an_interrupted_act(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr("dmguard.loop.execute.files.remove", refuse)
+    becomes(bench, AFTER)
+
+    async def work() -> None:
+        with Lock.acquire(bench.paths.lock) as lock:
+            await bench.executor.carry_out(ACTION, Trigger.TIMER, lock)
+            assert bench.paths.intent.exists()
+            assert not bench.executor.interrupted
+            await bench.executor.resume(lock)
+
+    asyncio.run(finish(bench, work()))
+    assert [entry.reason for entry in bench.told()] == ["above-threshold"]
+
+
+def test_an_intent_of_another_version_with_an_unknown_reason_is_forgotten(bench: Bench) -> None:
+    leave_intent(bench, action=dump_action(ACTION) | {"reason": "from-the-future"})
+    resume(bench)
+    assert bench.told() == []
+    assert not bench.paths.intent.exists()
+
+
+def test_a_lock_that_another_command_holds_is_told_as_that(bench: Bench) -> None:
+    becomes(bench, BEFORE, ok=False)
+    bench.does = lambda: Done(ok=False, complaint="Can't get lock for vg.", busy=True)
+    assert act(bench).reason == "vg-busy"
+    assert [entry.code for entry in bench.told()] == ["vg-busy"]

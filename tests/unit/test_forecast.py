@@ -17,8 +17,13 @@ def test_samples_that_do_not_tell_give_no_rate() -> None:
     assert fill_rate((Sample(1.0, 1), Sample(1.0, 2))) is None
 
 
+def test_a_burst_between_two_looks_in_quick_succession_is_no_rate() -> None:
+    assert fill_rate((Sample(0.0, 0), Sample(0.005, 640 << 10))) is None
+    assert fill_rate((Sample(0.0, 0), Sample(5.0, 640 << 10))) == 128 << 10
+
+
 def test_a_pool_that_is_emptied_has_a_rate_of_nothing() -> None:
-    assert fill_rate((Sample(0.0, 500), Sample(1.0, 100))) == 0.0
+    assert fill_rate((Sample(0.0, 500), Sample(10.0, 100))) == 0.0
 
 
 def test_the_window_keeps_the_newest_sample_before_it_as_its_left_edge() -> None:

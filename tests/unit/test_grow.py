@@ -198,3 +198,12 @@ def test_a_pv_that_may_not_be_allocated_from_gives_no_room() -> None:
 
 def test_a_host_without_pools_needs_nothing() -> None:
     assert make_plan(State((), ()), Settings(), Rates()) == Plan()
+
+
+def test_what_failed_is_tried_again_at_half_down_to_one_extent() -> None:
+    pool = make_pool(90)
+    for failures, growth in ((0, 2000), (1, 1000), (3, 248), (30, 4)):
+        plan = make_plan(
+            make_state(pool), make_settings(PLAIN), Rates(failures={pool.lv.uuid: failures})
+        )
+        assert [(a.target - a.size) // MIB for a in plan.actions] == [growth]  # type: ignore[union-attr]

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import Act, Extend, Refresh
-from dmguard.core.model import Pool
+from dmguard.core.actions import Act, Extend, Refresh, is_met
+from dmguard.core.model import Pool, Usage
 from dmguard.core.plan import Rates, make_plan
 from dmguard.core.settings import Settings
 from dmguard.core.sizing import low_water_for
@@ -79,3 +79,13 @@ def test_a_hungry_pool_whose_kernel_is_behind_gets_its_table_before_it_grows() -
     pool = in_kernel(make_pool(80, size=12_000), size=10_000 * MIB)
     plan = make_plan(make_state(pool), make_settings(), Rates())
     assert [action.act for action in plan.actions] == [Act.REFRESH]
+
+
+def test_metadata_that_the_kernel_does_not_follow_is_refreshed_and_not_grown_again() -> None:
+    pool = make_pool(50, 50, metadata_size=200)
+    pool = in_kernel(pool, metadata=Usage(90 * MIB, 100 * MIB))
+    plan = make_plan(make_state(pool), make_settings(), Rates())
+    assert [action.act for action in plan.actions] == [Act.REFRESH]
+    assert not is_met(plan.actions[0], make_state(pool))
+    followed = in_kernel(pool, metadata=Usage(90 * MIB, 200 * MIB))
+    assert is_met(plan.actions[0], make_state(followed))

@@ -189,3 +189,27 @@ def test_a_pool_that_is_gone_or_has_no_numbers_has_no_rate() -> None:
     assert memory.rates.data == {}
     memory.sample(make_state(pool), 3.0)
     assert memory.rates.data == {}
+
+
+def test_a_lock_that_is_held_is_no_failure_and_is_tried_again_in_two_seconds() -> None:
+    memory = Memory()
+    for _ in range(9):
+        memory.note(ACTION, STATE, 0.0, done=False, busy=True)
+    assert memory.due([ACTION], STATE, 1.9) == ()
+    assert memory.due([ACTION], STATE, 2.0) == (ACTION,)
+    assert memory.rates.failures == {}
+
+
+def test_a_refresh_that_recurs_is_done_less_and_less_often() -> None:
+    memory, action, now, pauses = Memory(), make_refresh(), 0.0, []
+    for _ in range(7):
+        memory.note(action, STATE, now, done=True)
+        pauses.append(memory.retry_in(now))
+        now += pauses[-1] or 0.0
+    assert pauses == [10, 20, 40, 80, 160, 300, 300]
+    memory.note(action, STATE, now + 1000, done=True)
+    assert memory.retry_in(now + 1000) == 10
+
+
+def test_the_planner_is_told_how_often_a_growth_failed() -> None:
+    assert failed(3).rates.failures == {ACTION.lv_uuid: 3}

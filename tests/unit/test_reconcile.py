@@ -244,3 +244,18 @@ def test_a_kernel_event_among_other_wakes_is_the_one_that_is_followed(rig: Rig) 
     rig.observer.state = HUNGRY
     rig.run(cycles=1)
     assert [entry.trigger for entry in rig.bench.told()] == ["dm-event"]
+
+
+def test_a_look_that_fails_in_an_unforeseen_way_does_not_end_the_guard(rig: Rig) -> None:
+    look = rig.observer.look
+
+    async def fail_once(*, fresh: bool = False) -> State:
+        rig.observer.look = look  # type: ignore[method-assign]
+        rig.loop.wake(TIMER)
+        raise KeyError(fresh)
+
+    rig.observer.look = fail_once  # type: ignore[method-assign]
+    rig.observer.state = HUNGRY
+    rig.hand(GROWN)
+    rig.run(cycles=1)
+    assert rig.told() == ["data-extended"]

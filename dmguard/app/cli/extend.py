@@ -61,8 +61,9 @@ async def _execute(options: argparse.Namespace) -> int:
 def _exit_code(extended: Extended) -> int:
     from dmguard.app.cli import Exit
 
-    if any(outcome.result is not Result.DONE for _, outcome in extended.outcomes):
-        return Exit.FAILED
+    failed = [o.reason for _, o in extended.outcomes if o.result is not Result.DONE]
+    if failed:
+        return Exit.BUSY if "vg-busy" in failed else Exit.FAILED
     codes = {refusal.code for refusal in extended.plan.refusals}
     if "no-such-pool" in codes:
         return Exit.NO_MATCH

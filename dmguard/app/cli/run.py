@@ -43,6 +43,9 @@ def execute(options: argparse.Namespace) -> int:
 async def _run(settings: Any, writer: Any) -> None:
     from dmguard.app.agent import Agent
     from dmguard.app.wiring import open_loop
+    from dmguard.edge.files import Lock
+    from dmguard.loop.record import Paths
 
-    with open_loop(settings, journal=writer) as loop:
+    # A second agent would tell everything twice.
+    with Lock.acquire(Paths().agent), open_loop(settings, journal=writer) as loop:
         await Agent(loop).run()

@@ -38,9 +38,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Fill rates of data in bytes a second by LV uuid; a pool that is absent has none known."""
+    """What the past tells of each pool, by LV uuid; one that is absent has nothing known.
+
+    `data`: fill rates in bytes a second. `failures`: growths of data in a row that failed.
+    """
 
     data: Mapping[str, float] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 def make_plan(state: State, settings: Settings, rates: Rates, goal: Goal | None = None) -> Plan:

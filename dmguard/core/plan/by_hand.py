@@ -10,7 +10,7 @@ from dmguard.core.model import METADATA_MAX, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan import Refusal
 from dmguard.core.plan.grow import make_extend
-from dmguard.core.sizing import metadata_cost, metadata_fit, policy_for, reserve_in
+from dmguard.core.sizing import metadata_cost, metadata_fit, policy_for, reserve_in, with_metadata
 from dmguard.core.units import format_size, round_down, round_up
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def _extend(
         return _refuse(pool.name, "not-larger", f"{resource} has {format_size(now)}")
     if ceiling is not None and target > ceiling:
         return _refuse(pool.name, code, f"the limit is {format_size(ceiling)}")
+    if resource is Resource.DATA:
+        room = with_metadata(pool, max(0, room), room)
     if target - now > room:
         return _refuse(pool.name, "vg-too-small", f"at most {format_size(max(0, room))} more fit")
     return make_extend(pool, policy, resource, target - now, "asked")
@@ -72,7 +74,9 @@ def _most(pool: Pool, resource: Resource, now: int, room: int, ceiling: int | No
     most = round_down(room, pool.vg.extent)
     if ceiling is not None:
         most = min(most, round_down(ceiling - now, pool.vg.extent))
-    return metadata_fit(pool, most) if resource is Resource.METADATA else most
+    if resource is Resource.METADATA:
+        return metadata_fit(pool, most)
+    return with_metadata(pool, most, room)
 
 
 def _refuse(pool: str, code: str, more: str = "") -> Refusal:

@@ -9,7 +9,6 @@ from dmguard.core.model import Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.sizing import (
     data_want,
-    dragged_metadata,
     is_above,
     is_behind,
     metadata_cost,
@@ -19,6 +18,7 @@ from dmguard.core.sizing import (
     reserve_in,
     share_out,
     usage,
+    with_metadata,
 )
 from dmguard.core.units import round_down
 
@@ -38,9 +38,7 @@ def plan_growth(state: State, settings: Settings, rates: Rates) -> tuple[Extend,
     table is behind LVM's metadata first needs that table: see keep.
     """
     pools = [
-        pool
-        for pool in state.pools
-        if settings.guards(pool.name) and obstacle(pool, state) is None and not is_behind(pool)
+        pool for pool in state.pools if settings.guards(pool.name) and obstacle(pool, state) is None
     ]
     actions: list[Extend] = []
     for uuid in dict.fromkeys(pool.vg.uuid for pool in pools):
@@ -69,21 +67,19 @@ def _plan_vg(pools: list[Pool], state: State, settings: Settings, rates: Rates) 
     ]
     shares = share_out(wants, available, vg.extent)
     for (pool, policy), share in zip(hungry, shares, strict=True):
-        growth = _with_metadata(pool, share, vg.free - taken)
+        growth = with_metadata(pool, share, vg.free - taken)
+        # LVM may need more than the size says, for mirrors or for contiguous extents: what failed
+        # is tried again at half, down to one extent.
+        growth = max(growth >> rates.failures.get(pool.lv.uuid, 0), min(growth, vg.extent))
+        growth = round_down(growth, vg.extent)
         if growth > 0:
             taken += growth
             yield make_extend(pool, policy, Resource.DATA, growth)
 
 
-def _with_metadata(pool: Pool, growth: int, free: int) -> int:
-    """The growth, or as much of it as leaves room for the metadata that LVM grows with it."""
-    assert pool.kernel is not None
-    dragged = dragged_metadata(pool, pool.kernel.size + growth)
-    return max(0, min(growth, round_down(free - dragged, pool.vg.extent)))
-
-
 def _is_hungry(pool: Pool, policy: Policy) -> bool:
-    return pool.kernel is not None and is_above(pool.kernel.data, policy.data_threshold)
+    above = pool.kernel is not None and is_above(pool.kernel.data, policy.data_threshold)
+    return above and not is_behind(pool, Resource.DATA)
 
 
 def _by_metadata(pools: list[Pool], settings: Settings) -> Iterator[tuple[Pool, Policy]]:
@@ -96,7 +92,8 @@ def _by_metadata(pools: list[Pool], settings: Settings) -> Iterator[tuple[Pool, 
     )
     for pool, metadata in by_need:
         policy = policy_for(pool, settings)
-        if is_above(metadata, policy.metadata_threshold):
+        above = is_above(metadata, policy.metadata_threshold)
+        if above and not is_behind(pool, Resource.METADATA):
             yield pool, policy
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Refresh, is_marked
+from dmguard.core.model import Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.sizing import is_behind, low_water_for, policy_for
 
@@ -31,7 +32,7 @@ def _refresh(pool: Pool, settings: Settings) -> Refresh | None:
         return None
     threshold = policy_for(pool, settings).data_threshold
     wanted = low_water_for(pool.lv.size, kernel.chunk, threshold)
-    behind = is_behind(pool)
+    behind = any(is_behind(pool, resource) for resource in Resource)
     if not behind and is_marked(kernel, wanted):
         return None
     return Refresh(
@@ -39,6 +40,7 @@ def _refresh(pool: Pool, settings: Settings) -> Refresh | None:
         lv=pool.lv.name,
         lv_uuid=pool.lv.uuid,
         size=pool.lv.size,
+        metadata_size=pool.lv.metadata_size,
         low_water=wanted,
         threshold=threshold,
         reason="kernel-behind" if behind else "low-water",
