@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab import lvmkit
+from tests.lab import loops, lvmkit
 from tests.lab.channel import CommandFailed, MachineDied
 
 if TYPE_CHECKING:
@@ -28,6 +28,14 @@ def test_thin_pool_and_hotplug(machines: Factory) -> None:
     assert (status["data_used"], status["data_total"]) == (512, 1600)
     assert status["size_bytes"] == lvmkit.lv_size(m, "data-1", "pool") == 100 * MIB
     assert lvmkit.vg_free(m, "data-1") == (508 - 100 - 4 - 4) * MIB
+
+    device = loops.add(m, "growing", 64 * MIB)
+    m.run(f"vgextend -q data-1 {device}")
+    free = lvmkit.vg_free(m, "data-1")
+    loops.grow(m, device, 128 * MIB)
+    assert int(m.run(f"blockdev --getsize64 {device}").out) == 128 * MIB
+    m.run(f"pvresize -q {device}")
+    assert lvmkit.vg_free(m, "data-1") == free + 64 * MIB
 
     hot = m.add_disk(256 * MIB)
     m.run(f"vgextend -y data-1 {hot.device}")
