@@ -110,9 +110,9 @@ class Agent:
         self._start_sources()
         self._reconciler.wake(Wake(Trigger.COMMAND))
 
-    def _tell(self, code: str, message: str) -> None:
+    def _tell(self, code: str, message: str, trigger: Trigger = Trigger.COMMAND) -> None:
         action, result = _WORDS[code]
-        entry = Entry(code, action, result, str(Trigger.COMMAND), "", "", code, message)
+        entry = Entry(code, action, result, str(trigger), "", "", code, message)
         self._group.create_task(self._loop.recorder.record(entry))
 
     def _start_sources(self) -> None:
@@ -145,7 +145,8 @@ class Agent:
             if time.monotonic() - began > _LONGEST_PAUSE_S:
                 pause, told = _FIRST_PAUSE_S, ""
             if reason != told:
-                self._tell("source-down", f"source {source.name}: {reason}; it is tried again")
+                message = f"source {source.name}: {reason}; it is tried again"
+                self._tell("source-down", message, source.name)
                 told = reason
             self._publisher.sources[source.name] = f"down: {reason}"
             self._publisher.publish()

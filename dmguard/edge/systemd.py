@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 
 try:
     from systemd import daemon, journal
@@ -20,6 +21,7 @@ except ImportError:  # outside a distribution's package: the journal becomes std
     daemon = journal = None
 
 IDENTIFIER = "dmguard"
+JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 _QUEUE = 1000
 
 
@@ -45,10 +47,6 @@ def watchdog_s() -> float | None:
     if pid not in (None, str(os.getpid())) or not usec.isdigit():
         return None
     return int(usec) / 1e6 or None
-
-
-def under_systemd() -> bool:
-    return "JOURNAL_STREAM" in os.environ or "NOTIFY_SOCKET" in os.environ
 
 
 class JournalWriter:
@@ -94,8 +92,11 @@ class JournalWriter:
 
 
 def write_entry(message: str, fields: dict[str, str]) -> None:
-    """Write one entry now; OSError if the journal does not take it. Can block."""
-    if journal is None or not under_systemd():
+    """Write one entry now, to stderr where there is no journal; OSError if it is not taken.
+
+    Can block. What a command does by hand goes to the journal as well.
+    """
+    if journal is None or not JOURNAL_SOCKET.exists():
         sys.stderr.write(message + "\n")
         return
     journal.send(message, SYSLOG_IDENTIFIER=IDENTIFIER, **fields)

@@ -186,13 +186,32 @@ def test_the_thread_does_not_keep_the_process_alive(journal: Journal) -> None:
     assert journal.messages == []
 
 
-def test_without_systemd_entries_go_to_standard_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_without_a_journal_entries_go_to_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(systemd, "JOURNAL_SOCKET", tmp_path / "socket")
+    systemd.write_entry("hello", {"PRIORITY": "6"})
+    assert capsys.readouterr().err == "hello\n"
+
+
+def test_a_command_from_a_terminal_writes_to_the_journal_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for name in ("JOURNAL_STREAM", "NOTIFY_SOCKET"):
         monkeypatch.delenv(name, raising=False)
-    systemd.write_entry("hello", {"PRIORITY": "6"})
-    assert capsys.readouterr().err == "hello\n"
+    sent: list[dict[str, str]] = []
+
+    def send(message: str, **fields: str) -> None:
+        sent.append({"MESSAGE": message, **fields})
+
+    monkeypatch.setattr("dmguard.edge.systemd.journal.send", send)
+    (tmp_path / "socket").touch()
+    monkeypatch.setattr(systemd, "JOURNAL_SOCKET", tmp_path / "socket")
+    systemd.write_entry("hello", {"DMGUARD_VG": "vg"})
+    assert capsys.readouterr().err == ""
+    assert sent == [
+        {"MESSAGE": "hello", "SYSLOG_IDENTIFIER": "dmguard", "DMGUARD_VG": "vg"},
+    ]
 
 
 @pytest.mark.parametrize(

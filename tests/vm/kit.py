@@ -137,11 +137,11 @@ def wait_for_mark(m: Machine, vg: str, pool: str, threshold: int = 75) -> None:
     wait_for("dmguard's low water mark in the live table", marked)
 
 
-def config(*, guard: str = "", policy: str = "", more: str = "") -> str:
+def config(*, guard: str = "", reserve: str = "0", more: str = "") -> str:
     """A configuration for small disks: exact steps of 20 %, nothing kept back."""
     return (
-        f'[guard]\n{guard}\n[policy]\nmin_step = "0"\nheadroom = "0"\nvg_reserve = "0"\n'
-        f"{policy}\n{more}\n"
+        f'[guard]\n{guard}\n[policy]\nmin_step = "0"\nheadroom = "0"\nvg_reserve = "{reserve}"\n'
+        f"{more}\n"
     )
 
 
