@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+# So that an assertion in them says what it compared.
+pytest.register_assert_rewrite("tests.vm.kit", "tests.vm.mortal")
+
 RUN = ROOT / "build" / "lab" / "run"
 REPORTS = {
     "journal.txt": "journalctl -b --no-pager -o short-precise",
