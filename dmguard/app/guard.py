@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.actions import ExtendByHand, Guard, Result
-from dmguard.core.entry import Entry, Outcome, act_entry
+from dmguard.core.entry import Entry, Outcome
 from dmguard.core.forecast import time_to
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Plan, Rates, make_plan
@@ -105,11 +105,6 @@ async def _record_refusals(loop: Loop, plan: Plan) -> None:
                 message=refusal.message,
             )
         )
-
-
-def planned_entry(action: Action) -> Entry:
-    """An action that is only shown."""
-    return act_entry(action, Outcome(Result.PLANNED, action.reason), Trigger.COMMAND)
 
 
 def pool_values(pool: Pool, report: Report, loop: Loop) -> dict[str, Any]:

@@ -87,11 +87,6 @@ class KernelPool:
     metadata: Usage | None
     suspended: bool = False
 
-    @property
-    def writable(self) -> bool:
-        """May this pool be grown: it works, or waits for space and nothing else."""
-        return self.mode in (Mode.RW, Mode.OUT_OF_DATA) and not self.needs_check
-
 
 @dataclass(frozen=True, slots=True)
 class Pv:

@@ -114,7 +114,7 @@ def raise_curtain(m: Machine, act: Act) -> list[str]:
     name = m.run("dmsetup ls --target thin-pool").out.split()[0]
     m.put("/root/sampler", SAMPLER)
     m.run(f"nohup bash /root/sampler {name} >/dev/null 2>&1 &")
-    time.sleep(2)
+    m.wait_until("test $(wc -l </root/samples) -ge 2")
     one = f"docker run -d --network none busybox sh -c {shlex.quote(WRITER)}"
     act.started = read_sample(m.run("tail -n 1 /root/samples").out).at
     started = [m.start(one) for _ in range(WRITERS)]

@@ -37,7 +37,10 @@ def plan_extend(state: State, settings: Settings, goal: ExtendByHand) -> _Planne
         taken = sum(metadata_cost(pool, action.target - action.size) for action in actions)
         room = pool.vg.free - taken - (reserve if resource is Resource.DATA else 0)
         outcome = _extend(pool, policy, resource, size, room)
-        (refusals if isinstance(outcome, Refusal) else actions).append(outcome)  # type: ignore[arg-type]
+        if isinstance(outcome, Refusal):
+            refusals.append(outcome)
+        else:
+            actions.append(outcome)
     return tuple(actions), tuple(refusals)
 
 
