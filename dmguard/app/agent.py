@@ -16,12 +16,16 @@ from dmguard.edge.config import ConfigError, load_settings
 from dmguard.edge.dm import DmUnavailableError
 from dmguard.edge.memlock import lock_memory
 from dmguard.edge.sources.dmevents import DmEvents
+from dmguard.edge.sources.journal import JournalEvents
 from dmguard.edge.sources.timer import Timer
+from dmguard.edge.sources.udev import UdevEvents
+from dmguard.edge.sources.units import UnitEvents
 from dmguard.loop.publish import Publisher, published_findings, read_published
 
 if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
     from dmguard.core.settings import Settings
+    from dmguard.edge.bus import SystemBus
     from dmguard.edge.sources import Source
 
 log = logging.getLogger(__name__)
@@ -38,8 +42,10 @@ _WORDS = {
 class Agent:
     """One task group: whatever ends in it ends it, and the service manager starts it anew."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, bus: SystemBus) -> None:
+        """`bus` is the one that the loop reads units from: its source keeps it connected."""
         self._loop = loop
+        self._bus = bus
         self._reconciler = loop.reconciler
         self._publisher = Publisher(loop.paths, loop.memory, loop.recorder)
         self._timer = Timer(loop.settings.resync)
@@ -117,13 +123,20 @@ class Agent:
 
     def _start_sources(self) -> None:
         sources: dict[Trigger, Source] = {
+            Trigger.UDEV: UdevEvents(),
+            Trigger.JOURNAL: JournalEvents(),
             Trigger.DM_EVENT: DmEvents(),
+            Trigger.DBUS: UnitEvents(self._bus, self._units),
             Trigger.TIMER: self._timer,
         }
         self._supervised = [
             self._group.create_task(self._supervise(sources[name]), name=f"source {name}")
             for name in self._reconciler.settings.sources
         ]
+
+    def _units(self) -> list[str]:
+        """The units of all consumers that are known, whether or not they are on this host."""
+        return sorted({policy.unit for policy in self._reconciler.settings.consumers.values()})
 
     def _stop_sources(self) -> None:
         for task in self._supervised:

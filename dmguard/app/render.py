@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from dmguard.core.actions import subject
+from dmguard.core.codes import CODES
 from dmguard.core.entry import describe
 from dmguard.core.steps import steps_for
 from dmguard.core.units import format_seconds, format_size
@@ -14,11 +16,14 @@ from dmguard.core.units import format_seconds, format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dmguard.app.guard import Report
+    from dmguard.app.guard.report import Report
     from dmguard.core.actions import Action
-    from dmguard.core.entry import Entry
+    from dmguard.core.entry import Entry, Outcome
     from dmguard.core.findings import Finding
     from dmguard.core.model import Pool, Vg
+    from dmguard.core.plan import Refusal
+
+    Outcomes = Sequence[tuple[Action, Outcome]]
 
 
 def say(text: str = "") -> None:
@@ -33,13 +38,16 @@ def say_json(values: dict[str, Any]) -> None:
     say(json.dumps({"schema": 1, **values}, indent=2))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need; the first to the left, numbers to the right."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] | None = None
+) -> str:
+    """Columns as wide as they need; those in `right` to the right, or all but the first."""
+    right = range(1, len(head)) if right is None else right
     lines = [list(head), *[list(row) for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     shown = (
         "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
+            cell.rjust(width) if i in right else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
@@ -94,7 +102,7 @@ def _mode(pool: Pool) -> str:
 
 def say_plan(actions: Sequence[Action], findings: Sequence[Finding], *, commands: bool) -> None:
     for action in actions:
-        say(f"{action.pool}: {describe(action)}")
+        say(f"{subject(action)}: {describe(action)}")
         if commands:
             for step in steps_for(action):
                 say(f"    {step}")
@@ -102,6 +110,32 @@ def say_plan(actions: Sequence[Action], findings: Sequence[Finding], *, commands
         say(f"{finding.message} [{finding.code}]")
     if not actions and not findings:
         say("nothing to do")
+
+
+def say_outcomes(outcomes: Outcomes) -> None:
+    """What was done, in the order in which it was."""
+    for action, outcome in outcomes:
+        say(f"{subject(action)}: {describe(action, outcome)}")
+
+
+def say_findings(findings: Sequence[Finding], actions: Sequence[Action]) -> None:
+    """Each finding with its evidence, and what cures it: an action, or what a person has to do."""
+    for finding in findings:
+        say(f"{finding.message} [{finding.code}]")
+        cures = [action for action in actions if is_cure(action, finding)]
+        for action in cures:
+            say(f"    cure: {describe(action)}")
+        if not cures:
+            say(f"    to do: {CODES[finding.code].cure}")
+
+
+def is_cure(action: Action, finding: Finding) -> bool:
+    """Is the action one against this finding?"""
+    if action.pool:
+        return action.pool == finding.subject
+    if finding.subject.startswith("/dev/"):
+        return action.disk == finding.subject
+    return action.vg == finding.subject.partition("/")[0]
 
 
 def say_history(entries: Sequence[Entry]) -> None:
@@ -117,11 +151,30 @@ def plan_values(actions: Sequence[Action]) -> list[dict[str, Any]]:
         {
             **dump_action(action),
             "pool": action.pool,
+            "disk": action.disk,
             "why": describe(action),
             "commands": [str(step) for step in steps_for(action)],
         }
         for action in actions
     ]
+
+
+def outcome_values(outcomes: Outcomes) -> list[dict[str, Any]]:
+    return [
+        {
+            "act": str(action.act),
+            "pool": action.pool,
+            "disk": action.disk,
+            "result": str(outcome.result),
+            "reason": outcome.reason,
+            "detail": outcome.detail,
+        }
+        for action, outcome in outcomes
+    ]
+
+
+def refusal_values(refusals: Sequence[Refusal]) -> list[dict[str, str]]:
+    return [{"subject": r.subject, "code": r.code, "message": r.message} for r in refusals]
 
 
 def finding_values(findings: Sequence[Finding]) -> list[dict[str, str]]:

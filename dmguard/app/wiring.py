@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmguard.core.verdict import cheap_objections, needs_probe
+from dmguard.edge.consumers import is_plugin_broken, read_consumers
 from dmguard.edge.run import Runner
 from dmguard.edge.systemd import JournalWriter
-from dmguard.loop.execute import Executor, make_hands
+from dmguard.edge.udevdb import appeared_at
+from dmguard.loop.books import Books
+from dmguard.loop.clients import Clients
+from dmguard.loop.execute import Executor
+from dmguard.loop.hands import make_hands
 from dmguard.loop.memory import Memory
-from dmguard.loop.observe import Observer
+from dmguard.loop.observe import Observer, Senses
 from dmguard.loop.reconcile import Reconciler
 from dmguard.loop.record import Ink, Paths, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from dmguard.core.model import Disk, State
     from dmguard.core.settings import Settings
+    from dmguard.core.steps import Prove
+    from dmguard.edge.bus import SystemBus
+    from dmguard.loop.execute import Done
+    from dmguard.loop.survey import Survey
+
+DMEVENTD = Path("/run/dmeventd-client")
+"""dmeventd's socket: there when systemd listens for it, or it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +47,51 @@ class Loop:
     executor: Executor
     memory: Memory
     reconciler: Reconciler
+    books: Books
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a loop reaches beyond LVM and the kernel.
+
+    `disks`: udev and what is on the disks, `every` of them or only those that a rule is for.
+    `bus`: systemd's units. What starts at boot has neither, and imports neither library.
+    """
+
+    disks: bool = True
+    every: bool = False
+    bus: SystemBus | None = None
 
 
 @contextmanager
 def open_loop(
-    settings: Settings, *, paths: Paths | None = None, journal: JournalWriter | None = None
+    settings: Settings,
+    *,
+    paths: Paths | None = None,
+    journal: JournalWriter | None = None,
+    reach: Reach | None = None,
 ) -> Iterator[Loop]:
     """Everything opened, and closed again in the reverse order. Enter it in a running loop."""
     paths = paths or Paths()
+    reach = reach or Reach()
     writer = journal or JournalWriter()
     ink = Ink()
     with Runner() as runner:
-        observer = Observer(runner)
+        books = Books(paths, ink)
+
+        def in_force() -> Settings:
+            return reconciler.settings
+
+        survey = _make_survey(runner, in_force, every=reach.every) if reach.disks else None
+        observer = Observer(runner, senses=_senses(runner, books, survey, in_force, reach))
+
+        async def prove(step: Prove) -> Done:
+            assert survey is not None
+            return await survey.prove(step, observer.glance())
+
+        hands = make_hands(runner, prove=prove if survey else None, manager=reach.bus)
         recorder = Recorder(paths, writer, ink)
-        executor = Executor(make_hands(runner), observer, recorder, ink, paths)
+        executor = Executor(hands, observer, recorder, ink, paths)
         memory = Memory()
         reconciler = Reconciler(
             settings=settings,
@@ -54,11 +100,49 @@ def open_loop(
             recorder=recorder,
             memory=memory,
             paths=paths,
+            books=books,
         )
         try:
-            yield Loop(settings, paths, runner, observer, recorder, executor, memory, reconciler)
+            yield Loop(
+                settings, paths, runner, observer, recorder, executor, memory, reconciler, books
+            )
         finally:
             observer.close()
             ink.close()
             if journal is None:
                 writer.close()
+
+
+def _senses(
+    runner: Runner,
+    books: Books,
+    survey: Survey | None,
+    in_force: Callable[[], Settings],
+    reach: Reach,
+) -> Senses:
+    return Senses(
+        survey=survey,
+        clients=Clients(
+            in_force,
+            read_consumers,
+            read_unit=reach.bus.read_unit if reach.bus else None,
+            is_broken=lambda: is_plugin_broken(runner),
+        ),
+        ledger=books.read_ledger,
+        appeared=appeared_at,
+        dmeventd=DMEVENTD.exists,
+        late=books.read_late,
+    )
+
+
+def _make_survey(runner: Runner, in_force: Callable[[], Settings], *, every: bool) -> Survey:
+    from dmguard.edge.block import probe
+    from dmguard.edge.udev import read_disks
+    from dmguard.loop.survey import Survey
+
+    def wants(disk: Disk, state: State) -> bool:
+        if every:
+            return not any(cheap_objections(disk, state))
+        return needs_probe(disk, state, in_force())
+
+    return Survey(read_disks, lambda disk: probe(disk, runner), wants)

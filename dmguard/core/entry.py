@@ -5,14 +5,26 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Extend, Result
+from dmguard.core.actions import (
+    Act,
+    Action,
+    Activate,
+    Claim,
+    Extend,
+    Refresh,
+    ResizePv,
+    RestorePv,
+    Result,
+    StartUnit,
+    subject,
+)
 from dmguard.core.codes import CODES, Code
-from dmguard.core.model import Resource
 from dmguard.core.units import format_size
 
 if TYPE_CHECKING:
     from dmguard.core.findings import Finding
     from dmguard.core.model import Trigger
+    from dmguard.core.plan import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,7 @@ class Entry:
     pool: str
     reason: str
     message: str
+    disk: str = ""
     id: str = ""
     at: float = 0.0
     numbers: dict[str, int] = field(default_factory=dict)
@@ -49,6 +62,7 @@ class Entry:
             "DMGUARD_TRIGGER": self.trigger,
             "DMGUARD_VG": self.vg,
             "DMGUARD_POOL": self.pool,
+            "DMGUARD_DISK": self.disk,
             "DMGUARD_REASON": self.reason,
             "DMGUARD_ID": self.id,
         }
@@ -73,13 +87,6 @@ class Outcome:
 
 def act_entry(action: Action, outcome: Outcome, trigger: Trigger | str) -> Entry:
     """The entry of an action that was tried."""
-    numbers = {"size": action.size}
-    if isinstance(action, Extend):
-        numbers |= {"target": action.target, "vg_free": action.free}
-        if action.used is not None:
-            numbers["used"] = action.used
-    else:
-        numbers["low_water"] = action.low_water
     return Entry(
         code=_act_code(action, outcome),
         action=str(action.act),
@@ -87,33 +94,50 @@ def act_entry(action: Action, outcome: Outcome, trigger: Trigger | str) -> Entry
         trigger=str(trigger),
         vg=action.vg,
         pool=action.pool,
+        disk=action.disk,
         reason=outcome.reason,
-        message=f"{action.pool}: {describe(action, outcome)}",
-        numbers=numbers,
+        message=f"{subject(action)}: {describe(action, outcome)}",
+        numbers=_numbers(action),
     )
 
 
-_NOT_DONE = ("act-interrupted", "vg-busy")
+def _numbers(action: Action) -> dict[str, int]:
+    match action:
+        case Extend():
+            numbers = {"size": action.size, "target": action.target, "vg_free": action.free}
+            return numbers | ({} if action.used is None else {"used": action.used})
+        case Refresh():
+            return {"size": action.size, "low_water": action.low_water}
+        case ResizePv():
+            return {"size": action.size, "target": action.target}
+        case Claim() | RestorePv() | Activate():
+            return {"size": action.size}
+        case StartUnit():
+            return {}
+
+
+_NOT_DONE = ("act-interrupted", "vg-busy", "disk-changed", "disk-refused-by-lvm")
+_DONE = {
+    Act.EXTEND_DATA: "data-extended",
+    Act.EXTEND_METADATA: "metadata-extended",
+    Act.REFRESH: "refreshed",
+    Act.CLAIM_DISK: "disk-claimed",
+    Act.RESIZE_PV: "pv-resized",
+    Act.RESTORE_PV: "pv-restored",
+    Act.ACTIVATE: "pool-activated",
+    Act.START_UNIT: "unit-started",
+}
 
 
 def _act_code(action: Action, outcome: Outcome) -> str:
-    if outcome.result is not Result.DONE:
-        return outcome.reason if outcome.reason in _NOT_DONE else "act-failed"
-    if not isinstance(action, Extend):
-        return "refreshed"
-    return f"{action.resource}-extended"
+    if outcome.result is Result.DONE:
+        return _DONE[action.act]
+    return outcome.reason if outcome.reason in _NOT_DONE else "act-failed"
 
 
 def describe(action: Action, outcome: Outcome | None = None) -> str:
     """An action in words with its numbers; what it will do when there is no outcome yet."""
-    if isinstance(action, Extend):
-        what = f"{action.resource} from {format_size(action.size)} to {format_size(action.target)}"
-        verbs = ("extend", "extended", "extending")
-        why = _why(action)
-    else:
-        what = f"live table, its low water mark at {action.low_water} chunks free"
-        verbs = ("refresh", "refreshed", "refreshing")
-        why = CODES[action.reason].clause
+    verbs, what, why = _words(action)
     if outcome is None:
         return f"{verbs[0]} {what} ({why})"
     if outcome.result is Result.DONE:
@@ -122,6 +146,39 @@ def describe(action: Action, outcome: Outcome | None = None) -> str:
         return f"{verbs[1]} {what} ({why}{took}){note}"
     detail = outcome.detail or CODES[outcome.reason].clause
     return f"{verbs[2]} {what} did not succeed: {detail}"
+
+
+_Verbs = tuple[str, str, str]
+
+
+def _words(action: Action) -> tuple[_Verbs, str, str]:
+    """Three forms of the verb, its object, and the reason."""
+    why = CODES[action.reason].clause
+    match action:
+        case Extend():
+            sizes = f"{format_size(action.size)} to {format_size(action.target)}"
+            verbs = ("extend", "extended", "extending")
+            return verbs, f"{action.resource} from {sizes}", _why(action)
+        case Refresh():
+            verbs = ("refresh", "refreshed", "refreshing")
+            mark = f"its low water mark at {action.low_water} chunks free"
+            return verbs, f"live table, {mark}", why
+        case Claim():
+            verbs = ("add", "added", "adding")
+            return verbs, f"{format_size(action.size)} to {action.vg}, {action.identity}", why
+        case ResizePv():
+            sizes = f"{format_size(action.size)} to that of its disk, {format_size(action.target)}"
+            return ("resize", "resized", "resizing"), f"PV of {action.vg} from {sizes}", why
+        case RestorePv():
+            verbs = ("take back", "took back", "taking back")
+            return verbs, f"PV of {action.vg}, {action.pv_uuid}", why
+        case Activate():
+            first = f", {', '.join(action.components)} put down first" if action.components else ""
+            return ("activate", "activated", "activating"), f"pool{first}", why
+        case StartUnit():
+            again = "restart" if action.restart else "start"
+            verbs = (again, f"{again}ed", f"{again}ing")
+            return verbs, f"consumer of {action.pool}", why
 
 
 def _why(action: Extend) -> str:
@@ -133,24 +190,54 @@ def _why(action: Extend) -> str:
     return f"{asked}{used}, {action.vg} had {format_size(action.free)} free"
 
 
-_ABOUT = {"metadata-ceiling": f"extend-{Resource.METADATA}"}
+def refusal_entry(refusal: Refusal, trigger: Trigger | str) -> Entry:
+    """The entry of something that was asked for by hand and refused."""
+    vg, _, lv = refusal.subject.partition("/")
+    is_pool = bool(vg and lv)
+    return Entry(
+        code=refusal.code,
+        action=str(refusal.act),
+        result=str(Result.REFUSED),
+        trigger=str(trigger),
+        vg=vg if is_pool else "",
+        pool=refusal.subject if is_pool else "",
+        disk="" if is_pool else refusal.subject,
+        reason=refusal.code,
+        message=refusal.message,
+    )
+
+
+_ABOUT = {
+    "metadata-ceiling": Act.EXTEND_METADATA,
+    "pool-inactive": Act.ACTIVATE,
+    "consumer-down": Act.START_UNIT,
+}
 _GROWTH = ("vg-dry", "pool-ceiling", "out-of-data", "out-of-data-errors")
 
 
 def finding_entry(finding: Finding, trigger: Trigger | str, *, cleared: bool = False) -> Entry:
     """The entry of a finding that is new, or gone."""
-    growth = f"extend-{Resource.DATA}"
     vg, _, lv = finding.subject.partition("/")
+    is_pool = bool(vg and lv)
     message = finding.message
     if cleared:
         message = f"{finding.subject}: no longer: {CODES[finding.code].clause}"
     return Entry(
         code="finding-cleared" if cleared else finding.code,
-        action=_ABOUT.get(finding.code, growth if finding.code in _GROWTH else "watch"),
+        action=_about(finding),
         result=str(Result.DONE if cleared else Result.REFUSED),
         trigger=str(trigger),
-        vg=vg if lv else "",
-        pool=finding.subject if lv else "",
+        vg=vg if is_pool else "",
+        pool=finding.subject if is_pool else "",
+        disk=finding.subject if finding.subject.startswith("/dev/") else "",
         reason=finding.code,
         message=message,
     )
+
+
+def _about(finding: Finding) -> str:
+    if finding.subject.startswith("/dev/"):
+        return str(Act.CLAIM_DISK)
+    if finding.code in _GROWTH:
+        return str(Act.EXTEND_DATA)
+    return str(_ABOUT.get(finding.code, "watch"))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dmguard.core.ledger import Ledger
+
 METADATA_BLOCK = 4096
 """Bytes in one block of thin pool metadata (Linux, Documentation/admin-guide/device-mapper/
 thin-provisioning.rst)."""
@@ -20,6 +22,10 @@ drivers/md/persistent-data/dm-space-map-metadata.h, DM_SM_METADATA_MAX_BLOCKS)."
 
 METADATA_CROPPED = 33161216 * 512
 """Bytes of metadata that LVM gives a pool at most with allocation/thin_pool_crop_metadata."""
+
+
+Devno = tuple[int, int]
+"""Major and minor number of a block device."""
 
 
 class Trigger(StrEnum):
@@ -74,7 +80,7 @@ class KernelPool:
     dm_name: str
     vg_uuid: str
     lv_uuid: str
-    devno: tuple[int, int]
+    devno: Devno
     event_nr: int
     size: int
     chunk: int
@@ -86,11 +92,20 @@ class KernelPool:
     data: Usage | None
     metadata: Usage | None
     suspended: bool = False
+    leaves: frozenset[Devno] = frozenset()
+    """The devices at the bottom of its data and metadata: what the live tables point at."""
+    appeared: int | None = None
+    """Microseconds of the monotonic clock at which udev first saw it; None if it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pv:
-    """One physical volume."""
+    """One physical volume.
+
+    `missing` is what LVM says of it: its device is away, or it came back (`devno` is not None)
+    after the VG was changed without it. `device_size` and `data_start` are the whole device's
+    size and where its extents begin; None when the device is away.
+    """
 
     name: str
     uuid: str
@@ -98,6 +113,16 @@ class Pv:
     free: int
     allocatable: bool
     missing: bool
+    devno: Devno | None = None
+    device_size: int | None = None
+    data_start: int = 0
+    tags: tuple[str, ...] = ()
+
+    def growth(self, extent: int) -> int:
+        """Bytes of its device that it does not use yet, in whole extents."""
+        if self.device_size is None or self.missing:
+            return 0
+        return max(0, (self.device_size - self.data_start) // extent * extent - self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +138,10 @@ class PoolLv:
     active: bool
     profile: str | None = None
     thin_count: int = 0
+    skips_activation: bool = False
+    autoactivates: bool = True
+    active_components: tuple[str, ...] = ()
+    """Names of its hidden volumes (`pool_tmeta`, `pool_tdata`) that are active by themselves."""
 
     @property
     def full_name(self) -> str:
@@ -134,6 +163,8 @@ class Vg:
     exported: bool = False
     writeable: bool = True
     shared: bool = False
+    mirrored: bool = False
+    """Does it hold a mirror or RAID, whose legs LVM must bring into step itself?"""
 
     @property
     def free(self) -> int:
@@ -167,6 +198,116 @@ class Pool:
         return self.lv.full_name
 
 
+class DiskKind(StrEnum):
+    """What a block device is. Only the first two can be claimed."""
+
+    DISK = "disk"
+    MULTIPATH = "multipath"
+    LOOP = "loop"
+    MD = "md"
+    OPTICAL = "optical"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A close look at a disk: what is on it, and who uses it. `error`: it could not be told.
+
+    `signatures` are as blkid and wipefs name them, with their offsets. `tables` are partition
+    tables among them. `data_at` is the offset of the first byte found that is not blank.
+    `users` are those that have it open or mounted; `mentions` are files that name it.
+    """
+
+    signatures: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    pv_label: bool = False
+    data_at: int | None = None
+    users: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One block device as the kernel and udev describe it. Sizes in bytes, unknown is None.
+
+    `ready`: udev has finished with it. `stamp` changes with every event that udev handles for it.
+    `content` is the kind of what udev found on it (ID_FS_TYPE, else the partition table's).
+    """
+
+    name: str
+    devno: Devno
+    size: int
+    kind: DiskKind = DiskKind.DISK
+    sector: int = 512
+    diskseq: int | None = None
+    read_only: bool = False
+    removable: bool = False
+    rotational: bool | None = None
+    zoned: bool = False
+    ready: bool = True
+    multipath_leg: bool = False
+    path: str | None = None
+    links: tuple[str, ...] = ()
+    serial: str | None = None
+    wwn: str | None = None
+    model: str | None = None
+    vendor: str | None = None
+    bus: str | None = None
+    content: str | None = None
+    partitions: tuple[str, ...] = ()
+    holders: tuple[str, ...] = ()
+    slaves: tuple[str, ...] = ()
+    stamp: int = 0
+    probe: Probe | None = None
+
+    @property
+    def node(self) -> str:
+        return f"/dev/{self.name}"
+
+    @property
+    def identity(self) -> str:
+        """What the same disk has again after a reboot, as far as it has anything of the kind."""
+        if self.wwn:
+            return f"wwn:{self.wwn}"
+        if self.serial:
+            return f"serial:{self.serial}"
+        return f"path:{self.path}" if self.path else f"name:{self.name}"
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """The same for as long as nothing happened to this very disk."""
+        return (self.identity, self.devno, self.diskseq, self.size, self.stamp)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A systemd unit: `state` as its ActiveState, times in microseconds of the monotonic clock.
+
+    `entered` is when it last became active, `tried` when its last start began; 0 for never.
+    """
+
+    name: str
+    state: str
+    has_job: bool = False
+    entered: int = 0
+    tried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A program of this host that keeps its data in a thin pool, as its configuration says.
+
+    `dm_name` is the pool's device-mapper name. `broken`: it runs without its pool and does not
+    try again (containerd's plugin in error); None when that could not be told, or was not asked.
+    """
+
+    name: str
+    dm_name: str
+    unit: Unit | None = None
+    broken: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """The host at one moment. Two VGs of one name are kept apart by uuid."""
@@ -175,6 +316,24 @@ class State:
     pools: tuple[Pool, ...]
     unknown: tuple[KernelPool, ...] = ()
     """Thin pools that the kernel runs and LVM's report does not list."""
+    disks: tuple[Disk, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
+    ledger: Ledger = Ledger()
+    dmeventd: bool = False
+    """Can LVM reach dmeventd through its socket?"""
+    late: frozenset[str] = frozenset()
+    """Pools that this boot waited for in vain, as `vg/lv` or by their device-mapper names."""
 
     def pool(self, name: str) -> Pool | None:
         return next((pool for pool in self.pools if pool.name == name), None)
+
+    def vg(self, name: str) -> Vg | None:
+        return next((vg for vg in self.vgs if vg.name == name), None)
+
+    def disk_at(self, devno: Devno | None) -> Disk | None:
+        return next((disk for disk in self.disks if disk.devno == devno), None)
+
+
+def dm_name(vg: str, lv: str) -> str:
+    """The device-mapper name of a volume: hyphens within the names are doubled."""
+    return f"{vg.replace('-', '--')}-{lv.replace('-', '--')}"

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 def obstacle(pool: Pool, state: State) -> str | None:
     """The code of what forbids a change of this pool, or None."""
-    return _vg_obstacle(pool.vg, state) or _kernel_obstacle(pool.kernel)
+    return vg_obstacle(pool.vg, state) or _kernel_obstacle(pool.kernel)
 
 
-def _vg_obstacle(vg: Vg, state: State) -> str | None:
+def vg_obstacle(vg: Vg, state: State) -> str | None:
+    """The code of what forbids any change of this VG, or None."""
     checks = (
         ("vg-duplicate-name", sum(other.name == vg.name for other in state.vgs) > 1),
         # With a PV away vgextend succeeds and lvextend does not, and the VG's sequence number

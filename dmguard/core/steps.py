@@ -4,33 +4,188 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Action, Refresh
+from dmguard.core.actions import (
+    Action,
+    Activate,
+    Claim,
+    Extend,
+    Refresh,
+    ResizePv,
+    RestorePv,
+    StartUnit,
+)
 from dmguard.core.model import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dmguard.core.model import Devno, Disk
 
 
 @dataclass(frozen=True, slots=True)
 class Lvm:
-    """One LVM command that changes something; `argv` without the leading `lvm`."""
+    """One LVM command that changes something; `argv` without the leading `lvm`.
+
+    `refusal` is the code of what it means when LVM does not do it, if that is not a failure.
+    """
 
     argv: tuple[str, ...]
+    refusal: str = ""
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
 
 
-Step = Lvm
+class Proof(StrEnum):
+    """What a disk has to be."""
 
-_QUIET = "global/wait_for_locks=0 global/notify_dbus=0 activation/monitoring=0"
-"""Never wait in LVM for ever, never for a hung bus, and start no dmeventd inside our own cgroup."""
+    BLANK = "blank and unused"
+    ORPHAN_PV = "a physical volume of no volume group, and unused"
+
+
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Look once more that a disk is the very one that was judged, and what it has to be."""
+
+    disk: str
+    identity: str
+    devno: Devno
+    diskseq: int | None
+    size: int
+    vg: str
+    proof: Proof
+
+    def __str__(self) -> str:
+        return f"# check again: {self.disk} is the disk {self.identity}, {self.proof}"
+
+
+class UnitVerb(StrEnum):
+    """What can be asked of systemd for a unit."""
+
+    RESET_FAILED = "reset-failed"
+    START = "start"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStep:
+    """One request to systemd. It is met when the job is queued: nothing waits for its end."""
+
+    verb: UnitVerb
+    unit: str
+
+    def __str__(self) -> str:
+        return f"systemctl {self.verb} --no-block {self.unit}".replace(
+            "reset-failed --no-block", "reset-failed"
+        )
+
+
+Step = Lvm | Prove | UnitStep
+
+_SHORT = "global/wait_for_locks=0 global/notify_dbus=0"
+"""Never wait in LVM for ever, and never for a hung bus."""
+
+_QUIET = f"{_SHORT} activation/monitoring=0"
+"""And start no dmeventd inside our own cgroup."""
+
+TAG = "dmguard"
+"""The LVM tag of PVs that dmguard claimed."""
 
 
 def steps_for(action: Action) -> tuple[Step, ...]:
     """The steps of an action. Sizes are absolute, so a replay cannot grow a pool twice."""
+    match action:
+        case Claim():
+            return _claim(action)
+        case Activate():
+            return _activate(action)
+        case StartUnit():
+            verb = UnitVerb.RESTART if action.restart else UnitVerb.START
+            return (UnitStep(UnitVerb.RESET_FAILED, action.unit), UnitStep(verb, action.unit))
+    return (_one_command(action),)
+
+
+def _one_command(action: Extend | Refresh | ResizePv | RestorePv) -> Lvm:
+    match action:
+        case Extend():
+            return _extend(action)
+        case Refresh():
+            config = _with_mark(action.threshold)
+            return Lvm(("lvchange", "--refresh", "--config", config, action.pool))
+        case ResizePv():
+            return Lvm(("pvresize", "--config", _QUIET, action.disk))
+        case RestorePv():
+            argv = ("vgextend", "--config", _QUIET, "--restoremissing", action.vg, action.disk)
+            return Lvm(argv)
+
+
+def _with_mark(threshold: int) -> str:
     # The low water mark belongs to whoever loads the table last. LVM computes it from this
     # setting (lvm2, lib/thin/thin.c), so growing and refreshing both leave dmguard's own.
-    config = f"{_QUIET} activation/thin_pool_autoextend_threshold={action.threshold}"
-    if isinstance(action, Refresh):
-        return (Lvm(("lvchange", "--refresh", "--config", config, action.pool)),)
+    return f"{_QUIET} activation/thin_pool_autoextend_threshold={threshold}"
+
+
+def _extend(action: Extend) -> Lvm:
     option = "--size" if action.resource is Resource.DATA else "--poolmetadatasize"
-    return (Lvm(("lvextend", "--config", config, option, f"{action.target}b", action.pool)),)
+    config = _with_mark(action.threshold)
+    return Lvm(("lvextend", "--config", config, option, f"{action.target}b", action.pool))
+
+
+def _claim(action: Claim) -> tuple[Step, ...]:
+    # Without --yes, and with a closed standard input: LVM's own look at the disk is the second
+    # line of defence, and what it asks is answered with no.
+    return (
+        Prove(
+            action.disk,
+            action.identity,
+            action.devno,
+            action.diskseq,
+            action.size,
+            action.vg,
+            Proof.BLANK,
+        ),
+        Lvm(("vgextend", "--config", _QUIET, action.vg, action.disk), "disk-refused-by-lvm"),
+        Lvm(("pvchange", "--config", _QUIET, "--addtag", TAG, action.disk)),
+    )
+
+
+def _activate(action: Activate) -> tuple[Step, ...]:
+    config = _SHORT if action.monitor else _QUIET
+    steps = []
+    if action.components:
+        names = tuple(f"{action.vg}/{name}" for name in action.components)
+        steps.append(Lvm(("lvchange", "--activate", "n", "--config", config, *names)))
+    ignore = ("--ignoreactivationskip",) if action.skip else ()
+    steps.append(Lvm(("lvchange", "--activate", "y", *ignore, "--config", config, action.pool)))
+    return tuple(steps)
+
+
+def undo_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, ...]:
+    """What takes back the half of an action that did not come to its end.
+
+    `ran` is how many of its steps were run to their end. vgextend first writes a PV's label and
+    then commits the VG. Between the two the disk is a PV of no VG, and its label alone, written
+    to a disk that was blank, is taken away again. Whether there is such a label is proved first.
+    The disk is told by its identity: after a reboot it may have another name.
+    """
+    if not isinstance(action, Claim) or ran < 1:
+        return ()
+    found = [d for d in disks if d.identity == action.identity and d.size == action.size]
+    if len(found) != 1:
+        return ()
+    disk = found[0]
+    return (
+        Prove(
+            disk.node,
+            disk.identity,
+            disk.devno,
+            disk.diskseq,
+            disk.size,
+            action.vg,
+            Proof.ORPHAN_PV,
+        ),
+        Lvm(("pvremove", "--config", _QUIET, disk.node)),
+    )

@@ -44,9 +44,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merge(into: dict[str, Any], part: dict[str, Any]) -> None:
-    """Sections are merged key by key; a later value replaces an earlier one whole."""
+    """Sections are merged key by key; a later value replaces an earlier one whole.
+
+    Rules, as [[claim]], are added to those before.
+    """
     for key, value in part.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value)
+        elif isinstance(value, list) and isinstance(into.get(key), list) and key == "claim":
+            into[key] = [*into[key], *value]
         else:
             into[key] = value

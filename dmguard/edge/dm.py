@@ -21,17 +21,17 @@ import os
 import platform
 import re
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass, replace
 from typing import Self
 
-from dmguard.core.model import METADATA_BLOCK, KernelPool, Mode, Usage
+from dmguard.core.model import METADATA_BLOCK, Devno, KernelPool, Mode, Usage
 
 CONTROL = "/dev/mapper/control"
 
 _HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
 _TARGET = struct.Struct("=Q Q i I 16s")
-_LIST_DEVICES, _DEV_STATUS, _TABLE_STATUS, _DEV_ARM_POLL = 0x02, 0x07, 0x0C, 0x10
+_LIST_DEVICES, _DEV_STATUS, _TABLE_DEPS, _TABLE_STATUS, _DEV_ARM_POLL = 0x02, 0x07, 0x0B, 0x0C, 0x10
 _SUSPENDED, _STATUS_TABLE, _BUFFER_FULL, _NOFLUSH, _UUID = 1 << 1, 1 << 4, 1 << 8, 1 << 11, 1 << 14
 _NAME_HAS_UUID = 1
 _OLDEST = (4, 37)
@@ -144,10 +144,33 @@ class Control:
 
     def read_pools(self) -> tuple[KernelPool, ...]:
         """Every LVM thin pool with its status and table, in the order of their names."""
-        pools = (self.read_pool(device) for device in self.list_pools())
+        devices = self.list_devices()
+        volumes = {device.devno for device in devices if (device.uuid or "").startswith("LVM-")}
+        pools = (self._read_whole(device, volumes) for device in devices if device.pool_ids)
         return tuple(
             sorted((pool for pool in pools if pool is not None), key=lambda pool: pool.dm_name)
         )
+
+    def _read_whole(self, device: DmDevice, volumes: Set[Devno]) -> KernelPool | None:
+        pool = self.read_pool(device)
+        return pool and replace(pool, leaves=frozenset(self.leaves(device.devno, volumes)))
+
+    def leaves(self, devno: Devno, volumes: Set[Devno]) -> Iterator[Devno]:
+        """The devices that a volume lies on in the end: what LVM calls its PVs.
+
+        `volumes` are LVM's own devices, which are looked through. One that is gone has none.
+        """
+        try:
+            below = decode_deps(self._call(_TABLE_DEPS, devno=devno))
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        for device in below:
+            if device in volumes:
+                yield from self.leaves(device, volumes)
+            else:
+                yield device
 
     def read_pool(self, device: DmDevice) -> KernelPool | None:
         """One pool; None if it is gone, or has no live thin-pool table."""
@@ -175,12 +198,15 @@ class Control:
             raise
         return DmDevice(device.name, _text(header[12]), device.devno, device.event_nr)
 
-    def _call(self, command: int, name: str = "", flags: int = 0) -> bytearray:
+    def _call(
+        self, command: int, name: str = "", flags: int = 0, devno: Devno | None = None
+    ) -> bytearray:
         """One ioctl, with a larger buffer for as long as the kernel says that it was too small."""
         while True:
             buffer = bytearray(self._size)
             _HEADER.pack_into(
-                buffer, 0, 4, 0, 0, self._size, _HEADER.size, 0, 0, flags, 0, 0, 0,
+                buffer, 0, 4, 0, 0, self._size, _HEADER.size, 0, 0, flags, 0, 0,
+                _encode(devno) if devno else 0,
                 name.encode(), b"",
             )  # fmt: skip
             self._ioctl(self._descriptor, request_number(command), buffer)
@@ -217,6 +243,13 @@ def decode_list(reply: bytes | bytearray) -> Iterator[DmDevice]:
         if not following:
             return
         offset += following
+
+
+def decode_deps(reply: bytes | bytearray) -> tuple[Devno, ...]:
+    """The devices that a live table points at (Linux, dm-ioctl.h, struct dm_target_deps)."""
+    offset = _HEADER.unpack_from(reply)[4]
+    (count,) = struct.unpack_from("=I", reply, offset)
+    return tuple(_devno(device) for device in struct.unpack_from(f"={count}Q", reply, offset + 8))
 
 
 def decode_target(reply: bytes | bytearray) -> Target | None:
@@ -314,6 +347,12 @@ def _align(offset: int) -> int:
     return (offset + 7) & ~7
 
 
-def _devno(device: int) -> tuple[int, int]:
+def _encode(devno: Devno) -> int:
+    """(major, minor) → the kernel's huge_encode_dev."""
+    major, minor = devno
+    return (major << 8) | (minor & 0xFF) | ((minor & ~0xFF) << 12)
+
+
+def _devno(device: int) -> Devno:
     """The kernel's huge_encode_dev → (major, minor)."""
     return (device >> 8) & 0xFFF, (device & 0xFF) | ((device >> 12) & ~0xFF)

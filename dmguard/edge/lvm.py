@@ -11,7 +11,7 @@ from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Set
 
     from dmguard.edge.run import Completed, Runner
 
@@ -20,9 +20,12 @@ _CONFIG = "global/notify_dbus=0 global/wait_for_locks=0 log/report_command_log=0
 _THRESHOLD = "activation/thin_pool_autoextend_threshold"
 _PERCENT = "activation/thin_pool_autoextend_percent"
 _COLUMNS = {
-    "vg": "vg_name,vg_uuid,vg_seqno,vg_size,vg_extent_size,vg_attr,vg_profile,vg_lock_type",
-    "pv": "pv_name,pv_uuid,pv_size,pv_free,pv_allocatable,pv_missing",
-    "lv": "lv_name,lv_uuid,lv_size,lv_attr,lv_metadata_size,lv_active,lv_profile",
+    "vg": "vg_name,vg_uuid,vg_seqno,vg_size,vg_extent_size,vg_attr,vg_profile,vg_lock_type"
+    ",vg_autoactivation",
+    "pv": "pv_name,pv_uuid,pv_size,pv_free,pv_allocatable,pv_missing,pv_major,pv_minor,dev_size"
+    ",pe_start,pv_tags",
+    "lv": "lv_name,lv_uuid,lv_size,lv_attr,lv_metadata_size,lv_active,lv_profile"
+    ",lv_skip_activation,lv_autoactivation,data_lv,metadata_lv",
     "seg": "lv_uuid,segtype,chunk_size,thin_count",
     "pvseg": "pv_uuid",
 }
@@ -92,6 +95,7 @@ def _parse_vg(report: Row, row: Row) -> Vg:
     name = row["vg_name"]
     attributes = row["vg_attr"]
     segments = {segment["lv_uuid"]: segment for segment in report["seg"] if _is_pool(segment)}
+    active = {_plain(lv["lv_name"]) for lv in report["lv"] if _is_active(lv)}
     return Vg(
         name=name,
         uuid=_uuid(row["vg_uuid"]),
@@ -100,7 +104,7 @@ def _parse_vg(report: Row, row: Row) -> Vg:
         extent=_number(row, "vg_extent_size", name),
         pvs=tuple(_parse_pv(pv) for pv in report["pv"]),
         pools=tuple(
-            _parse_pool(lv, segments[lv["lv_uuid"]], row)
+            _parse_pool(lv, segments[lv["lv_uuid"]], row, active)
             for lv in report["lv"]
             if lv["lv_uuid"] in segments
         ),
@@ -115,7 +119,11 @@ def _parse_vg(report: Row, row: Row) -> Vg:
         exported=attributes[2:3] == "x",
         writeable=attributes[:1] == "w",
         shared=attributes[5:6] in ("c", "s") or row["vg_lock_type"] not in ("", "none"),
+        mirrored=any(str(seg["segtype"]).startswith(_MIRRORED) for seg in report["seg"]),
     )
+
+
+_MIRRORED = ("raid", "mirror")
 
 
 def _is_pool(segment: Row) -> bool:
@@ -124,6 +132,9 @@ def _is_pool(segment: Row) -> bool:
 
 def _parse_pv(row: Row) -> Pv:
     where = row["pv_name"] or row["pv_uuid"]
+    # A PV whose device is away is called [unknown] and has the number 0:0.
+    devno = (_number(row, "pv_major", where), _number(row, "pv_minor", where))
+    there = devno > (0, 0)
     return Pv(
         name=row["pv_name"],
         uuid=row["pv_uuid"],
@@ -131,10 +142,18 @@ def _parse_pv(row: Row) -> Pv:
         free=_number(row, "pv_free", where),
         allocatable=_flag(row, "pv_allocatable", where),
         missing=_flag(row, "pv_missing", where),
+        devno=devno if there else None,
+        device_size=_number(row, "dev_size", where) if there else None,
+        data_start=_number(row, "pe_start", where),
+        tags=tuple(tag for tag in row["pv_tags"].split(",") if tag),
     )
 
 
-def _parse_pool(row: Row, segment: Row, vg: Row) -> PoolLv:
+def _is_active(row: Row) -> bool:
+    return row["lv_active"] in ("1", 1, "active")
+
+
+def _parse_pool(row: Row, segment: Row, vg: Row, active: Set[str]) -> PoolLv:
     name = _plain(row["lv_name"])
     where = f"{vg['vg_name']}/{name}"
     return PoolLv(
@@ -144,9 +163,17 @@ def _parse_pool(row: Row, segment: Row, vg: Row) -> PoolLv:
         size=_number(row, "lv_size", where),
         metadata_size=_number(row, "lv_metadata_size", where),
         chunk=_number(segment, "chunk_size", where),
-        active=row["lv_active"] in ("1", 1, "active"),
+        active=_is_active(row),
         profile=row["lv_profile"] or vg["vg_profile"] or None,
         thin_count=_number(segment, "thin_count", where),
+        skips_activation=_flag(row, "lv_skip_activation", where),
+        autoactivates=_flag(row, "lv_autoactivation", where)
+        and _flag(vg, "vg_autoactivation", where),
+        active_components=tuple(
+            part
+            for part in (_plain(row["metadata_lv"]), _plain(row["data_lv"]))
+            if part in active and not _is_active(row)
+        ),
     )
 
 

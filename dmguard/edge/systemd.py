@@ -14,6 +14,10 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 try:
     from systemd import daemon, journal
@@ -23,6 +27,7 @@ except ImportError:  # outside a distribution's package: the journal becomes std
 IDENTIFIER = "dmguard"
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 _QUEUE = 1000
+_FIELD = 4096
 
 
 def notify(**fields: str) -> bool:
@@ -114,3 +119,108 @@ class JournalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         priority = next((p for level, p in self._PRIORITIES if record.levelno >= level), "7")
         self._writer.send(self.format(record), PRIORITY=priority, LOGGER=record.name)
+
+
+class JournalLostError(Exception):
+    """The journal's files went away under their reader, which may be blind from here on."""
+
+
+class JournalTail:
+    """Reads what is written to this host's journal from now on. For one thread alone.
+
+    What sd-journal does, and so what we do (systemd, src/libsystemd/sd-journal/sd-journal.c):
+
+    - Nothing watches the files before the descriptor is asked for, so that comes first.
+    - A position at the tail that no entry filled stays 'the tail', after which later versions
+      find nothing, for ever. So the position is an entry's, of whatever kind, and the matches
+      come after it.
+    - Until sd_journal_process() the descriptor stays readable. Its answer says nothing sure about
+      entries: they are always read.
+    - A rotation or a vacuum takes files away. The position is kept, but a cursor that cannot be
+      read then says that the file of the last entry is gone, or that there was none yet. So it is
+      when journald moves from /run to a /var that was not there before, too, and of that one a
+      reader which is open never learns. The two look alike, so both are an end.
+
+    journald tells its readers of an entry within a quarter of a second. Where neither
+    /run/log/journal nor /var/log/journal exists, opening works, nothing is ever read, and nobody
+    can tell. A journald that is stopped, or whose disk is full, is only quiet.
+    """
+
+    def __init__(self, matches: Iterable[Iterable[str]], *, path: Path | None = None) -> None:
+        """Follow the entries that match all of one group, or all of another.
+
+        `path` is a directory of journal files in place of the system's. OSError if there is no
+        journal to be read.
+        """
+        if journal is None:
+            raise OSError("no journal: systemd-python is not there")
+        if path is None:
+            self._reader = journal.Reader(flags=journal.LOCAL_ONLY | journal.SYSTEM_ONLY)
+        else:
+            self._reader = journal.Reader(path=str(path))
+        try:
+            self._begin(matches)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def fileno(self) -> int:
+        """Readable when drain() should be called, and until it was."""
+        return int(self._reader.fileno())
+
+    def drain(self, limit: int = 256) -> list[dict[str, str]]:
+        """The entries since the last call, in their order, at most so many.
+
+        As many as `limit` say that there may be more, and the descriptor need not. Every field is
+        text of bounded length; the values of one that came several times are lines.
+        JournalLostError: close this one, open another, and take it that something was missed.
+        """
+        invalidated = self._reader.process() == journal.INVALIDATE
+        entries: list[dict[str, str]] = []
+        while len(entries) < limit and (entry := self._reader.get_next()):
+            entries.append({name: _text(value) for name, value in entry.items()})
+        if invalidated and not entries and not self._has_position():
+            raise JournalLostError("the files of the journal have changed")
+        return entries
+
+    def _begin(self, matches: Iterable[Iterable[str]]) -> None:
+        reader = self._reader
+        # The library's own converters raise OverflowError for a COREDUMP_TIMESTAMP that any sender
+        # may write. What it adds itself is no bytes, and everything else falls back to bytes.
+        reader.converters = dict.fromkeys(
+            ("__REALTIME_TIMESTAMP", "__MONOTONIC_TIMESTAMP", "__CURSOR"), str
+        )
+        reader.data_threshold = _FIELD
+        reader.fileno()
+        reader.seek_tail()
+        if not reader.get_previous():
+            reader.seek_head()  # there is no entry yet: every one is new
+        for number, group in enumerate(matches):
+            if number:
+                reader.add_disjunction()
+            reader.add_match(*group)
+
+    def _has_position(self) -> bool:
+        try:
+            self._reader._get_cursor()  # noqa: SLF001 - no public way without an entry
+        except OSError:
+            return False
+        return True
+
+
+def _text(value: object) -> str:
+    """A field's value as text, whatever it is."""
+    if isinstance(value, list):
+        return "\n".join(_text(one) for one in value[:16])[:_FIELD]
+    if isinstance(value, bytes):
+        return value[:_FIELD].decode(errors="replace")
+    return str(value)[:_FIELD]

@@ -12,34 +12,30 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Result, dump_action, is_met, load_action
+from dmguard.core.actions import Action, Extend, Result, Witness, dump_action, is_met, load_action
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Trigger
-from dmguard.core.steps import Lvm, Step, steps_for
-from dmguard.edge import files, lvm
+from dmguard.core.steps import Step, steps_for, undo_for
+from dmguard.edge import files
 from dmguard.edge.dm import DmParseError
-from dmguard.edge.retry import retry
+from dmguard.edge.lvm import ReportError
 from dmguard.edge.run import RunError
 from dmguard.loop.record import read_history
 
 if TYPE_CHECKING:
+    from dmguard.core.model import State
     from dmguard.edge.files import Lock
-    from dmguard.edge.run import Completed, Runner
     from dmguard.loop.observe import Observer
     from dmguard.loop.record import Ink, Paths, Recorder
 
 log = logging.getLogger(__name__)
 
 
-class Phase(StrEnum):
-    """How far an act has come, as the intent file has it."""
-
-    INTENDED = "intended"
-    RAN = "ran"
+INTENDED, RAN = "intended", "ran"
+"""How far an act has come, as the intent file has it: `ran-2` is after its second step."""
 
 
 def boundaries(action: Action) -> tuple[str, ...]:
@@ -49,8 +45,8 @@ def boundaries(action: Action) -> tuple[str, ...]:
     """
     steps = range(1, len(steps_for(action)) + 1)
     return (
-        Phase.INTENDED,
-        *(name for number in steps for name in (f"step-{number}", f"{Phase.RAN}-{number}")),
+        INTENDED,
+        *(name for number in steps for name in (f"step-{number}", f"{RAN}-{number}")),
         "recorded",
         "cleared",
     )
@@ -58,37 +54,18 @@ def boundaries(action: Action) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a step ended: it may have failed and still what was wanted be there."""
+    """How a step ended: it may have failed and still what was wanted be there.
+
+    `code` says why it was not done, where that is more than a failure.
+    """
 
     ok: bool
     complaint: str = ""
-    busy: bool = False
+    code: str = ""
 
 
-Hands = Mapping[type[Step], Callable[[Step, int], Awaitable[Done]]]
-
-
-def make_hands(runner: Runner) -> Hands:
-    """The real hands: an LVM step runs as a process that holds the lock as its stdin."""
-
-    async def run_lvm(step: Lvm, lock: int) -> Done:
-        completed = await retry(
-            lambda: _run_once(runner, step, lock), on=(LvmBusyError,), attempts=10, within_s=10.0
-        )
-        return Done(completed.status == 0, "" if completed.status == 0 else completed.complaint)
-
-    return {Lvm: run_lvm}
-
-
-class LvmBusyError(Exception):
-    """Another LVM command holds the VG's lock."""
-
-
-async def _run_once(runner: Runner, step: Lvm, lock: int) -> Completed:
-    completed = await runner.change([lvm.LVM, *step.argv], stdin=lock)
-    if lvm.is_busy(completed):
-        raise LvmBusyError(completed.complaint)
-    return completed
+Hands = Mapping[type[Step], Callable[[Any, int], Awaitable[Done]]]
+"""For each kind of step what does it: the step and the descriptor of the lock → how it ended."""
 
 
 class Executor:
@@ -111,14 +88,19 @@ class Executor:
         self._unremovable = False
 
     async def carry_out(self, action: Action, trigger: Trigger, lock: Lock) -> Outcome:
-        """Do it, or find it done. Never raises for what a command or the kernel answers."""
+        """Do it, or find it done. Never raises for what a command or the host answers."""
         identity = uuid.uuid4().hex
         self._settled.add(identity)
         began = time.monotonic()
-        await self._intend(action, trigger, identity, Phase.INTENDED)
-        done = await self._run_steps(action, lock)
-        await self._intend(action, trigger, identity, Phase.RAN)
-        outcome = replace(self._verify(action, done), seconds=time.monotonic() - began)
+
+        async def mark(phase: str) -> None:
+            await self._intend(action, trigger, identity, phase)
+
+        await mark(INTENDED)
+        done, ran = await self._run_steps(steps_for(action), lock, mark)
+        outcome = replace(await self._verify(action, done, ran), seconds=time.monotonic() - began)
+        if outcome.result is not Result.DONE:
+            await self._undo(action, ran, lock)
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         await self._forget_intent()
         return outcome
@@ -133,21 +115,23 @@ class Executor:
 
     async def resume(self, lock: Lock) -> None:
         """Settle an act that was interrupted: what became of it is told once, then forgotten."""
-        del lock  # held by the caller, so no command of the interrupted act runs any more
+        # The lock is held by the caller, so no command of the interrupted act runs any more.
         values = _read_intent(self._paths)
         if values is None:
             return
         try:
-            action, trigger, identity = _load_intent(values)
+            action, trigger, identity, ran = _load_intent(values)
         except (KeyError, TypeError, ValueError) as error:
             log.warning("%s: not an intent: %s", self._paths.intent, error)
         else:
             if not self._is_settled(identity):
                 self._settled.add(identity)
-                state = await self._observer.look(fresh=True)
+                state = await self._observer.look(fresh=True, disks=True)
                 outcome = Outcome(Result.FAILED, "act-interrupted")
                 if is_met(action, state):
                     outcome = Outcome(Result.DONE, "resumed")
+                else:
+                    await self._undo(action, ran, lock)
                 await self._recorder.record(
                     replace(act_entry(action, outcome, trigger), id=identity)
                 )
@@ -162,34 +146,63 @@ class Executor:
         removed = await self._ink.write(lambda: files.remove(self._paths.intent))
         self._unremovable = not removed and not self._ink.late
 
-    async def _intend(self, action: Action, trigger: Trigger, identity: str, phase: Phase) -> None:
+    async def _intend(self, action: Action, trigger: Trigger, identity: str, phase: str) -> None:
         values = {"id": identity, "trigger": trigger, "phase": phase, "at": time.time()}
         values["action"] = dump_action(action)
         data = json.dumps(values).encode()
         await self._ink.write(lambda: files.write_atomic(self._paths.intent, data))
 
-    async def _run_steps(self, action: Action, lock: Lock) -> Done:
-        for step in steps_for(action):
+    async def _run_steps(
+        self,
+        steps: tuple[Step, ...],
+        lock: Lock,
+        mark: Callable[[str], Awaitable[None]] | None = None,
+    ) -> tuple[Done, int]:
+        """Run them until one does not succeed; how the last one ended, and how many succeeded."""
+        for number, step in enumerate(steps, 1):
             try:
                 done = await self._hands[type(step)](step, lock.descriptor)
-            except LvmBusyError as error:
-                done = Done(ok=False, complaint=str(error), busy=True)
-            except (RunError, OSError) as error:
+            except (RunError, ReportError, DmParseError, OSError) as error:
                 done = Done(ok=False, complaint=str(error))
             if not done.ok:
-                return done
-        return Done(ok=True)
+                return done, number - 1
+            if mark is not None:
+                await mark(f"{RAN}-{number}")
+        return Done(ok=True), len(steps)
 
-    def _verify(self, action: Action, done: Done) -> Outcome:
+    async def _undo(self, action: Action, ran: int, lock: Lock) -> None:
+        """Take back the half of an act that did not come to its end, if it left one."""
+        steps = undo_for(action, ran, self._observer.glance().disks)
+        if not steps:
+            return
+        done, undone = await self._run_steps(steps, lock)
+        if undone == len(steps):
+            log.warning("%s: %s", action.disk, "its half-made PV was taken away again")
+        else:
+            log.info("%s: nothing to take back: %s", action.disk, done.complaint)
+
+    async def _verify(self, action: Action, done: Done, ran: int) -> Outcome:
         try:
-            met = is_met(action, self._observer.glance())
-        except (DmParseError, OSError) as error:
+            met = is_met(action, await self._witness(action))
+        except (RunError, ReportError, DmParseError, OSError) as error:
             met, done = None, Done(ok=False, complaint=str(error))
         if met:
-            return Outcome(Result.DONE, action.reason if done.ok else "grown-elsewhere")
+            elsewhere = "grown-elsewhere" if isinstance(action, Extend) else "done-elsewhere"
+            return Outcome(Result.DONE, action.reason if done.ok or ran else elsewhere)
         self._observer.forget()
-        detail = done.complaint or "the command succeeded, and the kernel's pool did not follow"
-        return Outcome(Result.FAILED, "vg-busy" if done.busy else "act-failed", detail)
+        detail = done.complaint or "the command succeeded, and the host did not follow"
+        refused = done.code not in ("", "vg-busy")
+        return Outcome(
+            Result.REFUSED if refused else Result.FAILED, done.code or "act-failed", detail
+        )
+
+    async def _witness(self, action: Action) -> State:
+        match action.witness:
+            case Witness.LVM:
+                return await self._observer.look(fresh=True)
+            case Witness.SYSTEMD:
+                return await self._observer.look(units=True)
+        return self._observer.glance()
 
 
 def _read_intent(paths: Paths) -> dict[str, Any] | None:
@@ -203,8 +216,9 @@ def _read_intent(paths: Paths) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else {}
 
 
-def _load_intent(values: dict[str, Any]) -> tuple[Action, Trigger, str]:
+def _load_intent(values: dict[str, Any]) -> tuple[Action, Trigger, str, int]:
     action = load_action(values["action"])
     if action.reason not in CODES:
         raise ValueError(f"unknown reason {action.reason!r}")
-    return action, Trigger(values["trigger"]), str(values["id"])
+    _, _, ran = str(values.get("phase", "")).partition(f"{RAN}-")
+    return action, Trigger(values["trigger"]), str(values["id"]), int(ran or 0)

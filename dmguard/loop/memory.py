@@ -6,9 +6,18 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Act, Action, Refresh
+from dmguard.core.actions import (
+    Act,
+    Action,
+    Activate,
+    Claim,
+    Refresh,
+    ResizePv,
+    RestorePv,
+    StartUnit,
+)
 from dmguard.core.forecast import Sample, fill_rate, prune
-from dmguard.core.plan import Rates
+from dmguard.core.plan import Past
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -20,7 +29,17 @@ _FIRST_S, _LONGEST_S = 1.0, 300.0
 _REFRESH_PAUSE_S = 10.0
 _BUSY_PAUSE_S = 2.0
 SETTLE_S = 2.0
-_PASSING = ("pool-suspended", "pool-inactive", "pool-unknown", "lvm-unreadable")
+_PASSING = (
+    "pool-suspended",
+    "pool-inactive",
+    "pool-unknown",
+    "lvm-unreadable",
+    "disk-held",
+    "disk-in-use",
+    "disk-unreadable",
+    "consumer-down",
+    "vg-unknown",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +60,21 @@ class Memory:
         self._refreshes: dict[str, tuple[float, float]] = {}
         self._findings: dict[tuple[str, str], Finding] = {}
         self._since: dict[tuple[str, str], float] = {}
+        self._disks: dict[str, tuple[Hashable, float]] = {}
+        self._now = 0.0
         self.unsettled = False
 
     def sample(self, state: State, now: float) -> None:
-        """Note every pool's usage; pools that are gone are forgotten."""
+        """Note every pool's usage, and since when each disk is as it is; what is gone is
+        forgotten.
+        """
+        self._now = now
+        before_it = self._disks
+        self._disks = {}
+        for disk in state.disks:
+            known, since = before_it.get(disk.node, (None, now))
+            same = known == disk.fingerprint
+            self._disks[disk.node] = (disk.fingerprint, since if same else now)
         samples = {}
         for pool in state.pools:
             if pool.kernel is not None and pool.kernel.data is not None:
@@ -53,14 +83,18 @@ class Memory:
         self._samples = samples
 
     @property
-    def rates(self) -> Rates:
+    def past(self) -> Past:
         known = ((uuid, fill_rate(samples)) for uuid, samples in self._samples.items())
         failures = {
             uuid: held.failures
             for (act, uuid), held in self._backoff.items()
             if act == Act.EXTEND_DATA and held.failures
         }
-        return Rates({uuid: rate for uuid, rate in known if rate is not None}, failures)
+        return Past(
+            data={uuid: rate for uuid, rate in known if rate is not None},
+            failures=failures,
+            steady={node: self._now - since for node, (_, since) in self._disks.items()},
+        )
 
     def due(self, actions: Iterable[Action], state: State, now: float) -> tuple[Action, ...]:
         """The actions that are not backed off. A change of their inputs ends a back-off."""
@@ -79,7 +113,7 @@ class Memory:
         self, action: Action, state: State, now: float, *, done: bool, busy: bool = False
     ) -> None:
         """Remember how an action ended. `state` is the one that it was planned from."""
-        key = (str(action.act), action.lv_uuid)
+        key = (str(action.act), action.key)
         before = self._backoff.pop(key, None)
         if busy:
             # A lock that is held is no failure: nothing tells when it is free again.
@@ -93,7 +127,7 @@ class Memory:
             self._backoff[key] = Backoff(inputs_of(action, state), failures, until)
         elif isinstance(action, Refresh):
             # Whoever loads the table last owns the mark. Do not fight over it without a pause.
-            self._backoff[key] = Backoff(None, 0, now + self._refresh_pause(action.lv_uuid, now))
+            self._backoff[key] = Backoff(None, 0, now + self._refresh_pause(action.key, now))
 
     def _refresh_pause(self, lv_uuid: str, now: float) -> float:
         """Longer each time while it recurs: every refresh suspends the pool for a moment."""
@@ -103,7 +137,7 @@ class Memory:
         return pause
 
     def _is_held(self, action: Action, state: State, now: float) -> bool:
-        key = (str(action.act), action.lv_uuid)
+        key = (str(action.act), action.key)
         held = self._backoff.get(key)
         if held is None:
             return False
@@ -148,6 +182,15 @@ def _settle_s(finding: Finding) -> float:
 
 def inputs_of(action: Action, state: State) -> Hashable:
     """All that a failed action could be cured by: as long as this is the same, so is the result."""
+    match action:
+        case Claim():
+            disks = (disk.fingerprint for disk in state.disks if disk.identity == action.identity)
+            return (*_vg_inputs(action.vg_uuid, state), *disks)
+        case ResizePv() | RestorePv():
+            return (*_vg_inputs(action.vg_uuid, state), action.disk)
+        case StartUnit():
+            units = (c.unit for c in state.consumers if c.unit and c.unit.name == action.unit)
+            return tuple((unit.entered, unit.tried) for unit in units)
     pool = next((pool for pool in state.pools if pool.lv.uuid == action.lv_uuid), None)
     if pool is None:
         return None
@@ -156,6 +199,12 @@ def inputs_of(action: Action, state: State) -> Hashable:
         pool.vg.seqno,
         pool.vg.free,
         pool.lv.size,
+        pool.lv.active_components,
         kernel and (kernel.size, kernel.mode, kernel.needs_check, kernel.suspended),
-        action.threshold,
+        None if isinstance(action, Activate) else action.threshold,
     )
+
+
+def _vg_inputs(uuid: str, state: State) -> tuple[Hashable, ...]:
+    vg = next((vg for vg in state.vgs if vg.uuid == uuid), None)
+    return () if vg is None else (vg.seqno, *((pv.uuid, pv.devno) for pv in vg.pvs))

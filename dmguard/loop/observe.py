@@ -1,9 +1,11 @@
-"""Joins what the kernel and LVM say into one State. Parses nothing."""
+"""Joins what the kernel, LVM, udev and systemd say into one State. Parses nothing."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dmguard.core.ledger import Ledger
 from dmguard.core.model import Pool, State
 from dmguard.edge import lvm
 from dmguard.edge.dm import Control, DmUnavailableError
@@ -11,22 +13,49 @@ from dmguard.edge.dm import Control, DmUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from dmguard.core.model import KernelPool, Profile, Vg
+    from dmguard.core.model import Consumer, Devno, Disk, KernelPool, Profile, Vg
     from dmguard.edge.run import Runner
+    from dmguard.loop.clients import Clients
+    from dmguard.loop.survey import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """What is read beside LVM and the kernel's pools. What is left out is not looked at.
+
+    `appeared`: when udev first saw a device; `dmeventd`: is its socket there; `late`: the pools
+    that this boot waited for in vain.
+    """
+
+    survey: Survey | None = None
+    clients: Clients | None = None
+    ledger: Callable[[], Ledger] = Ledger
+    appeared: Callable[[Devno], int | None] = lambda _: None
+    dmeventd: Callable[[], bool] = lambda: False
+    late: Callable[[], frozenset[str]] = frozenset
 
 
 class Observer:
-    """Reads the host. The kernel is asked each time, which costs two ioctls a pool and no process;
-    LVM only when its files or the kernel's pools changed since, or the caller must be sure.
+    """Reads the host. The kernel is asked each time, which costs a few ioctls a pool and no
+    process; LVM only when its files or the kernel's pools changed since, or the caller must be
+    sure.
     """
 
-    def __init__(self, runner: Runner, open_control: Callable[[], Control] = Control.open) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        open_control: Callable[[], Control] = Control.open,
+        senses: Senses | None = None,
+    ) -> None:
         self._runner = runner
         self._open = open_control
+        self._senses = senses or Senses()
         self._control: Control | None = None
         self._seen: Hashable = None
         self._vgs: tuple[Vg, ...] = ()
         self._profiles: dict[str, Profile | None] = {}
+        self._disks: tuple[Disk, ...] = ()
+        self._consumers: tuple[Consumer, ...] = ()
 
     def close(self) -> None:
         if self._control is not None:
@@ -37,30 +66,55 @@ class Observer:
         """The next look asks LVM again, whatever its files say."""
         self._seen = None
 
-    async def look(self, *, fresh: bool = False) -> State:
-        """The state now. RunError, ReportError or DmParseError when it cannot be told."""
+    async def look(self, *, fresh: bool = False, disks: bool = False, units: bool = False) -> State:
+        """The state now. RunError, ReportError or DmParseError when it cannot be told.
+
+        Of disks and of the consumers' units what was known last is given, unless they are asked
+        for; units are read also whenever LVM is.
+        """
         kernels = self._kernel_pools()
         seen: Hashable = (lvm.fingerprint(), tuple((k.lv_uuid, k.size) for k in kernels))
-        if fresh or seen != self._seen:
-            try:
-                self._vgs = await lvm.read_vgs(self._runner)
-            except lvm.ReportBusyError as error:
-                # One VG that is locked for long must not blind the guard for the others. What was
-                # known of it still holds for its pools' sizes; LVM's own lock keeps it unchanged.
-                self._vgs = merge(self._vgs, error.partial)
-                seen = None
-            names = {pool.profile for vg in self._vgs for pool in vg.pools if pool.profile}
-            self._profiles = {
-                name: await lvm.read_profile(self._runner, name) for name in sorted(names)
-            }
-            self._seen = seen
+        asked = fresh or seen != self._seen
+        if asked:
+            await self._ask_lvm(seen)
             # Reading LVM takes long; what it says is joined with what the kernel says now.
             kernels = self._kernel_pools()
-        return join(self._vgs, kernels, self._profiles)
+        state = self._join(kernels)
+        if disks and self._senses.survey is not None:
+            self._disks = await self._senses.survey.read(state)
+            state = replace(state, disks=self._disks)
+        if (asked or units) and self._senses.clients is not None:
+            self._consumers = await self._senses.clients.read(state)
+            state = self._join(kernels)
+        return state
+
+    async def _ask_lvm(self, seen: Hashable) -> None:
+        try:
+            self._vgs = await lvm.read_vgs(self._runner)
+        except lvm.ReportBusyError as error:
+            # One VG that is locked for long must not blind the guard for the others. What was
+            # known of it still holds for its pools' sizes; LVM's own lock keeps it unchanged.
+            self._vgs = merge(self._vgs, error.partial)
+            seen = None
+        names = {pool.profile for vg in self._vgs for pool in vg.pools if pool.profile}
+        self._profiles = {
+            name: await lvm.read_profile(self._runner, name) for name in sorted(names)
+        }
+        self._seen = seen
 
     def glance(self) -> State:
         """The kernel's pools as they are now, joined with what LVM said last. Starts no process."""
-        return join(self._vgs, self._kernel_pools(), self._profiles)
+        return self._join(self._kernel_pools())
+
+    def _join(self, kernels: tuple[KernelPool, ...]) -> State:
+        return replace(
+            join(self._vgs, kernels, self._profiles),
+            disks=self._disks,
+            consumers=self._consumers,
+            ledger=self._senses.ledger(),
+            dmeventd=self._senses.dmeventd(),
+            late=self._senses.late(),
+        )
 
     def _kernel_pools(self) -> tuple[KernelPool, ...]:
         if self._control is None:
@@ -68,7 +122,9 @@ class Observer:
                 self._control = self._open()
             except DmUnavailableError:
                 return ()
-        return self._control.read_pools()
+        appeared = self._senses.appeared
+        pools = self._control.read_pools()
+        return tuple(replace(pool, appeared=appeared(pool.devno)) for pool in pools)
 
 
 def merge(known: tuple[Vg, ...], read: tuple[Vg, ...]) -> tuple[Vg, ...]:

@@ -65,8 +65,8 @@ class Publisher:
             log.warning("%s: %s", self._path, error)
 
     def _values(self) -> dict[str, Any]:
-        # Rates to two digits: noise in the last one is no change.
-        rates = {uuid: float(f"{rate:.2g}") for uuid, rate in self._memory.rates.data.items()}
+        # Past to two digits: noise in the last one is no change.
+        rates = {uuid: float(f"{rate:.2g}") for uuid, rate in self._memory.past.data.items()}
         return {
             "schema": 1,
             "version": __version__,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Guard, Result
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dmguard.core.actions import Action
     from dmguard.core.model import State
     from dmguard.core.settings import Settings
+    from dmguard.loop.books import Books
     from dmguard.loop.execute import Executor
     from dmguard.loop.memory import Memory
     from dmguard.loop.observe import Observer
@@ -42,6 +44,18 @@ _UNREADABLE_S = 5.0
 UNREADABLE = (RunError, ReportError, DmParseError, OSError)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is read anew beside the kernel's pools: LVM, the disks, the consumers' units."""
+
+    fresh: bool = False
+    disks: bool = False
+    units: bool = False
+
+
+_GLANCE = Look()
+
+
 class Reconciler:
     """Single flight: one cycle at a time, and wakes that come during it cause exactly one more."""
 
@@ -54,8 +68,10 @@ class Reconciler:
         recorder: Recorder,
         memory: Memory,
         paths: Paths,
+        books: Books,
     ) -> None:
         self.settings = settings
+        self.books = books
         self.state: State | None = None
         self.plan = Plan()
         self.busy_since: float | None = None
@@ -121,11 +137,10 @@ class Reconciler:
         self.published()
 
     async def _settle(self, trigger: Trigger) -> Plan:
-        # A cure for what is wrong may be one that no file shows: then LVM is asked each time.
-        fresh = trigger is Trigger.TIMER and bool(self._memory.findings)
+        look = self._how_to_look(trigger)
         plan = Plan()
         for _ in range(_ROUNDS):
-            state, plan, due = await self._look(fresh=fresh)
+            state, plan, due = await self._look(look)
             if not due and not self._executor.interrupted:
                 return plan
             try:
@@ -137,7 +152,7 @@ class Reconciler:
             with lock:
                 await self._executor.resume(lock)
                 # Again under the lock: another command may have been faster.
-                state, plan, due = await self._look()
+                state, plan, due = await self._look(_GLANCE)
                 for action in due:
                     if self._stopping:
                         return plan
@@ -149,17 +164,32 @@ class Reconciler:
                         done=outcome.result is Result.DONE,
                         busy=outcome.reason == "vg-busy",
                     )
-            fresh = False
+            look = _GLANCE
         log.warning("still something to do after %d rounds", _ROUNDS)
         self._look_again(trigger, _BUSY_S)
         return plan
 
-    async def _look(self, *, fresh: bool = False) -> tuple[State, Plan, tuple[Action, ...]]:
-        state = await self._observer.look(fresh=fresh)
+    def _how_to_look(self, trigger: Trigger) -> Look:
+        """What an event of this kind may have changed is read anew."""
+        # A cure for what is wrong may be one that no file shows: then LVM is asked each time.
+        fresh = trigger is Trigger.UDEV or (
+            trigger is Trigger.TIMER and bool(self._memory.findings)
+        )
+        if trigger in (Trigger.DM_EVENT, Trigger.JOURNAL):
+            return _GLANCE
+        return Look(
+            fresh=fresh,
+            disks=bool(self.settings.claims) and trigger is not Trigger.DBUS,
+            units=True,
+        )
+
+    async def _look(self, look: Look) -> tuple[State, Plan, tuple[Action, ...]]:
+        state = await self._observer.look(fresh=look.fresh, disks=look.disks, units=look.units)
         now = time.monotonic()
         self.state = state
         self._memory.sample(state, now)
-        plan = make_plan(state, self.settings, self._memory.rates, Guard())
+        await self.books.keep(state)
+        plan = make_plan(state, self.settings, self._memory.past, Guard())
         return state, plan, self._memory.due(plan.actions, state, now)
 
     async def _tell(self, plan: Plan, trigger: Trigger) -> None:
@@ -173,7 +203,7 @@ class Reconciler:
         """Ask for the next look: soon, if something is held or settling; else by the fill rate."""
         waits = []
         now = time.monotonic()
-        if wake.trigger is Trigger.DM_EVENT and wake.subject:
+        if wake.trigger in (Trigger.DM_EVENT, Trigger.JOURNAL) and wake.subject:
             self._event_until = now + _AFTER_EVENT_S
         if now < self._event_until:
             # The kernel raises its event before the chunk is allocated that crosses the mark, and
@@ -184,6 +214,8 @@ class Reconciler:
             waits.append(_BUSY_S)
         if self._memory.unsettled:
             waits.append(SETTLE_S)
+        if self.plan.wait is not None:
+            waits.append(self.plan.wait)
         held = self._memory.retry_in(now)
         if held is not None and self.plan.actions:
             waits.append(held)
@@ -199,7 +231,7 @@ class Reconciler:
             if kernel is None or kernel.data is None or not self.settings.guards(pool.name):
                 continue
             limit = kernel.data.total * policy_for(pool, self.settings).data_threshold // 100
-            seconds = time_to(limit - kernel.data.used, self._memory.rates.data.get(pool.lv.uuid))
+            seconds = time_to(limit - kernel.data.used, self._memory.past.data.get(pool.lv.uuid))
             if seconds:
                 times.append(seconds)
         return times

@@ -32,6 +32,9 @@ class Paths:
 
     run: Path = Path("/run/dmguard")
     lib: Path = Path("/var/lib/dmguard")
+    door: str = "intent"
+    """The name of the intent file. `activate` has its own: it could not settle what the agent,
+    which does more, was about when the power went."""
 
     @property
     def lock(self) -> Path:
@@ -47,7 +50,16 @@ class Paths:
 
     @property
     def intent(self) -> Path:
-        return self.lib / "intent.json"
+        return self.lib / f"{self.door}.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.lib / "disks.json"
+
+    @property
+    def activation(self) -> Path:
+        """What `activate` tells the agent and its own later runs, until the next boot."""
+        return self.run / "activate.json"
 
     @property
     def history(self) -> Path:

@@ -26,6 +26,7 @@ def vg_row(name: str, **other: str) -> Row:
         "vg_attr": "wz--n-",
         "vg_profile": "",
         "vg_lock_type": "",
+        "vg_autoactivation": "1",
     }
     return row | other
 
@@ -40,6 +41,11 @@ def pv_row(
         "pv_free": str(free),
         "pv_allocatable": allocatable,
         "pv_missing": missing,
+        "pv_major": "0" if missing == "1" else "8",
+        "pv_minor": "0" if missing == "1" else str(16 * sum(name.encode()) % 256),
+        "dev_size": "0" if missing == "1" else str(size + (4 << 20)),
+        "pe_start": str(1 << 20),
+        "pv_tags": "",
     }
 
 
@@ -52,6 +58,10 @@ def lv_row(name: str, uuid: str, size: int, **other: str) -> Row:
         "lv_metadata_size": "",
         "lv_active": "1",
         "lv_profile": "",
+        "lv_skip_activation": "0",
+        "lv_autoactivation": "1",
+        "data_lv": "",
+        "metadata_lv": "",
     }
     return row | other
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from dmguard.core.entry import Entry
 from dmguard.core.model import State
-from dmguard.core.steps import Lvm, Step
+from dmguard.core.steps import Lvm, Prove, Step, UnitStep
+from dmguard.loop.books import Books
 from dmguard.loop.execute import Done, Executor, Hands
 from dmguard.loop.record import Ink, Paths, Recorder
 
@@ -23,13 +24,17 @@ class FakeObserver:
     def __init__(self, state: State | Exception) -> None:
         self.state = state
         self.looks: list[bool] = []
+        self.read: list[tuple[bool, bool]] = []
         self.forgot = 0
 
     def forget(self) -> None:
         self.forgot += 1
 
-    async def look(self, *, fresh: bool = False) -> State:
+    async def look(
+        self, *, fresh: bool = False, disks: bool = False, units: bool = False
+    ) -> State:
         self.looks.append(fresh)
+        self.read.append((disks, units))
         if isinstance(self.state, Exception):
             raise self.state
         return self.state
@@ -60,13 +65,14 @@ class Bench:
         self.does: Callable[[], Done] = lambda: Done(ok=True)
         self.ink = Ink()
         self.recorder = Recorder(self.paths, cast("JournalWriter", self.journal), self.ink)
-        hands: Hands = {Lvm: self._hand}
+        hands: Hands = {Lvm: self._hand, Prove: self._hand, UnitStep: self._hand}
+        self.books = Books(self.paths, self.ink)
         self.executor = Executor(
             hands, cast("Observer", self.observer), self.recorder, self.ink, self.paths
         )
 
     def _hand(self, step: Step, lock: int) -> Awaitable[Done]:
-        self.steps.append(step.argv)
+        self.steps.append(step.argv if isinstance(step, Lvm) else (str(step),))
         self.locks.append(lock)
         return self._do()
 

@@ -42,6 +42,7 @@ class Rig:
             recorder=self.bench.recorder,
             memory=self.memory,
             paths=self.bench.paths,
+            books=self.bench.books,
         )
         self.loop.look_within = self.within.append
         self.loop.published = self._count

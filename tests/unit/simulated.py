@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dmguard.core.actions import Action, Extend, Refresh
 from dmguard.core.model import METADATA_MAX, KernelPool, Mode, Pool, Resource, State, Usage, Vg
-from dmguard.core.plan import Rates
+from dmguard.core.plan import Past
 from dmguard.core.settings import Policy, Settings
 from dmguard.core.sizing import low_water_for
 from dmguard.core.units import Amount
@@ -67,7 +67,7 @@ def any_pool(rng: Random, vg: Vg, name: str) -> Pool:
     return in_kernel(pool, low_water=rng.randint(0, 1000))
 
 
-World = tuple[State, Settings, Rates]
+World = tuple[State, Settings, Past]
 
 
 def any_world(rng: Random) -> World:
@@ -81,7 +81,7 @@ def any_world(rng: Random) -> World:
     guarded = rng.choice([("*/*",), ("*/*",), ("a/*",), ("*/pool1",)])
     rates = {pool.lv.uuid: rng.choice([0.0, 12_345_678.9, 1e10]) for pool in pools}
     settings = Settings(pools=guarded, policy=any_policy(rng), overrides=named)
-    return make_state(*pools), settings, Rates(rng.choice([rates, {}]))
+    return make_state(*pools), settings, Past(rng.choice([rates, {}]))
 
 
 worlds = st.builds(any_world, st.randoms(use_true_random=True))

@@ -6,7 +6,7 @@ import pytest
 
 from dmguard.core.actions import Act, ExtendByHand, Size
 from dmguard.core.model import METADATA_MAX, Pool
-from dmguard.core.plan import Plan, Rates, make_plan
+from dmguard.core.plan import Plan, Past, make_plan
 from dmguard.core.settings import Settings
 from dmguard.core.units import Amount
 from tests.unit.builders import (
@@ -39,7 +39,7 @@ def ask(
     settings: Settings | None = None,
 ) -> Plan:
     goal = ExtendByHand(pool.name, data, metadata)
-    return make_plan(make_state(pool), settings or make_settings(), Rates(), goal)
+    return make_plan(make_state(pool), settings or make_settings(), Past(), goal)
 
 
 def targets(plan: Plan) -> list[int]:
@@ -121,7 +121,7 @@ def test_the_kernels_limit_of_metadata_holds() -> None:
 
 def test_a_pool_that_is_not_there_is_refused() -> None:
     goal = ExtendByHand("vg/none", data=MOST)
-    plan = make_plan(make_state(make_pool()), make_settings(), Rates(), goal)
+    plan = make_plan(make_state(make_pool()), make_settings(), Past(), goal)
     assert refusal(plan) == ("no-such-pool", plan.refusals[0].message)
     assert plan.refusals[0].message.startswith("vg/none: ")
 

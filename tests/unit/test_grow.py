@@ -8,7 +8,7 @@ import pytest
 from dmguard.core.actions import Act, Extend
 from dmguard.core.model import Mode, Pool, State
 from dmguard.core.obstacle import obstacle
-from dmguard.core.plan import Plan, Rates, make_plan
+from dmguard.core.plan import Plan, Past, make_plan
 from dmguard.core.settings import Policy, Settings
 from dmguard.core.units import Amount
 from tests.unit.builders import (
@@ -27,9 +27,9 @@ RESERVED = replace(PLAIN, vg_reserve=Amount(size=1000 * MIB))
 
 
 def grow(
-    *pools: Pool, settings: Settings | None = None, rates: Rates | None = None
+    *pools: Pool, settings: Settings | None = None, rates: Past | None = None
 ) -> tuple[Extend, ...]:
-    plan = make_plan(make_state(*pools), settings or make_settings(), rates or Rates())
+    plan = make_plan(make_state(*pools), settings or make_settings(), rates or Past())
     return extends(plan)
 
 
@@ -134,7 +134,7 @@ def test_each_vg_has_its_own_room() -> None:
 def test_a_rate_enlarges_the_step_up_to_half_of_what_is_available() -> None:
     pool = make_pool(76)
     settings = make_settings(replace(RESERVED, headroom=600.0))
-    (action,) = grow(pool, settings=settings, rates=Rates({pool.lv.uuid: 1000.0 * MIB}))
+    (action,) = grow(pool, settings=settings, rates=Past({pool.lv.uuid: 1000.0 * MIB}))
     assert action.target - action.size == 4500 * MIB
 
 
@@ -146,7 +146,7 @@ def test_a_pool_that_is_out_of_data_space_is_grown() -> None:
 
 def test_a_pool_that_is_not_guarded_is_left() -> None:
     settings = Settings(pools=("other/*",), policy=Policy())
-    plan = make_plan(make_state(make_pool(99, 99)), settings, Rates())
+    plan = make_plan(make_state(make_pool(99, 99)), settings, Past())
     assert plan == Plan()
 
 
@@ -174,7 +174,7 @@ def test_an_obstacle_forbids_every_change_and_is_told_by_its_code(
 ) -> None:
     # Its mark is wrong as well: not even a refresh is done.
     pool = break_it(in_kernel(make_pool(99, 99), low_water=1))
-    plan = make_plan(make_state(pool), make_settings(), Rates())
+    plan = make_plan(make_state(pool), make_settings(), Past())
     assert plan.actions == ()
     assert [finding.code for finding in plan.findings] == [code]
 
@@ -182,7 +182,7 @@ def test_an_obstacle_forbids_every_change_and_is_told_by_its_code(
 def test_two_vgs_of_one_name_are_both_left() -> None:
     one, two = (make_pool(90, vg=make_vg(uuid=uuid)) for uuid in "ab")
     state = make_state(one, two)
-    assert make_plan(state, make_settings(), Rates()).actions == ()
+    assert make_plan(state, make_settings(), Past()).actions == ()
     assert obstacle(one, state) == obstacle(two, state) == "vg-duplicate-name"
 
 
@@ -197,13 +197,13 @@ def test_a_pv_that_may_not_be_allocated_from_gives_no_room() -> None:
 
 
 def test_a_host_without_pools_needs_nothing() -> None:
-    assert make_plan(State((), ()), Settings(), Rates()) == Plan()
+    assert make_plan(State((), ()), Settings(), Past()) == Plan()
 
 
 def test_what_failed_is_tried_again_at_half_down_to_one_extent() -> None:
     pool = make_pool(90)
     for failures, growth in ((0, 2000), (1, 1000), (3, 248), (30, 4)):
         plan = make_plan(
-            make_state(pool), make_settings(PLAIN), Rates(failures={pool.lv.uuid: failures})
+            make_state(pool), make_settings(PLAIN), Past(failures={pool.lv.uuid: failures})
         )
         assert [(a.target - a.size) // MIB for a in plan.actions] == [growth]  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from hypothesis import settings as hypothesis_settings
 
 from dmguard.core.actions import Extend, is_met
 from dmguard.core.model import METADATA_MAX, Pool, Resource, State
-from dmguard.core.plan import Rates, make_plan
+from dmguard.core.plan import Past, make_plan
 from dmguard.core.settings import Settings
 from dmguard.core.sizing import is_above, policy_for, reserve_in, usage
 from tests.unit.simulated import World, apply, worlds
@@ -17,7 +17,7 @@ some = hypothesis_settings(
 )
 
 
-def extends(state: State, settings: Settings, rates: Rates) -> list[Extend]:
+def extends(state: State, settings: Settings, rates: Past) -> list[Extend]:
     return [a for a in make_plan(state, settings, rates).actions if isinstance(a, Extend)]
 
 

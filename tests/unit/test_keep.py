@@ -6,7 +6,7 @@ import pytest
 
 from dmguard.core.actions import Act, Extend, Refresh, is_met
 from dmguard.core.model import Pool, Usage
-from dmguard.core.plan import Rates, make_plan
+from dmguard.core.plan import Past, make_plan
 from dmguard.core.settings import Settings
 from dmguard.core.sizing import low_water_for
 from tests.unit.builders import (
@@ -25,7 +25,7 @@ MARK = low_water_for(10_000 * MIB, CHUNK, 75)
 
 
 def refreshes(*pools: Pool, settings: Settings | None = None) -> list[Refresh]:
-    plan = make_plan(make_state(*pools), settings or make_settings(), Rates())
+    plan = make_plan(make_state(*pools), settings or make_settings(), Past())
     return [action for action in plan.actions if isinstance(action, Refresh)]
 
 
@@ -49,7 +49,7 @@ def test_a_kernel_that_is_behind_lvm_is_refreshed_though_its_mark_is_right() -> 
 
 
 def test_a_pool_that_is_about_to_grow_is_not_refreshed_too() -> None:
-    plan = make_plan(make_state(in_kernel(make_pool(90), low_water=0)), make_settings(), Rates())
+    plan = make_plan(make_state(in_kernel(make_pool(90), low_water=0)), make_settings(), Past())
     assert [type(action) for action in plan.actions] == [Extend]
 
 
@@ -77,14 +77,14 @@ def test_an_inactive_pool_is_not_refreshed() -> None:
 
 def test_a_hungry_pool_whose_kernel_is_behind_gets_its_table_before_it_grows() -> None:
     pool = in_kernel(make_pool(80, size=12_000), size=10_000 * MIB)
-    plan = make_plan(make_state(pool), make_settings(), Rates())
+    plan = make_plan(make_state(pool), make_settings(), Past())
     assert [action.act for action in plan.actions] == [Act.REFRESH]
 
 
 def test_metadata_that_the_kernel_does_not_follow_is_refreshed_and_not_grown_again() -> None:
     pool = make_pool(50, 50, metadata_size=200)
     pool = in_kernel(pool, metadata=Usage(90 * MIB, 100 * MIB))
-    plan = make_plan(make_state(pool), make_settings(), Rates())
+    plan = make_plan(make_state(pool), make_settings(), Past())
     assert [action.act for action in plan.actions] == [Act.REFRESH]
     assert not is_met(plan.actions[0], make_state(pool))
     followed = in_kernel(pool, metadata=Usage(90 * MIB, 200 * MIB))

@@ -175,9 +175,9 @@ def test_the_rate_is_known_from_the_second_look() -> None:
     memory = Memory()
     pool = make_pool(50)
     memory.sample(make_state(pool), 0.0)
-    assert memory.rates.data == {}
+    assert memory.past.data == {}
     memory.sample(make_state(in_kernel(pool, data=Usage(6_000 * MIB, 10_000 * MIB))), 10.0)
-    assert memory.rates.data == {pool.lv.uuid: 100.0 * MIB}
+    assert memory.past.data == {pool.lv.uuid: 100.0 * MIB}
 
 
 def test_a_pool_that_is_gone_or_has_no_numbers_has_no_rate() -> None:
@@ -186,9 +186,9 @@ def test_a_pool_that_is_gone_or_has_no_numbers_has_no_rate() -> None:
     for now in (0.0, 1.0):
         memory.sample(make_state(pool), now)
     memory.sample(make_state(in_kernel(pool, data=None)), 2.0)
-    assert memory.rates.data == {}
+    assert memory.past.data == {}
     memory.sample(make_state(pool), 3.0)
-    assert memory.rates.data == {}
+    assert memory.past.data == {}
 
 
 def test_a_lock_that_is_held_is_no_failure_and_is_tried_again_in_two_seconds() -> None:
@@ -197,7 +197,7 @@ def test_a_lock_that_is_held_is_no_failure_and_is_tried_again_in_two_seconds() -
         memory.note(ACTION, STATE, 0.0, done=False, busy=True)
     assert memory.due([ACTION], STATE, 1.9) == ()
     assert memory.due([ACTION], STATE, 2.0) == (ACTION,)
-    assert memory.rates.failures == {}
+    assert memory.past.failures == {}
 
 
 def test_a_refresh_that_recurs_is_done_less_and_less_often() -> None:

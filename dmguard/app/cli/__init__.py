@@ -12,10 +12,25 @@ from typing import TYPE_CHECKING
 from dmguard import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-COMMANDS = ("run", "status", "plan", "extend", "history", "explain", "config")
-NEED_ROOT = ("run", "status", "plan", "extend")
+    from dmguard.core.entry import Outcome
+
+COMMANDS = (
+    "run",
+    "activate",
+    "status",
+    "plan",
+    "extend",
+    "recover",
+    "disks",
+    "claim",
+    "ignore",
+    "history",
+    "explain",
+    "config",
+)
+NEED_ROOT = ("run", "activate", "status", "plan", "extend", "recover", "disks", "claim", "ignore")
 
 
 class Exit(IntEnum):
@@ -27,6 +42,19 @@ class Exit(IntEnum):
     NO_MATCH = 3
     REFUSED = 4
     BUSY = 75
+
+
+def exit_of(outcomes: Iterable[Outcome]) -> Exit:
+    """The exit code of what was done: the worst of it."""
+    from dmguard.core.actions import Result
+
+    bad = [outcome for outcome in outcomes if outcome.result is not Result.DONE]
+    if not bad:
+        return Exit.DONE
+    if any(outcome.reason == "vg-busy" for outcome in bad):
+        return Exit.BUSY
+    refused = all(outcome.result is Result.REFUSED for outcome in bad)
+    return Exit.REFUSED if refused else Exit.FAILED
 
 
 def build_parser() -> argparse.ArgumentParser:

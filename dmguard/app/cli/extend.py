@@ -6,11 +6,11 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import ExtendByHand, Result, Size
+from dmguard.core.actions import ExtendByHand, Size
 from dmguard.core.units import parse_size
 
 if TYPE_CHECKING:
-    from dmguard.app.guard import Extended
+    from dmguard.app.guard.extend import Extended
 
 
 def add_parser(commands: Any) -> None:
@@ -47,7 +47,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 async def _execute(options: argparse.Namespace) -> int:
-    from dmguard.app.guard import extend
+    from dmguard.app.guard.extend import extend
     from dmguard.app.wiring import open_loop
     from dmguard.edge.config import load_settings
 
@@ -59,11 +59,11 @@ async def _execute(options: argparse.Namespace) -> int:
 
 
 def _exit_code(extended: Extended) -> int:
-    from dmguard.app.cli import Exit
+    from dmguard.app.cli import Exit, exit_of
 
-    failed = [o.reason for _, o in extended.outcomes if o.result is not Result.DONE]
+    failed = exit_of(outcome for _, outcome in extended.outcomes)
     if failed:
-        return Exit.BUSY if "vg-busy" in failed else Exit.FAILED
+        return failed
     codes = {refusal.code for refusal in extended.plan.refusals}
     if "no-such-pool" in codes:
         return Exit.NO_MATCH
@@ -71,11 +71,9 @@ def _exit_code(extended: Extended) -> int:
 
 
 def _say(extended: Extended) -> None:
-    from dmguard.app.render import complain, say, say_plan
-    from dmguard.core.entry import describe
+    from dmguard.app.render import complain, say_outcomes, say_plan
 
-    for action, outcome in extended.outcomes:
-        say(f"{action.pool}: {describe(action, outcome)}")
+    say_outcomes(extended.outcomes)
     if not extended.outcomes and extended.plan.actions:
         say_plan(extended.plan.actions, (), commands=True)
     for refusal in extended.plan.refusals:
@@ -94,7 +92,7 @@ def _say_json(extended: Extended) -> None:
                 for action, outcome in extended.outcomes
             ],
             "refused": [
-                {"pool": refusal.pool, "code": refusal.code, "message": refusal.message}
+                {"pool": refusal.subject, "code": refusal.code, "message": refusal.message}
                 for refusal in extended.plan.refusals
             ],
         }

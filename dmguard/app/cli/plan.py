@@ -25,7 +25,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 async def _execute(options: argparse.Namespace) -> int:
-    from dmguard.app.guard import read_report
+    from dmguard.app.guard.report import read_report
     from dmguard.app.render import finding_values, plan_values, say_json, say_plan
     from dmguard.app.wiring import open_loop
     from dmguard.edge.config import load_settings

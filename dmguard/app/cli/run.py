@@ -42,10 +42,15 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _run(settings: Any, writer: Any) -> None:
     from dmguard.app.agent import Agent
-    from dmguard.app.wiring import open_loop
+    from dmguard.app.wiring import Reach, open_loop
+    from dmguard.edge.bus import SystemBus
     from dmguard.edge.files import Lock
     from dmguard.loop.record import Paths
 
     # A second agent would tell everything twice.
-    with Lock.acquire(Paths().agent), open_loop(settings, journal=writer) as loop:
-        await Agent(loop).run()
+    bus = SystemBus()
+    with (
+        Lock.acquire(Paths().agent),
+        open_loop(settings, journal=writer, reach=Reach(bus=bus)) as loop,
+    ):
+        await Agent(loop, bus).run()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
 
-    from dmguard.app.guard import Report
+    from dmguard.app.guard.report import Report
     from dmguard.app.wiring import Loop
 
 _CLEAR = "\x1b[H\x1b[2J"
@@ -34,7 +34,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 async def _execute(options: argparse.Namespace) -> int:
-    from dmguard.app.guard import read_report
+    from dmguard.app.guard.report import read_report
     from dmguard.app.wiring import open_loop
     from dmguard.edge.config import load_settings
 
@@ -81,7 +81,7 @@ def _agent_line(report: Report) -> str:
 
 
 def _say_json(report: Report, loop: Loop) -> None:
-    from dmguard.app.guard import pool_values
+    from dmguard.app.guard.report import pool_values
     from dmguard.app.render import finding_values, plan_values, say_json
 
     say_json(

@@ -31,7 +31,15 @@ class Finding:
 
 def find_all(state: State, settings: Settings) -> tuple[Finding, ...]:
     """All findings, in the order of the rules."""
-    from dmguard.core.findings import ceiling, dry, forbidden, full, stranger
+    from dmguard.core.findings import (
+        ceiling,
+        consumer,
+        disks,
+        dry,
+        forbidden,
+        full,
+        stranger,
+    )
 
     rules: tuple[Callable[[State, Settings], Iterator[Finding]], ...] = (
         forbidden.find,
@@ -39,5 +47,7 @@ def find_all(state: State, settings: Settings) -> tuple[Finding, ...]:
         dry.find,
         ceiling.find,
         stranger.find,
+        consumer.find,
+        disks.find,
     )
     return tuple(finding for rule in rules for finding in rule(state, settings))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.codes import CODES
 from dmguard.core.findings import Finding
 from dmguard.core.obstacle import obstacle
+from dmguard.core.plan.activate import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 def find(state: State, settings: Settings) -> Iterator[Finding]:
     for pool in state.pools:
         code = obstacle(pool, state) if settings.guards(pool.name) else None
+        if code == "pool-inactive" and not is_wanted(pool, state, settings):
+            code = "activation-off"
         if code is not None:
             yield Finding(code, pool.name, f"{pool.name}: {_sentence(code, pool)}")
 

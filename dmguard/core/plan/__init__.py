@@ -1,6 +1,7 @@
-"""The planner: (state, settings, rates, goal) → what to do, and why not more. Pure.
+"""The planner: (state, settings, past, goal) → what to do, and why not more. Pure.
 
-One file a goal: grow (thresholds and extend by hand), keep (the live table's mark and size).
+One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mark and size), claim
+(disks become space), activate (pools come up), repair (PVs that return, consumers that failed).
 """
 
 from __future__ import annotations
@@ -8,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Action, ExtendByHand, Goal, Guard
+from dmguard.core.actions import (
+    Act,
+    Action,
+    ActivateAll,
+    ClaimByHand,
+    ExtendByHand,
+    Goal,
+    Guard,
+    Recover,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,45 +30,97 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something asked for that is not done, with the stable code of the reason."""
+    """Something asked for that is not done, with the stable code of the reason.
 
-    pool: str
+    `subject` is the pool, or the node of the disk.
+    """
+
+    subject: str
     code: str
     message: str
+    act: Act = Act.EXTEND_DATA
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Actions in the order in which they are to be done, and what stands in the way of more."""
+    """Actions in the order in which they are to be done, and what stands in the way of more.
+
+    `wait` is in how many seconds more may be due by the mere passing of time.
+    """
 
     actions: tuple[Action, ...] = ()
     findings: tuple[Finding, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    wait: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
-    """What the past tells of each pool, by LV uuid; one that is absent has nothing known.
+class Past:
+    """What the past tells; what is absent is not known.
 
-    `data`: fill rates in bytes a second. `failures`: growths of data in a row that failed.
+    `data`: fill rates in bytes a second, and `failures`: growths of data in a row that failed, by
+    LV uuid. `steady`: for how many seconds a disk has been as it is, by its node.
     """
 
     data: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
+    steady: Mapping[str, float] = field(default_factory=dict)
 
 
-def make_plan(state: State, settings: Settings, rates: Rates, goal: Goal | None = None) -> Plan:
+def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = None) -> Plan:
     """What is to be done for the goal; the agent's goal when none is given."""
     from dmguard.core.findings import find_all
-    from dmguard.core.plan import by_hand, grow, keep
+    from dmguard.core.plan import activate, by_hand, claim
 
-    if isinstance(goal, ExtendByHand):
-        actions, refusals = by_hand.plan_extend(state, settings, goal)
-        return Plan(actions=actions, refusals=refusals)
-    assert goal is None or isinstance(goal, Guard)
-    growth = grow.plan_growth(state, settings, rates)
-    grown = {action.lv_uuid for action in growth}
-    return Plan(
-        actions=(*growth, *keep.plan_refresh(state, settings, leave=grown)),
-        findings=find_all(state, settings),
+    match goal:
+        case ExtendByHand():
+            actions, refusals = by_hand.plan_extend(state, settings, goal)
+            return Plan(actions=actions, refusals=refusals)
+        case ClaimByHand():
+            claims, refusals = claim.plan_by_hand(state, goal)
+            return Plan(actions=claims, refusals=refusals)
+        case ActivateAll():
+            return Plan(actions=activate.plan_all(state, settings, goal.pools))
+        case Recover():
+            plan = _guard(state, settings, past, recover=goal)
+            return Plan(plan.actions, find_all(state, settings), wait=plan.wait)
+        case Guard() | None:
+            plan = _guard(state, settings, past)
+            return Plan(plan.actions, find_all(state, settings), wait=plan.wait)
+
+
+def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None = None) -> Plan:
+    from dmguard.core.plan import activate, claim, grow, keep, repair
+
+    stale = tuple(repair.plan_stale(state, settings))
+    reloaded = {action.key for action in stale}
+    growth = tuple(a for a in grow.plan_growth(state, settings, past) if a.key not in reloaded)
+    reloaded |= {action.key for action in growth}
+    claims, wait = claim.plan_claims(state, settings, past)
+    # What an administrator took down is only brought up when one asks for it.
+    activation = (
+        tuple(activate.plan_late(state, settings))
+        if recover is None
+        else activate.plan_all(state, settings, recover.pools)
     )
+    # What writers wait for comes first; a PV that is back is what everything else of its VG
+    # waits for.
+    actions: tuple[Action, ...] = (
+        *repair.plan_returned(state, settings),
+        *stale,
+        *growth,
+        *activation,
+        *keep.plan_refresh(state, settings, leave=reloaded),
+        *claim.plan_resizes(state, settings),
+        *claims,
+        *repair.plan_units(state, settings),
+    )
+    if recover is not None and recover.pools:
+        actions = tuple(action for action in actions if _concerns(action, recover.pools))
+    return Plan(actions, wait=wait)
+
+
+def _concerns(action: Action, pools: tuple[str, ...]) -> bool:
+    if action.pool:
+        return action.pool in pools
+    return action.vg in {pool.partition("/")[0] for pool in pools}

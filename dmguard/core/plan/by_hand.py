@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Extend, ExtendByHand, Size
+from dmguard.core.actions import Act, Extend, ExtendByHand, Size
 from dmguard.core.codes import CODES
 from dmguard.core.model import METADATA_MAX, Resource
 from dmguard.core.obstacle import obstacle
@@ -25,7 +25,8 @@ def plan_extend(state: State, settings: Settings, goal: ExtendByHand) -> _Planne
     pool = state.pool(goal.pool)
     code = "no-such-pool" if pool is None else obstacle(pool, state)
     if pool is None or code is not None:
-        return (), (_refuse(goal.pool, code or "no-such-pool"),)
+        asked = Resource.METADATA if goal.data is None else Resource.DATA
+        return (), (_refuse(goal.pool, code or "no-such-pool", asked),)
     policy = policy_for(pool, settings)
     reserve = reserve_in(pool.vg, state, settings)
     actions: list[Extend] = []
@@ -59,17 +60,19 @@ def _extend(
     if size.value is None:
         growth = _most(pool, resource, now, room, ceiling)
         if growth <= 0:
-            return _refuse(pool.name, "vg-dry" if room < extent else code)
+            return _refuse(pool.name, "vg-dry" if room < extent else code, resource)
         return make_extend(pool, policy, resource, growth, "asked")
     target = round_up(size.value + (now if size.relative else 0), extent)
     if target <= now:
-        return _refuse(pool.name, "not-larger", f"{resource} has {format_size(now)}")
+        return _refuse(pool.name, "not-larger", resource, f"{resource} has {format_size(now)}")
     if ceiling is not None and target > ceiling:
-        return _refuse(pool.name, code, f"the limit is {format_size(ceiling)}")
+        return _refuse(pool.name, code, resource, f"the limit is {format_size(ceiling)}")
     if resource is Resource.DATA:
         room = with_metadata(pool, max(0, room), room)
     if target - now > room:
-        return _refuse(pool.name, "vg-too-small", f"at most {format_size(max(0, room))} more fit")
+        return _refuse(
+            pool.name, "vg-too-small", resource, f"at most {format_size(max(0, room))} more fit"
+        )
     return make_extend(pool, policy, resource, target - now, "asked")
 
 
@@ -82,5 +85,7 @@ def _most(pool: Pool, resource: Resource, now: int, room: int, ceiling: int | No
     return with_metadata(pool, most, room)
 
 
-def _refuse(pool: str, code: str, more: str = "") -> Refusal:
-    return Refusal(pool, code, f"{pool}: {CODES[code].clause}" + (f"; {more}" if more else ""))
+def _refuse(pool: str, code: str, resource: Resource, more: str = "") -> Refusal:
+    act = Act.EXTEND_DATA if resource is Resource.DATA else Act.EXTEND_METADATA
+    message = f"{pool}: {CODES[code].clause}" + (f"; {more}" if more else "")
+    return Refusal(pool, code, message, act)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dmguard.core.model import Pool, State
-    from dmguard.core.plan import Rates
+    from dmguard.core.plan import Past
     from dmguard.core.settings import Policy, Settings
 
 
-def plan_growth(state: State, settings: Settings, rates: Rates) -> tuple[Extend, ...]:
+def plan_growth(state: State, settings: Settings, past: Past) -> tuple[Extend, ...]:
     """The growth of all pools. Metadata of one VG is planned before any data of it is.
 
     Each VG's space is dealt out once: what metadata takes, its spare included, is gone for data,
@@ -43,11 +43,11 @@ def plan_growth(state: State, settings: Settings, rates: Rates) -> tuple[Extend,
     actions: list[Extend] = []
     for uuid in dict.fromkeys(pool.vg.uuid for pool in pools):
         members = [pool for pool in pools if pool.vg.uuid == uuid]
-        actions += _plan_vg(members, state, settings, rates)
+        actions += _plan_vg(members, state, settings, past)
     return tuple(actions)
 
 
-def _plan_vg(pools: list[Pool], state: State, settings: Settings, rates: Rates) -> Iterator[Extend]:
+def _plan_vg(pools: list[Pool], state: State, settings: Settings, past: Past) -> Iterator[Extend]:
     vg, taken = pools[0].vg, 0
     for pool, policy in _by_metadata(pools, settings):
         growth = metadata_fit(pool, metadata_want(pool, policy), taken=taken)
@@ -61,7 +61,7 @@ def _plan_vg(pools: list[Pool], state: State, settings: Settings, rates: Rates) 
     hungry = [(pool, policy) for pool, policy in hungry if _is_hungry(pool, policy)]
     wants = [
         _below_ceiling(
-            data_want(pool, policy, rates.data.get(pool.lv.uuid), available), pool, policy
+            data_want(pool, policy, past.data.get(pool.lv.uuid), available), pool, policy
         )
         for pool, policy in hungry
     ]
@@ -70,7 +70,7 @@ def _plan_vg(pools: list[Pool], state: State, settings: Settings, rates: Rates) 
         growth = with_metadata(pool, share, vg.free - taken)
         # LVM may need more than the size says, for mirrors or for contiguous extents: what failed
         # is tried again at half, down to one extent.
-        growth = max(growth >> rates.failures.get(pool.lv.uuid, 0), min(growth, vg.extent))
+        growth = max(growth >> past.failures.get(pool.lv.uuid, 0), min(growth, vg.extent))
         growth = round_down(growth, vg.extent)
         if growth > 0:
             taken += growth

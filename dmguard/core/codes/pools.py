@@ -1,44 +1,10 @@
-"""The one table of stable codes: what each means, what it threatens, and what cures it.
-
-`dmguard explain`, the journal catalog and the man page are made from it. A code is never renamed
-and never given another meaning, because scripts and alerts match on it.
-"""
+"""What is said of pools, volume groups, and dmguard itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
+from dmguard.core.codes.code import Code, Severity
 
-
-class Severity(IntEnum):
-    """syslog(3) priorities, as far as dmguard uses them."""
-
-    CRITICAL = 2
-    ERROR = 3
-    WARNING = 4
-    NOTICE = 5
-    INFO = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One row: `message_id` is the journal's MESSAGE_ID."""
-
-    code: str
-    message_id: str
-    severity: Severity
-    title: str
-    cause: str
-    danger: str
-    cure: str
-
-    @property
-    def clause(self) -> str:
-        """The title within a sentence."""
-        return self.title[:1].lower() + self.title[1:]
-
-
-_ROWS = (
+POOLS = (
     Code(
         "data-extended",
         "9088b96b3fe1400d93d45ebf6f7c8cb1",
@@ -378,5 +344,3 @@ _ROWS = (
         "Nothing to do.",
     ),
 )
-
-CODES: dict[str, Code] = {row.code: row for row in _ROWS}

@@ -1,0 +1,107 @@
+"""dmguard recover: what is wrong with the pools, cured where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+    from dmguard.app.guard.recover import Recovered
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "recover",
+        help="diagnose the pools, cure what is safe, explain the rest",
+        description="Look at every guarded pool, or those that are named: say what is wrong, by"
+        " what evidence, and what cures it. What is safe is done: an inactive pool is brought up"
+        " (skip flag and active components included), a full one grows, a dry volume group gets a"
+        " disk that a rule is for, a consumer that failed without its pool is started. All else is"
+        " explained and left alone. Ends with 0 when all is well afterwards, 1 when something"
+        " failed, 4 when something was left alone for safety.",
+    )
+    parser.add_argument("pools", nargs="*", metavar="VG/POOL", help="these pools alone")
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    return asyncio.run(_execute(options))
+
+
+async def _execute(options: argparse.Namespace) -> int:
+    from dmguard.app.guard.recover import recover
+    from dmguard.app.render import finding_values, outcome_values, plan_values, say_json
+    from dmguard.app.wiring import Reach, open_loop
+    from dmguard.core.actions import Recover
+    from dmguard.edge.bus import SystemBus
+    from dmguard.edge.config import load_settings
+
+    bus = SystemBus()
+    try:
+        with_bus = await _try_to_connect(bus)
+        with open_loop(load_settings(), reach=Reach(bus=bus if with_bus else None)) as loop:
+            goal = Recover(tuple(options.pools))
+            recovered = await recover(loop, goal, dry_run=options.dry_run)
+    finally:
+        bus.close()
+    if options.json:
+        say_json(
+            {
+                "findings": finding_values(recovered.before.findings),
+                "planned": plan_values(recovered.before.actions),
+                "done": outcome_values(recovered.outcomes),
+                "left": finding_values(recovered.after.findings),
+            }
+        )
+    else:
+        _say(recovered, dry_run=options.dry_run)
+    return _exit_code(recovered, tuple(options.pools), dry_run=options.dry_run)
+
+
+async def _try_to_connect(bus: Any) -> bool:
+    """Without a bus the pools can be cured all the same, and no unit is touched."""
+    from dmguard.app.render import complain
+
+    try:
+        await bus.connect()
+    except OSError as error:
+        complain(f"systemd cannot be asked, so no unit is started: {error}")
+        return False
+    return True
+
+
+def _say(recovered: Recovered, *, dry_run: bool) -> None:
+    from dmguard.app.render import complain, say, say_findings, say_outcomes, say_plan
+
+    for name in recovered.unknown:
+        complain(f"{name}: no guarded pool has that name [no-such-pool]")
+    if not recovered.before.findings and not recovered.before.actions:
+        say("nothing is wrong")
+        return
+    say_findings(recovered.before.findings, recovered.before.actions)
+    if dry_run:
+        say_plan(recovered.before.actions, (), commands=True)
+        return
+    say_outcomes(recovered.outcomes)
+    if recovered.after.findings:
+        say("\nLeft alone:")
+        say_findings(recovered.after.findings, recovered.after.actions)
+
+
+def _exit_code(recovered: Recovered, pools: tuple[str, ...], *, dry_run: bool) -> int:
+    from dmguard.app.cli import Exit
+    from dmguard.app.guard.recover import unhealthy
+
+    if recovered.unknown:
+        return Exit.NO_MATCH
+    if dry_run:
+        return Exit.DONE
+    if recovered.failed:
+        return Exit.FAILED
+    return Exit.REFUSED if unhealthy(recovered.after.findings, pools) else Exit.DONE

@@ -1,0 +1,181 @@
+"""`dmguard activate`: pools come up before those who use them, however late their disks are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dmguard.app.guard.lock import take_lock
+from dmguard.core.actions import ActivateAll, Result
+from dmguard.core.codes import CODES
+from dmguard.core.entry import Entry
+from dmguard.core.obstacle import obstacle
+from dmguard.core.plan import Past, make_plan
+from dmguard.core.plan.activate import is_wanted, missing_pools
+from dmguard.edge import files, systemd
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from dmguard.app.wiring import Loop
+    from dmguard.core.actions import Action
+    from dmguard.core.entry import Outcome
+    from dmguard.core.model import State, Trigger
+
+_POLL_S = 0.25
+_ANYWAY_S = 3.0
+_TRIES = 3
+_EXTENSION_S = 60
+_LONGEST_S = 3600.0
+BLOCK = Path("/sys/class/block")
+
+
+@dataclass
+class Activated:
+    """What became of the pools: `up`, `late` (their disks did not come), `down` (it failed)."""
+
+    outcomes: list[tuple[Action, Outcome]] = field(default_factory=list)
+    up: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not self.late and not self.down
+
+
+async def activate(
+    loop: Loop, pools: tuple[str, ...], *, timeout_s: float | None, trigger: Trigger
+) -> Activated:
+    """Bring them up, and wait for disks that are late. BusyError if the lock does not come free.
+
+    The time counts from now if `timeout_s` is given. Otherwise it is the configured one, and
+    counts from the first time that this is run after a boot: what is started again and again for
+    want of its pool is held up once.
+    """
+    deadline = time.monotonic() + timeout_s if timeout_s is not None else await _deadline(loop)
+    result = Activated()
+    tries: dict[str, int] = {}
+    async with _patience():
+        while True:
+            before = _block_devices()
+            await _act(loop, pools, result, trigger, tries)
+            _sort(result, loop.reconciler.state, loop, pools)
+            if not result.late and all(tries.get(name, 0) >= _TRIES for name in result.down):
+                break
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            systemd.notify(STATUS=f"waiting for {', '.join((*result.late, *result.down))}")
+            await _until_something_happens(before, min(left, _ANYWAY_S))
+    await _tell(loop, result, trigger, remember=not pools)
+    return result
+
+
+async def _act(
+    loop: Loop,
+    pools: tuple[str, ...],
+    result: Activated,
+    trigger: Trigger,
+    tries: dict[str, int],
+) -> None:
+    goal = ActivateAll(pools)
+    state = await loop.observer.look(fresh=True)
+    loop.reconciler.state = state
+    if not make_plan(state, loop.settings, Past(), goal).actions:
+        return
+    with await take_lock(loop.paths) as lock:
+        await loop.executor.resume(lock)
+        # Again under the lock: LVM's own activation is at work at the same moment.
+        state = await loop.observer.look(fresh=True)
+        for action in make_plan(state, loop.settings, Past(), goal).actions:
+            if tries.get(action.pool, 0) >= _TRIES:
+                continue
+            outcome = await loop.executor.carry_out(action, trigger, lock)
+            # A lock that is held is no failure: LVM's own activation has it.
+            if outcome.result is not Result.DONE and outcome.reason != "vg-busy":
+                tries[action.pool] = tries.get(action.pool, 0) + 1
+            result.outcomes.append((action, outcome))
+    loop.reconciler.state = loop.observer.glance()
+
+
+def _sort(result: Activated, state: State | None, loop: Loop, pools: tuple[str, ...]) -> None:
+    assert state is not None
+    wanted = [
+        pool
+        for pool in state.pools
+        if (pool.name in pools if pools else is_wanted(pool, state, loop.settings))
+    ]
+    inactive = {pool.name: obstacle(pool, state) for pool in wanted if pool.kernel is None}
+    incomplete = tuple(name for name, code in inactive.items() if code == "vg-missing-pv")
+    result.up = tuple(pool.name for pool in wanted if pool.kernel is not None)
+    result.late = (*incomplete, *missing_pools(state, loop.settings, pools))
+    result.down = tuple(name for name in inactive if name not in incomplete)
+
+
+async def _deadline(loop: Loop) -> float:
+    """Of the configured timeout, from the first activation of this boot (/run is a tmpfs)."""
+    path = loop.paths.activation
+    try:
+        values = json.loads(path.read_text())
+        begun = float(values["begun"])
+    except (OSError, ValueError, KeyError, TypeError):
+        begun = time.monotonic()
+        data = json.dumps({"begun": begun, "late": []}).encode()
+        files.write_atomic(path, data, sync=False)
+    return begun + loop.settings.activate_timeout
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """Keep the service manager from giving up meanwhile: thin_check of a large pool takes long."""
+
+    async def extend() -> None:
+        until = time.monotonic() + _LONGEST_S
+        while time.monotonic() < until:
+            systemd.notify(EXTEND_TIMEOUT_USEC=str(_EXTENSION_S * 1_000_000))
+            await asyncio.sleep(_EXTENSION_S / 6)
+
+    task = asyncio.create_task(extend())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _block_devices() -> frozenset[str]:
+    return frozenset(os.listdir(BLOCK)) if BLOCK.is_dir() else frozenset()  # noqa: PTH208 - names
+
+
+async def _until_something_happens(before: frozenset[str], within_s: float) -> None:
+    """Until a block device comes or goes, which costs no process to see."""
+    for _ in range(max(1, int(within_s / _POLL_S))):
+        if _block_devices() != before:
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+async def _tell(loop: Loop, result: Activated, trigger: Trigger, *, remember: bool) -> None:
+    for name in result.late:
+        vg, _, lv = name.partition("/")
+        entry = Entry(
+            code="pool-late",
+            action="activate",
+            result=str(Result.FAILED),
+            trigger=str(trigger),
+            vg=vg if lv else "",
+            pool=name,
+            reason="pool-late",
+            message=f"{name}: {CODES['pool-late'].clause}",
+        )
+        if name not in loop.books.read_late():
+            await loop.recorder.record(entry)
+    if remember and frozenset(result.late) != loop.books.read_late():
+        with await take_lock(loop.paths):
+            await loop.books.write_late(frozenset(result.late))

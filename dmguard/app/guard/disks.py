@@ -1,0 +1,75 @@
+"""`dmguard disks`, `claim` and `ignore`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmguard.app.guard.lock import take_lock
+from dmguard.app.guard.look import look_at_all
+from dmguard.core.actions import Act, ClaimByHand
+from dmguard.core.codes import CODES
+from dmguard.core.entry import refusal_entry
+from dmguard.core.model import Trigger
+from dmguard.core.plan import Past, Plan, Refusal, make_plan
+from dmguard.core.plan.claim import find_disk
+from dmguard.core.verdict import judge
+
+if TYPE_CHECKING:
+    from dmguard.app.wiring import Loop
+    from dmguard.core.actions import Action
+    from dmguard.core.entry import Outcome
+    from dmguard.core.verdict import Verdict
+
+
+async def judge_all(loop: Loop) -> tuple[Verdict, ...]:
+    """The verdict on every disk of the host."""
+    state = await look_at_all(loop)
+    return tuple(judge(disk, state, loop.settings) for disk in state.disks)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What `claim` did, or why it did not."""
+
+    plan: Plan
+    outcomes: tuple[tuple[Action, Outcome], ...] = ()
+
+
+async def claim(loop: Loop, goal: ClaimByHand, *, dry_run: bool) -> Claimed:
+    """Claim one disk by hand. BusyError if the lock does not come free in time."""
+    if dry_run:
+        return Claimed(make_plan(await look_at_all(loop), loop.settings, Past(), goal))
+    with await take_lock(loop.paths) as lock:
+        await loop.executor.resume(lock)
+        plan = make_plan(await look_at_all(loop), loop.settings, Past(), goal)
+        outcomes = [
+            (action, await loop.executor.carry_out(action, Trigger.COMMAND, lock))
+            for action in plan.actions
+        ]
+        for refusal in plan.refusals:
+            await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
+    return Claimed(plan, tuple(outcomes))
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The disk that is left alone from now on, by its identity; None if there is no such disk."""
+
+    disk: str
+    identity: str | None
+    refusal: Refusal | None = None
+
+
+async def ignore(loop: Loop, name: str, *, dry_run: bool) -> Ignored:
+    """Never ask for a disk again. BusyError if the lock does not come free in time."""
+    state = await loop.observer.look(fresh=True, disks=True)
+    disk = find_disk(state, name)
+    if disk is None:
+        code = "no-such-disk"
+        message = f"{name}: {CODES[code].clause}"
+        return Ignored(name, None, Refusal(name, code, message, Act.CLAIM_DISK))
+    if not dry_run:
+        with await take_lock(loop.paths):
+            await loop.books.ignore(disk.identity)
+    return Ignored(disk.node, disk.identity)

@@ -1,0 +1,117 @@
+"""`dmguard recover`: what is wrong with the pools, what cures it, and the cure where it is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dmguard.app.guard.lock import take_lock
+from dmguard.app.guard.look import look_at_all
+from dmguard.core.actions import Recover, Result, StartUnit
+from dmguard.core.model import Trigger
+from dmguard.core.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from dmguard.app.wiring import Loop
+    from dmguard.core.actions import Action
+    from dmguard.core.entry import Outcome
+    from dmguard.core.findings import Finding
+    from dmguard.core.model import State
+
+_ROUNDS = 12
+_LONGEST_WAIT_S = 60.0
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """`before` and `after` are the plans with their findings; `outcomes` what was done between."""
+
+    before: Plan
+    after: Plan
+    outcomes: tuple[tuple[Action, Outcome], ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Did something fail that did not succeed later?"""
+        last = {(str(action.act), action.key): outcome for action, outcome in self.outcomes}
+        return any(outcome.result is Result.FAILED for outcome in last.values())
+
+
+@dataclass
+class _Work:
+    loop: Loop
+    goal: Recover
+    outcomes: list[tuple[Action, Outcome]] = field(default_factory=list)
+    tried: set[tuple[str, str]] = field(default_factory=set)
+
+    async def look(self) -> tuple[State, Plan]:
+        state = await look_at_all(self.loop)
+        self.loop.memory.sample(state, time.monotonic())
+        return state, make_plan(state, self.loop.settings, self.loop.memory.past, self.goal)
+
+    def due(self, plan: Plan) -> list[Action]:
+        return [a for a in plan.actions if (str(a.act), a.key) not in self.tried]
+
+
+async def recover(loop: Loop, goal: Recover, *, dry_run: bool) -> Recovered:
+    """Cure what can be cured safely, in the order of the plan, until nothing is left of that kind.
+
+    A disk that must settle first, and a unit that is starting, are waited for, a minute at most.
+    BusyError if the lock does not come free in time.
+    """
+    work = _Work(loop, goal)
+    state, before = await work.look()
+    unknown = tuple(name for name in goal.pools if state.pool(name) is None)
+    if dry_run:
+        return Recovered(before, before, unknown=unknown)
+    until = time.monotonic() + _LONGEST_WAIT_S
+    plan = before
+    for _ in range(_ROUNDS):
+        if work.due(plan):
+            await _act(work)
+        elif plan.wait is None or time.monotonic() + plan.wait > until:
+            break
+        else:
+            await asyncio.sleep(plan.wait)
+        _, plan = await work.look()
+    await _wait_for_units(work, until)
+    _, after = await work.look()
+    return Recovered(before, after, tuple(work.outcomes), unknown)
+
+
+async def _act(work: _Work) -> None:
+    loop = work.loop
+    with await take_lock(loop.paths) as lock:
+        await loop.executor.resume(lock)
+        _, plan = await work.look()
+        for action in work.due(plan):
+            outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
+            work.outcomes.append((action, outcome))
+            if outcome.result is not Result.DONE:
+                # The same inputs would have the same result: not again in this run.
+                work.tried.add((str(action.act), action.key))
+
+
+async def _wait_for_units(work: _Work, until: float) -> None:
+    names = {action.unit for action, _ in work.outcomes if isinstance(action, StartUnit)}
+    while names and time.monotonic() < until:
+        state = await work.loop.observer.look(units=True)
+        units = [c.unit for c in state.consumers if c.unit is not None and c.unit.name in names]
+        if not any(unit.has_job or unit.state == "activating" for unit in units):
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def unhealthy(findings: tuple[Finding, ...], pools: tuple[str, ...]) -> tuple[Finding, ...]:
+    """The findings about pools, as against those about disks that merely were not claimed."""
+    return tuple(
+        finding
+        for finding in findings
+        if not finding.subject.startswith("/dev/")
+        and finding.code != "activation-off"
+        and (not pools or finding.subject in pools)
+    )

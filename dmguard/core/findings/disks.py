@@ -1,0 +1,34 @@
+"""A disk that a claim rule is for and that is not claimed, with the first reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.codes import CODES
+from dmguard.core.findings import Finding
+from dmguard.core.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmguard.core.model import State
+    from dmguard.core.settings import Settings
+
+_SILENT = ("disk-in-vg", "disk-ignored", "disk-not-ready", "disk-not-probed")
+
+
+def find(state: State, settings: Settings) -> Iterator[Finding]:
+    for disk in state.disks:
+        verdict = judge(disk, state, settings)
+        if verdict.rule is None or not verdict.reasons:
+            continue
+        reason = verdict.reasons[0]
+        if reason.code in _SILENT:
+            continue
+        more = f" ({reason.detail})" if reason.detail else ""
+        yield Finding(
+            reason.code,
+            disk.node,
+            f"{disk.node}, {disk.identity}: not claimed for {verdict.vg}:"
+            f" {CODES[reason.code].clause}{more}",
+        )

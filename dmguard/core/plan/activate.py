@@ -1,0 +1,89 @@
+"""Guarded pools come up: at boot, late when a disk was late, and by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Activate
+from dmguard.core.model import dm_name
+from dmguard.core.obstacle import obstacle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmguard.core.model import Pool, State
+    from dmguard.core.settings import Settings
+
+
+def plan_all(state: State, settings: Settings, pools: tuple[str, ...]) -> tuple[Activate, ...]:
+    """Every pool that should be up and is not; those in `pools` are asked for by name."""
+    return tuple(
+        _activate(pool, state)
+        for pool in state.pools
+        if is_inactive(pool, state)
+        and (pool.name in pools if pools else is_wanted(pool, state, settings))
+    )
+
+
+def plan_late(state: State, settings: Settings) -> Iterator[Activate]:
+    """The agent's part: pools that this boot waited for in vain.
+
+    Any other that is down was taken down by someone, perhaps to be repaired.
+    """
+    for pool in state.pools:
+        if is_inactive(pool, state) and is_late(pool, state) and settings.guards(pool.name):
+            yield _activate(pool, state)
+
+
+def is_late(pool: Pool, state: State) -> bool:
+    return bool({pool.name, dm_name(pool.lv.vg, pool.lv.name)} & state.late)
+
+
+def is_inactive(pool: Pool, state: State) -> bool:
+    """Is it down, with nothing that forbids to bring it up?"""
+    return obstacle(pool, state) == "pool-inactive"
+
+
+def is_wanted(pool: Pool, state: State, settings: Settings) -> bool:
+    """Is it for dmguard to bring this pool up?
+
+    LVM may have been told not to activate a volume by itself because someone else does, such as a
+    cluster that runs it on one host at a time. dmguard overrides that only for a pool that the
+    configuration names, or that a program of this host keeps its data in.
+    """
+    if not settings.guards(pool.name):
+        return False
+    by_itself = pool.lv.autoactivates and not pool.lv.skips_activation
+    return by_itself or settings.names(pool.name) or has_consumer(pool, state)
+
+
+def has_consumer(pool: Pool, state: State) -> bool:
+    name = dm_name(pool.lv.vg, pool.lv.name)
+    return any(consumer.dm_name == name for consumer in state.consumers)
+
+
+def missing_pools(state: State, settings: Settings, pools: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of pools that are waited for and are not there at all: their disks are late.
+
+    Of a VG whose disks are all away LVM knows nothing. Its pools are known by the names that were
+    asked for, that the configuration gives in full, and that consumers have.
+    """
+    present = {pool.name for pool in state.pools}
+    if pools:
+        return tuple(name for name in pools if name not in present)
+    named = {glob for glob in settings.pools if not set(glob) & set("*?[")}
+    dm_names = {dm_name(*name.split("/")) for name in present | named}
+    strange = {c.dm_name for c in state.consumers if c.dm_name not in dm_names}
+    return (*sorted(named - present), *sorted(strange))
+
+
+def _activate(pool: Pool, state: State) -> Activate:
+    return Activate(
+        vg=pool.lv.vg,
+        lv=pool.lv.name,
+        lv_uuid=pool.lv.uuid,
+        size=pool.lv.size,
+        components=pool.lv.active_components,
+        skip=pool.lv.skips_activation,
+        monitor=state.dmeventd,
+    )

@@ -1,0 +1,119 @@
+"""What came back is taken back: PVs that returned, and consumers that failed without their pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Refresh, RestorePv, StartUnit, is_stale
+from dmguard.core.model import dm_name
+from dmguard.core.obstacle import vg_obstacle
+from dmguard.core.settings import OnRecovered
+from dmguard.core.sizing import low_water_for, policy_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmguard.core.model import Consumer, Pool, State, Vg
+    from dmguard.core.settings import ConsumerPolicy, Settings
+
+
+def plan_returned(state: State, settings: Settings) -> Iterator[RestorePv]:
+    """PVs whose device is back and that LVM still counts as missing.
+
+    Only when all of them are back, so that nothing is changed while one is away, and not in a VG
+    with mirrors or RAID, whose legs have to be brought into step first.
+    """
+    guarded = {pool.vg.uuid for pool in state.pools if settings.guards(pool.name)}
+    for vg in state.vgs:
+        if vg.uuid not in guarded or vg.mirrored or not vg.missing:
+            continue
+        if any(pv.devno is None for pv in vg.missing) or _otherwise_blocked(vg, state):
+            continue
+        for pv in vg.missing:
+            yield RestorePv(vg.name, vg.uuid, pv.name, pv.uuid, size=pv.size)
+
+
+def _otherwise_blocked(vg: Vg, state: State) -> bool:
+    return vg_obstacle(vg, state) not in (None, "vg-missing-pv")
+
+
+def plan_stale(state: State, settings: Settings) -> Iterator[Refresh]:
+    """Pools whose live table points at devices that are gone.
+
+    Done also for a pool that is read-only or must be checked: it loads the same table with the
+    devices' new numbers and leaves the pool's mode alone.
+    """
+    for pool in state.pools:
+        kernel = pool.kernel
+        if kernel is None or not settings.guards(pool.name) or not is_stale(pool):
+            continue
+        if vg_obstacle(pool.vg, state) is not None or kernel.suspended:
+            continue
+        threshold = policy_for(pool, settings).data_threshold
+        yield Refresh(
+            vg=pool.vg.name,
+            lv=pool.lv.name,
+            lv_uuid=pool.lv.uuid,
+            size=pool.lv.size,
+            metadata_size=pool.lv.metadata_size,
+            low_water=low_water_for(pool.lv.size, kernel.chunk, threshold),
+            threshold=threshold,
+            reason="stale-table",
+        )
+
+
+def plan_units(state: State, settings: Settings) -> Iterator[StartUnit]:
+    """Consumers that failed, or run without their pool, and whose pool is up by now."""
+    for consumer in state.consumers:
+        policy = settings.consumers.get(consumer.name)
+        pool = pool_of(consumer, state)
+        if policy is None or pool is None or consumer.unit is None:
+            continue
+        if policy.on_recovered is OnRecovered.NONE or not is_usable(pool, settings):
+            continue
+        if is_down(consumer, pool):
+            unit = consumer.unit
+            yield StartUnit(
+                consumer=consumer.name,
+                unit=unit.name,
+                restart=_restarts(consumer, policy),
+                vg=pool.lv.vg,
+                pool=pool.name,
+                entered=unit.entered,
+            )
+
+
+def pool_of(consumer: Consumer, state: State) -> Pool | None:
+    found = (p for p in state.pools if dm_name(p.lv.vg, p.lv.name) == consumer.dm_name)
+    return next(found, None)
+
+
+def is_usable(pool: Pool, settings: Settings) -> bool:
+    """Is the pool up and writable, so that a start can succeed?"""
+    kernel = pool.kernel
+    return (
+        kernel is not None
+        and settings.guards(pool.name)
+        and kernel.mode == "rw"
+        and not kernel.needs_check
+        and not kernel.suspended
+    )
+
+
+def is_down(consumer: Consumer, pool: Pool) -> bool:
+    """Did its last start begin before the pool was there, and come to nothing?
+
+    What was started, or became active, after the pool had appeared failed for another reason and
+    is not dmguard's.
+    """
+    unit, kernel = consumer.unit, pool.kernel
+    if unit is None or unit.has_job or kernel is None or kernel.appeared is None:
+        return False
+    if unit.state == "failed":
+        return 0 < unit.tried <= kernel.appeared and unit.entered <= unit.tried
+    return unit.state == "active" and consumer.broken is True
+
+
+def _restarts(consumer: Consumer, policy: ConsumerPolicy) -> bool:
+    running = consumer.unit is not None and consumer.unit.state == "active"
+    return running or policy.on_recovered is OnRecovered.RESTART

@@ -1,0 +1,113 @@
+"""The ledger of disks and the list of late pools: files that outlive a run, kept true."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dmguard.core.ledger import Ledger, keep_books, load_ledger
+from dmguard.core.model import dm_name
+from dmguard.edge import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dmguard.core.model import State
+    from dmguard.loop.record import Ink, Paths
+
+log = logging.getLogger(__name__)
+
+
+class Books:
+    """Read at each look, and only when a file changed; written when a look shows something new.
+
+    Whoever writes holds the lock of the one writer, so that no word of another is lost.
+    """
+
+    def __init__(self, paths: Paths, ink: Ink) -> None:
+        self._paths = paths
+        self._ink = ink
+        self._ledger: tuple[object, Ledger] = (None, Ledger())
+        self._late: tuple[object, frozenset[str]] = (None, frozenset())
+
+    def read_ledger(self) -> Ledger:
+        """The ledger; an empty one if there is none."""
+        stamp = _stamp(self._paths.ledger)
+        if stamp != self._ledger[0]:
+            self._ledger = (stamp, self._load_ledger() if stamp else Ledger())
+        return self._ledger[1]
+
+    def _load_ledger(self) -> Ledger:
+        try:
+            return load_ledger(json.loads(self._paths.ledger.read_text()))
+        except (OSError, ValueError) as error:
+            log.warning("%s: %s", self._paths.ledger, error)
+            return Ledger(unreadable=True)
+
+    def read_late(self) -> frozenset[str]:
+        """The pools that this boot waited for in vain."""
+        stamp = _stamp(self._paths.activation)
+        if stamp != self._late[0]:
+            values = _read(self._paths.activation)
+            names = values.get("late", []) if isinstance(values, dict) else []
+            self._late = (stamp, frozenset(map(str, names)))
+        return self._late[1]
+
+    async def keep(self, state: State) -> None:
+        """Note what a look shows. If another holds the lock, the next look does it."""
+        if state.ledger.unreadable:
+            return
+        ledger = keep_books(state.ledger, state)
+        came = {name for name in state.late if _is_up(name, state)}
+        if ledger == state.ledger and not came:
+            return
+        try:
+            lock = files.Lock.acquire(self._paths.lock)
+        except files.BusyError:
+            return
+        with lock:
+            # What is on disk may have been changed by a command since the look.
+            ledger = keep_books(self.read_ledger(), state)
+            if ledger != self.read_ledger():
+                await self.write_ledger(ledger)
+            if came:
+                await self.write_late(self.read_late() - came)
+
+    async def write_ledger(self, ledger: Ledger) -> bool:
+        """Under the lock: replace the ledger. False if it could not be written (in time)."""
+        data = json.dumps(ledger.as_values(), indent=1).encode()
+        return await self._ink.write(lambda: files.write_atomic(self._paths.ledger, data))
+
+    async def write_late(self, late: frozenset[str]) -> None:
+        """Under the lock: replace the list of late pools, which is on a tmpfs."""
+        values = _read(self._paths.activation)
+        values = values if isinstance(values, dict) else {}
+        data = json.dumps(values | {"late": sorted(late)}).encode()
+        await self._ink.write(lambda: files.write_atomic(self._paths.activation, data, sync=False))
+
+    async def ignore(self, identity: str) -> None:
+        """Under the lock: a disk that is never to be asked for again."""
+        ledger = self.read_ledger()
+        await self.write_ledger(replace(ledger, ignored=ledger.ignored | {identity}))
+
+
+def _is_up(name: str, state: State) -> bool:
+    pools = (pool for pool in state.pools if pool.kernel is not None)
+    return any(name in (pool.name, dm_name(pool.lv.vg, pool.lv.name)) for pool in pools)
+
+
+def _stamp(path: Path) -> object:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None

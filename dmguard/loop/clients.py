@@ -1,0 +1,63 @@
+"""The consumers of this host's pools, with what systemd and they themselves say of their state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dmguard.core.plan.repair import pool_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from dmguard.core.model import Consumer, State, Unit
+    from dmguard.core.settings import Settings
+
+
+class Clients:
+    """`read_unit` and `is_broken` may be left out: then only the configuration is read."""
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        read_consumers: Callable[[], tuple[Consumer, ...]],
+        read_unit: Callable[[str], Awaitable[Unit | None]] | None = None,
+        is_broken: Callable[[], Awaitable[bool | None]] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._read_consumers = read_consumers
+        self._read_unit = read_unit
+        self._is_broken = is_broken
+        self._asked: dict[str, tuple[object, bool | None]] = {}
+
+    async def read(self, state: State) -> tuple[Consumer, ...]:
+        """All consumers; a unit that cannot be read is None, and nothing is done about it."""
+        found = self._read_consumers()
+        return tuple([await self._fill(consumer, state) for consumer in found])
+
+    async def _fill(self, consumer: Consumer, state: State) -> Consumer:
+        policy = self._settings().consumers.get(consumer.name)
+        if policy is None or self._read_unit is None:
+            return consumer
+        try:
+            unit = await self._read_unit(policy.unit)
+        except OSError:
+            return consumer
+        consumer = replace(consumer, unit=unit)
+        return replace(consumer, broken=await self._ask(consumer, state))
+
+    async def _ask(self, consumer: Consumer, state: State) -> bool | None:
+        """Does it run without its pool? Asked only if it was started before the pool was there."""
+        pool = pool_of(consumer, state)
+        unit, kernel = consumer.unit, pool.kernel if pool else None
+        if consumer.name != "containerd" or self._is_broken is None or unit is None:
+            return None
+        if unit.state != "active" or kernel is None or kernel.appeared is None:
+            return None
+        if unit.tried > kernel.appeared:
+            return False
+        key = (unit.entered, kernel.appeared)
+        asked = self._asked.get(consumer.name)
+        if asked is None or asked[0] != key or asked[1] is None:
+            asked = self._asked[consumer.name] = (key, await self._is_broken())
+        return asked[1]
