@@ -10,9 +10,11 @@ import sys
 import textwrap
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import prose
 
 from dmguard import __version__
 from dmguard.app.cli import build_parser
@@ -127,81 +129,94 @@ def sentence(text: str) -> str:
     return text if not text or text.endswith((".", "?", ")")) else f"{text}."
 
 
-EXITS = (
-    ("0", "Done, or nothing to do."),
-    ("1", "Failed."),
-    ("2", "The command line or the configuration is wrong."),
-    ("3", "Nothing matched."),
-    ("4", "Refused by a safety rule."),
-    ("75", "Busy: another command or the agent holds the lock."),
-)
-FILES = (
-    ("/etc/dmguard/dmguard.toml", "The configuration; see dmguard.toml(5). It need not exist."),
-    ("/etc/dmguard/conf.d/*.toml", "Read after it, in the order of their names."),
-    ("/run/dmguard/state.json", "What only the agent knows, written again when it changes."),
-    ("/var/lib/dmguard", "History, and the intent of the act under way."),
-)
+def paragraphs(text: str) -> str:
+    return "\n.PP\n".join(roff(each) for each in text.strip().split("\n\n")) + "\n"
+
+
+def listing(lines: Iterable[str]) -> str:
+    """Lines to be typed, as they are."""
+    return ".PP\n.RS 4\n.nf\n" + "".join(f"{roff(line)}\n" for line in lines) + ".fi\n.RE\n"
+
+
+def explain(code: Code) -> str:
+    return entry(f".B {roff(code.code)}", f"{sentence(code.title)} {sentence(code.cure)}")
 
 
 def man_program(commands: Iterable[Command], codes: Iterable[Code]) -> str:
     page = title("dmguard", 8)
-    page += ".SH NAME\ndmguard \\- keep LVM thin pools from filling up\n"
+    page += ".SH NAME\ndmguard \\- keep LVM thin pools alive\n"
     page += ".SH SYNOPSIS\n.B dmguard\n.I COMMAND\n[\\fIOPTION\\fR ...]\n"
-    page += f".SH DESCRIPTION\n{roff(DESCRIPTION)}\n"
+    page += f".SH DESCRIPTION\n{paragraphs(prose.DESCRIPTION)}"
     page += ".SH COMMANDS\n" + "".join(map(show_command, commands))
-    page += ".SH EXIT STATUS\n" + "".join(entry(f".B {code}", text) for code, text in EXITS)
-    page += ".SH FILES\n" + "".join(entry(f".I {roff(path)}", text) for path, text in FILES)
-    page += f".SH CODES\n{roff(ABOUT_CODES)}\n"
-    for code in codes:
-        page += entry(f".B {roff(code.code)}", f"{sentence(code.title)} {sentence(code.cure)}")
-    page += ".SH SEE ALSO\n.BR dmguard.toml (5),\n.BR lvmthin (7),\n.BR dmeventd (8),\n"
-    return page + ".BR lvextend (8)\n"
-
-
-DESCRIPTION = """\
-dmguard grows LVM thin pools, data and metadata, before those who write on them feel it.
-Events only wake it: each time it reads the state from the kernel and from LVM, plans, acts
-under a lock, and reads again. The agent and the commands are the same program and share
-that lock.
-"""
-ABOUT_CODES = """\
-Each act, refusal and alert carries one of these, in the journal as DMGUARD_REASON.
-The command explain tells the cause, the danger and the cure.
-"""
+    page += f".SH BOOT\n{paragraphs(prose.BOOT)}{listing(prose.BOOT_DROP_IN)}"
+    page += f".PP\n{paragraphs(prose.CLUSTERS)}"
+    page += ".SH EXIT STATUS\n" + "".join(entry(f".B {code}", text) for code, text in prose.EXITS)
+    page += ".SH FILES\n" + "".join(entry(f".I {roff(path)}", text) for path, text in prose.FILES)
+    page += f".SH CODES\n{paragraphs(prose.CODES)}" + "".join(map(explain, codes))
+    page += ".SH SEE ALSO\n.BR dmguard.toml (5),\n.BR dmguard\\-claim (7),\n.BR lvmthin (7),\n"
+    return page + ".BR dmeventd (8),\n.BR lvextend (8)\n"
 
 
 def man_settings(settings: Iterable[Setting]) -> str:
     page = title("dmguard.toml", 5)
     page += ".SH NAME\ndmguard.toml \\- configuration of dmguard\n"
     page += ".SH SYNOPSIS\n.I /etc/dmguard/dmguard.toml\n.br\n.I /etc/dmguard/conf.d/*.toml\n"
-    page += f".SH DESCRIPTION\n{roff(ABOUT_SETTINGS)}\n.SH SETTINGS\n"
+    page += f".SH DESCRIPTION\n{paragraphs(prose.SETTINGS)}.SH SETTINGS\n"
     section = ""
     for setting in settings:
         if setting.section != section:
             section = setting.section
-            page += f".SS [{roff(section)}]\n"
+            page += f".SS {roff(prose.HEADS.get(section, f'[{section}]'))}\n"
+            page += paragraphs(prose.SECTIONS[section]) if section in prose.SECTIONS else ""
         page += show_setting(setting)
-    page += f".SS [pool.\\(dqvg/lv\\(dq]\n{roff(ABOUT_POOLS)}\n"
-    return page + ".SH SEE ALSO\n.BR dmguard (8),\n.BR lvmthin (7)\n"
-
-
-ABOUT_SETTINGS = """\
-With no file at all every LVM thin pool is guarded within its volume group. An unknown key or
-a bad value is an error that names the file and the key: it stops a start, and leaves a reload
-on the last good configuration. Sizes are an integer with B, KiB, MiB, GiB or TiB; shares are
-N%; durations a number with ms, s, min or h. The command dmguard config check reads the files
-and tells what is wrong with them.
-"""
-ABOUT_POOLS = """\
-Any setting of [policy], for this pool alone.
-"""
+    page += f".SS [pool.\\(dqvg/lv\\(dq]\n{roff(prose.POOLS)}\n"
+    page += f".SH MATCHES\n{roff(prose.MATCH)}\n"
+    page += "".join(entry(f".B {roff(key)}", text) for key, text in prose.MATCH_KEYS.items())
+    page += ".SH SEE ALSO\n.BR dmguard (8),\n.BR dmguard\\-claim (7),\n.BR lvmthin (7)\n"
+    return page
 
 
 def show_setting(setting: Setting) -> str:
-    default = json.dumps(setting.default)
+    default = "" if setting.default is None else f" Default: {json.dumps(setting.default)}."
+    if setting.key in prose.REQUIRED:
+        default = " Must be given."
     return entry(
         f"\\fB{roff(setting.name)}\\fR = \\fI{roff(setting.kind)}\\fR",
-        f"{sentence(setting.help)} Default: {default}.",
+        f"{sentence(setting.help)}{default}",
+    )
+
+
+def man_claims(codes: Iterable[Code]) -> str:
+    page = title("dmguard-claim", 7)
+    page += ".SH NAME\ndmguard\\-claim \\- how dmguard adds disks to volume groups\n"
+    page += f".SH DESCRIPTION\n{paragraphs(prose.CLAIM)}{listing(prose.CLAIM_RULE)}"
+    page += f".SH WHAT IS CLAIMED\n{paragraphs(prose.CLAIMED)}"
+    page += ".SH STEPS OF A CLAIM\n" + numbered(prose.STEPS)
+    page += f".SH BY HAND\n{paragraphs(prose.BY_HAND)}"
+    page += f".SH TAKING A DISK OUT\n{paragraphs(prose.TAKE_OUT_HEAD)}{listing(prose.TAKE_OUT)}"
+    page += f".PP\n{paragraphs(prose.TAKEN_OUT)}.SH DISKS THAT RETURN OR GROW\n"
+    page += paragraphs(prose.RETURNED)
+    page += f".SH WHAT IS NOT CHECKED\n{paragraphs(prose.NOT_CHECKED)}"
+    page += ".SH REASONS\nWhy a disk is not claimed, and what to do about it.\n"
+    for code in filter(is_against_claims, codes):
+        text = " ".join(map(sentence, (code.title, code.cause, code.cure)))
+        page += entry(f".B {roff(code.code)}", text)
+    page += ".SH SEE ALSO\n.BR dmguard (8),\n.BR dmguard.toml (5),\n.BR vgextend (8),\n"
+    return page + ".BR wipefs (8)\n"
+
+
+def numbered(text: str) -> str:
+    steps = text.strip().split("\n\n")
+    return "".join(f".IP {number}. 4\n{roff(step)}\n" for number, step in enumerate(steps, 1))
+
+
+def is_against_claims(code: Code) -> bool:
+    if code.code in ("disk-claimed", "disk-grown", "disk-matches"):
+        return False
+    return code.code.startswith("disk-") or code.code in (
+        "vg-limit",
+        "vg-unknown",
+        "ledger-unreadable",
     )
 
 
@@ -215,6 +230,21 @@ class Place:
     given: str
     is_group: bool
     words: tuple[tuple[str, str], ...]
+
+
+VALUES = {"VG": "vgs --noheadings --options vg_name 2>/dev/null"}
+"""What lists the values of an option, by the name that its help gives them."""
+
+
+def find_listed(commands: Iterable[Command]) -> dict[str, str]:
+    """Options whose values can be listed, each with the command that does it."""
+    return {
+        flag: VALUES[argument.value]
+        for command in commands
+        for argument in command.arguments
+        for flag in argument.flags
+        if argument.value in VALUES
+    }
 
 
 def find_places(commands: Iterable[Command]) -> list[Place]:
@@ -232,10 +262,10 @@ def find_places(commands: Iterable[Command]) -> list[Place]:
     return nodes + leaves
 
 
-def bash(places: Iterable[Place]) -> str:
+def bash(places: Iterable[Place], listed: Mapping[str, str]) -> str:
     text = """\
 _dmguard() {
-    local word given="" words=""
+    local word given="" words="" current=${COMP_WORDS[COMP_CWORD]}
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ $word == -* ]] || given+="$word "
     done
@@ -244,8 +274,11 @@ _dmguard() {
     for place in places:
         words = " ".join(word for word, _ in place.words)
         text += f'    "{place.given}"{"" if place.is_group else "*"}) words="{words}" ;;\n'
+    text += "    esac\n    case ${COMP_WORDS[COMP_CWORD-1]} in\n"
+    for option, command in listed.items():
+        text += f"    {option}) words=$({command}) ;;\n"
     return f"""{text}    esac
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "${{COMP_WORDS[COMP_CWORD]}}")
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }}
 complete -o default -F _dmguard dmguard
 """
@@ -256,12 +289,18 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def zsh(places: Iterable[Place]) -> str:
+def zsh(places: Iterable[Place], listed: Mapping[str, str]) -> str:
     text = """\
 #compdef dmguard
 _dmguard() {
     local word given=""
     local -a commands options
+    case ${words[CURRENT-1]} in
+"""
+    for option, command in listed.items():
+        text += f"    {option}) compadd -- $({command}); return ;;\n"
+    text += """\
+    esac
     for word in ${words[2,CURRENT-1]}; do
         [[ $word == -* ]] || given+="$word "
     done
@@ -280,7 +319,7 @@ _dmguard "$@"
 """
 
 
-def fish(places: Iterable[Place]) -> str:
+def fish(places: Iterable[Place], listed: Mapping[str, str]) -> str:
     text = """\
 function __dmguard_given
     set -l words (commandline -opc)
@@ -295,7 +334,8 @@ complete -c dmguard -f
         for word, about in place.words:
             name = word.lstrip("-")
             kind = "-a" if name == word else "-s" if len(name) == 1 else "-l"
-            text += f"complete -c dmguard -n {when} {kind} {name} -d {quote(about)}\n"
+            values = f" -x -a {quote(f'({listed[word]} | string trim)')}" if word in listed else ""
+            text += f"complete -c dmguard -n {when} {kind} {name}{values} -d {quote(about)}\n"
     return text
 
 
@@ -326,14 +366,15 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     commands = list(read_commands(build_parser()))
-    places = find_places(commands)
+    places, listed = find_places(commands), find_listed(commands)
     codes = CODES.values()
     for name, text in {
         "dmguard.8": man_program(commands, codes),
         "dmguard.toml.5": man_settings(SETTINGS),
-        "dmguard.bash": bash(places),
-        "_dmguard": zsh(places),
-        "dmguard.fish": fish(places),
+        "dmguard-claim.7": man_claims(codes),
+        "dmguard.bash": bash(places, listed),
+        "_dmguard": zsh(places, listed),
+        "dmguard.fish": fish(places, listed),
         "dmguard.catalog": catalog(codes),
     }.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dmguard.core.findings import Finding
     from dmguard.core.model import Pool, Vg
     from dmguard.core.plan import Refusal
+    from dmguard.core.verdict import Verdict
 
     Outcomes = Sequence[tuple[Action, Outcome]]
 
@@ -179,3 +180,62 @@ def refusal_values(refusals: Sequence[Refusal]) -> list[dict[str, str]]:
 
 def finding_values(findings: Sequence[Finding]) -> list[dict[str, str]]:
     return [{"code": f.code, "subject": f.subject, "message": f.message} for f in findings]
+
+
+def disk_table(verdicts: Sequence[Verdict]) -> str:
+    rows = [
+        [
+            verdict.disk.node,
+            format_size(verdict.disk.size),
+            verdict_word(verdict),
+            verdict.disk.identity,
+            verdict_reasons(verdict),
+        ]
+        for verdict in verdicts
+    ]
+    return table(["DISK", "SIZE", "VERDICT", "IDENTITY", "REASONS"], rows, right=(1,))
+
+
+def verdict_word(verdict: Verdict) -> str:
+    """The verdict in a word or two."""
+    codes = [reason.code for reason in verdict.reasons]
+    if verdict.claimable:
+        return f"for {verdict.vg}"
+    if "disk-in-vg" in codes or "disk-in-other-vg" in codes:
+        return "in use"
+    if codes == ["disk-no-rule"]:
+        return "no rule"
+    return "asks" if codes == ["disk-ask"] else "refused"
+
+
+def verdict_reasons(verdict: Verdict) -> str:
+    """Each reason's code with its evidence."""
+    return "; ".join(
+        f"{reason.code} ({reason.detail})" if reason.detail else reason.code
+        for reason in verdict.reasons
+    )
+
+
+def disk_values(verdict: Verdict) -> dict[str, Any]:
+    disk = verdict.disk
+    return {
+        "disk": disk.node,
+        "identity": disk.identity,
+        "kind": str(disk.kind),
+        "size": disk.size,
+        "sector_size": disk.sector,
+        "path": disk.path,
+        "serial": disk.serial,
+        "wwn": disk.wwn,
+        "model": disk.model,
+        "vendor": disk.vendor,
+        "bus": disk.bus,
+        "rotational": disk.rotational,
+        "links": list(disk.links),
+        "vg": verdict.vg,
+        "verdict": verdict_word(verdict).partition(" ")[0]
+        if verdict.claimable
+        else verdict_word(verdict),
+        "claimable": verdict.claimable,
+        "reasons": [{"code": r.code, "detail": r.detail} for r in verdict.reasons],
+    }

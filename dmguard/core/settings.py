@@ -150,7 +150,8 @@ class Settings:
 
     def names(self, pool: str) -> bool:
         """Is it guarded by a word on its own VG, and not just because everything is?"""
-        return any(fnmatch.fnmatchcase(pool, glob) for glob in self.pools if glob != "*/*")
+        globs = (glob for glob in self.pools if glob.partition("/")[0].strip("*"))
+        return any(fnmatch.fnmatchcase(pool, glob) for glob in globs)
 
 
 def _percent(value: object) -> int:

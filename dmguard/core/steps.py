@@ -135,8 +135,6 @@ def _extend(action: Extend) -> Lvm:
 
 
 def _claim(action: Claim) -> tuple[Step, ...]:
-    # Without --yes, and with a closed standard input: LVM's own look at the disk is the second
-    # line of defence, and what it asks is answered with no.
     return (
         Prove(
             action.disk,
@@ -147,8 +145,16 @@ def _claim(action: Claim) -> tuple[Step, ...]:
             action.vg,
             Proof.BLANK,
         ),
-        Lvm(("vgextend", "--config", _QUIET, action.vg, action.disk), "disk-refused-by-lvm"),
-        Lvm(("pvchange", "--config", _QUIET, "--addtag", TAG, action.disk)),
+        *_join(action.vg, action.disk),
+    )
+
+
+def _join(vg: str, node: str) -> tuple[Step, ...]:
+    # Without --yes, and with a closed standard input: LVM's own look at the disk is the second
+    # line of defence, and what it asks is answered with no.
+    return (
+        Lvm(("vgextend", "--config", _QUIET, vg, node), "disk-refused-by-lvm"),
+        Lvm(("pvchange", "--config", _QUIET, "--addtag", TAG, node)),
     )
 
 
@@ -163,29 +169,35 @@ def _activate(action: Activate) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def undo_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, ...]:
-    """What takes back the half of an action that did not come to its end.
+def finish_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, ...]:
+    """What completes an action that a crash left half done; `ran` of its steps came to their end.
 
-    `ran` is how many of its steps were run to their end. vgextend first writes a PV's label and
-    then commits the VG. Between the two the disk is a PV of no VG, and its label alone, written
-    to a disk that was blank, is taken away again. Whether there is such a label is proved first.
+    vgextend first writes a PV's label and then commits the VG. Between the two the disk is a PV of
+    no VG. It was proved blank before, so that all that is on it is ours, and the claim goes on.
     The disk is told by its identity: after a reboot it may have another name.
     """
     if not isinstance(action, Claim) or ran < 1:
         return ()
-    found = [d for d in disks if d.identity == action.identity and d.size == action.size]
-    if len(found) != 1:
+    disk = _same_disk(action, disks)
+    return () if disk is None else (_orphan(disk, action.vg), *_join(action.vg, disk.node))
+
+
+def undo_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, ...]:
+    """What takes back the half of an action that LVM did not complete: the label of a PV that it
+    made, and no more. Whether there is such a label is proved first.
+    """
+    if not isinstance(action, Claim) or ran < 1:
         return ()
-    disk = found[0]
-    return (
-        Prove(
-            disk.node,
-            disk.identity,
-            disk.devno,
-            disk.diskseq,
-            disk.size,
-            action.vg,
-            Proof.ORPHAN_PV,
-        ),
-        Lvm(("pvremove", "--config", _QUIET, disk.node)),
-    )
+    disk = _same_disk(action, disks)
+    if disk is None:
+        return ()
+    return (_orphan(disk, action.vg), Lvm(("pvremove", "--config", _QUIET, disk.node)))
+
+
+def _same_disk(action: Claim, disks: Iterable[Disk]) -> Disk | None:
+    found = [d for d in disks if d.identity == action.identity and d.size == action.size]
+    return found[0] if len(found) == 1 else None
+
+
+def _orphan(disk: Disk, vg: str) -> Prove:
+    return Prove(disk.node, disk.identity, disk.devno, disk.diskseq, disk.size, vg, Proof.ORPHAN_PV)

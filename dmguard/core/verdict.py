@@ -6,7 +6,7 @@ only taken when nothing cheaper stands in the way. Each reason has a stable code
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.model import DiskKind
@@ -62,7 +62,10 @@ def judge(disk: Disk, state: State, settings: Settings) -> Verdict:
     if not rules:
         return Verdict(disk, None, None, (Reason("disk-no-rule"), *objections(disk, state)))
     rule = strictest(rules)
-    reasons = (*_by_rules(disk, rules, state), *objections(disk, state, rule.vg))
+    reasons = objections(disk, state, rule.vg)
+    # Of what is a PV of that very group already, nothing else is to be told.
+    if not any(reason.code == "disk-in-vg" for reason in reasons):
+        reasons = (*_by_rules(disk, rules, state), *reasons)
     if not reasons and rule.mode is ClaimMode.ASK:
         reasons = (Reason("disk-ask"),)
     return Verdict(disk, rule.vg, rule, reasons)
@@ -81,15 +84,14 @@ def rules_for(disk: Disk, settings: Settings) -> tuple[ClaimRule, ...]:
 
 
 def strictest(rules: tuple[ClaimRule, ...]) -> ClaimRule:
-    """Of several rules that take one disk: the one that allows least."""
-    return min(
-        rules,
-        key=lambda rule: (
-            rule.mode is not ClaimMode.ASK,
-            rule.limit is None,
-            rule.limit or 0,
-            -rule.settle,
-        ),
+    """Of several rules that take one disk: what each allows least, together."""
+    limits = [rule.limit for rule in rules if rule.limit is not None]
+    asks = any(rule.mode is ClaimMode.ASK for rule in rules)
+    return replace(
+        rules[0],
+        limit=min(limits, default=None),
+        mode=ClaimMode.ASK if asks else ClaimMode.AUTO,
+        settle=max(rule.settle for rule in rules),
     )
 
 

@@ -69,8 +69,9 @@ class Books:
             return
         with lock:
             # What is on disk may have been changed by a command since the look.
-            ledger = keep_books(self.read_ledger(), state)
-            if ledger != self.read_ledger():
+            now = self.read_ledger()
+            ledger = keep_books(now, state)
+            if ledger != now and not now.unreadable:
                 await self.write_ledger(ledger)
             if came:
                 await self.write_late(self.read_late() - came)
@@ -87,10 +88,12 @@ class Books:
         data = json.dumps(values | {"late": sorted(late)}).encode()
         await self._ink.write(lambda: files.write_atomic(self._paths.activation, data, sync=False))
 
-    async def ignore(self, identity: str) -> None:
-        """Under the lock: a disk that is never to be asked for again."""
+    async def ignore(self, identity: str) -> bool:
+        """Under the lock: a disk that is never to be asked for again. False if not written."""
         ledger = self.read_ledger()
-        await self.write_ledger(replace(ledger, ignored=ledger.ignored | {identity}))
+        if ledger.unreadable:
+            return False
+        return await self.write_ledger(replace(ledger, ignored=ledger.ignored | {identity}))
 
 
 def _is_up(name: str, state: State) -> bool:

@@ -18,7 +18,7 @@ from dmguard.core.actions import Action, Extend, Result, Witness, dump_action, i
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Trigger
-from dmguard.core.steps import Step, steps_for, undo_for
+from dmguard.core.steps import Step, finish_for, steps_for, undo_for
 from dmguard.edge import files
 from dmguard.edge.dm import DmParseError
 from dmguard.edge.lvm import ReportError
@@ -128,10 +128,8 @@ class Executor:
                 self._settled.add(identity)
                 state = await self._observer.look(fresh=True, disks=True)
                 outcome = Outcome(Result.FAILED, "act-interrupted")
-                if is_met(action, state):
+                if is_met(action, state) or await self._finish(action, ran, state, lock):
                     outcome = Outcome(Result.DONE, "resumed")
-                else:
-                    await self._undo(action, ran, lock)
                 await self._recorder.record(
                     replace(act_entry(action, outcome, trigger), id=identity)
                 )
@@ -170,9 +168,25 @@ class Executor:
                 await mark(f"{RAN}-{number}")
         return Done(ok=True), len(steps)
 
+    async def _finish(self, action: Action, ran: int, state: State, lock: Lock) -> bool:
+        """Complete the half of an act that a crash left, or take it back; was it completed?"""
+        steps = finish_for(action, ran, state.disks)
+        if not steps:
+            return False
+        done, _ = await self._run_steps(steps, lock)
+        outcome = await self._verify(action, done, ran)
+        if outcome.result is Result.DONE:
+            return True
+        await self._undo(action, ran, lock)
+        return False
+
     async def _undo(self, action: Action, ran: int, lock: Lock) -> None:
         """Take back the half of an act that did not come to its end, if it left one."""
-        steps = undo_for(action, ran, self._observer.glance().disks)
+        try:
+            steps = undo_for(action, ran, self._observer.glance().disks)
+        except (DmParseError, OSError) as error:
+            log.warning("%s", error)
+            return
         if not steps:
             return
         done, undone = await self._run_steps(steps, lock)

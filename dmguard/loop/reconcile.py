@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Guard, Result
 from dmguard.core.entry import finding_entry
 from dmguard.core.findings import Finding
 from dmguard.core.forecast import next_look, time_to
+from dmguard.core.ledger import keep_books
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Plan, make_plan
 from dmguard.core.sizing import policy_for
@@ -106,7 +107,7 @@ class Reconciler:
                     events = (wake for wake in wakes if wake.trigger is Trigger.DM_EVENT)
                     wake = next(events, wakes[0])
                     try:
-                        await self.cycle(wake)
+                        await self.cycle(wake, *wakes)
                     except Exception:
                         # The last resort: whatever this was, the guard goes on guarding.
                         log.exception("a look failed")
@@ -120,13 +121,16 @@ class Reconciler:
         self._stopping = True
         self._woken.set()
 
-    async def cycle(self, wake: Wake) -> None:
-        """Observe, plan and act until nothing is left to do now; then tell what remains."""
+    async def cycle(self, wake: Wake, *others: Wake) -> None:
+        """Observe, plan and act until nothing is left to do now; then tell what remains.
+
+        `wake` is who is named as the trigger. What any of the others may have changed is read, too.
+        """
         trigger = wake.trigger
         log.debug("looking, woken by %s", wake)
         self._cancel_again()
         try:
-            plan = await self._settle(trigger)
+            plan = await self._settle(trigger, self._how_to_look((wake, *others)))
         except UNREADABLE as error:
             kept = tuple(f for f in self._memory.findings if f.code != "lvm-unreadable")
             plan = Plan(findings=(*kept, Finding("lvm-unreadable", "lvm", str(error))))
@@ -136,8 +140,7 @@ class Reconciler:
         self._schedule(wake)
         self.published()
 
-    async def _settle(self, trigger: Trigger) -> Plan:
-        look = self._how_to_look(trigger)
+    async def _settle(self, trigger: Trigger, look: Look) -> Plan:
         plan = Plan()
         for _ in range(_ROUNDS):
             state, plan, due = await self._look(look)
@@ -169,26 +172,26 @@ class Reconciler:
         self._look_again(trigger, _BUSY_S)
         return plan
 
-    def _how_to_look(self, trigger: Trigger) -> Look:
-        """What an event of this kind may have changed is read anew."""
+    def _how_to_look(self, wakes: tuple[Wake, ...]) -> Look:
+        """What events of these kinds may have changed is read anew."""
+        triggers = {wake.trigger for wake in wakes}
         # A cure for what is wrong may be one that no file shows: then LVM is asked each time.
-        fresh = trigger is Trigger.UDEV or (
-            trigger is Trigger.TIMER and bool(self._memory.findings)
-        )
-        if trigger in (Trigger.DM_EVENT, Trigger.JOURNAL):
-            return _GLANCE
+        unsure = Trigger.TIMER in triggers and bool(self._memory.findings)
+        at_ease = triggers - {Trigger.DM_EVENT, Trigger.JOURNAL}
         return Look(
-            fresh=fresh,
-            disks=bool(self.settings.claims) and trigger is not Trigger.DBUS,
-            units=True,
+            fresh=unsure or Trigger.UDEV in triggers,
+            disks=bool(self.settings.claims) and bool(at_ease - {Trigger.DBUS}),
+            units=bool(at_ease),
         )
 
     async def _look(self, look: Look) -> tuple[State, Plan, tuple[Action, ...]]:
         state = await self._observer.look(fresh=look.fresh, disks=look.disks, units=look.units)
         now = time.monotonic()
-        self.state = state
         self._memory.sample(state, now)
         await self.books.keep(state)
+        # What this very look shows counts: a disk that was just taken out is not claimed again.
+        state = replace(state, ledger=keep_books(state.ledger, state))
+        self.state = state
         plan = make_plan(state, self.settings, self._memory.past, Guard())
         return state, plan, self._memory.due(plan.actions, state, now)
 
@@ -219,8 +222,12 @@ class Reconciler:
         held = self._memory.retry_in(now)
         if held is not None and self.plan.actions:
             waits.append(held)
+        trigger = wake.trigger
+        if self.plan.wait is not None and not self._how_to_look((wake,)).disks:
+            # What is waited for is a disk, and events of this kind do not have the disks read.
+            trigger = Trigger.TIMER
         if waits:
-            self._look_again(wake.trigger, max(0.1, min(waits)))
+            self._look_again(trigger, max(0.1, min(waits)))
         soonest = min(self._times_to_threshold(), default=None)
         self.look_within(next_look(soonest, self.settings.resync))
 

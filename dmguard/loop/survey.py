@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dmguard.core.obstacle import vg_obstacle
 from dmguard.core.steps import Proof
 from dmguard.core.verdict import objections
 from dmguard.loop.execute import Done
@@ -65,6 +66,10 @@ class Survey:
         found = [disk for disk in disks if disk.node == step.disk]
         if len(found) != 1 or not _is_same(found[0], step):
             return Done(ok=False, complaint=f"{step.disk} is another disk now", code="disk-changed")
+        group = state.vg(step.vg)
+        obstacle = "vg-unknown" if group is None else vg_obstacle(group, state)
+        if obstacle is not None:
+            return Done(ok=False, complaint=f"{step.vg}: {obstacle}", code="disk-changed")
         disk = replace(found[0], probe=await self._probe(found[0]))
         reasons = objections(disk, replace(state, disks=disks), step.vg)
         codes = [reason.code for reason in reasons]

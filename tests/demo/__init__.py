@@ -1,1 +1,1 @@
-"""The demo: one thin pool fills up twice, with dmguard and with dmeventd alone."""
+"""The demo: one pool fills up and one power cut comes, with dmguard and with dmeventd alone."""

@@ -1,4 +1,4 @@
-"""``python -m tests.demo``: see a pool fill up, with dmguard and with dmeventd alone."""
+"""``python -m tests.demo``: a pool fills up and the power is cut, with dmguard and without."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.lab.images import ROOT, BuildError, build
 from tests.lab.machine import Machine
 
 OUT = ROOT / "build" / "demo"
-MASKED = "systemd.mask=dmguard.service"
+MASKED = "systemd.mask=dmguard.service systemd.mask=dmguard-activate.service"
 
 
 def main() -> int:

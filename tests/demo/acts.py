@@ -19,13 +19,15 @@ EXTENT = 4 * MIB
 THRESHOLD = 70
 STEP = 20
 # Extents of 4 MiB. At each crossing dmeventd wants 20 % more: 100, 120, 144, 173, and then 35
-# more of the 30 that are left. The second 2 of metadata are LVM's spare, for a repair.
+# more of the 30 that are left. All of it together is less than what the writers have to write. The
+# second 2 of metadata are LVM's spare, for a repair.
 POOL, METADATA, SPARE, ROOM = 100, 2, 2, 20 + 24 + 29 + 30
 STUCK = (POOL + ROOM - 30) * EXTENT
+NEW_DISK = 1 << 30
 DISK = (POOL + METADATA + SPARE + ROOM + 1) * EXTENT
 
 WRITERS = 2
-EACH = 330
+EACH = 440
 PIECE = 5
 PAUSE = "0.4"
 HANG = 25.0
@@ -56,6 +58,11 @@ step = "{STEP}%"
 # Sized for a disk of less than a GiB; the defaults are for larger ones.
 min_step = "32MiB"
 headroom = "2s"
+
+[[claim]]
+vg = "docker"
+match = {{ path = "platform-*", max_size = "2GiB" }}
+settle = "1s"
 """
 
 
@@ -87,6 +94,7 @@ class Act:
     samples: list[Sample] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     room: int = 0
+    disks: list[tuple[float, int]] = field(default_factory=list)
     started: float = 0.0
     broken: list[str] = field(default_factory=list)
 
@@ -102,7 +110,7 @@ def stage(m: Machine, title: str, say: Callable[[str], None]) -> Act:
     disk = m.add_disk(DISK)
     m.boot()
     say(f"{title}: Debian 12 is up after {time.monotonic() - start:.0f} s")
-    docker_direct_lvm(m, disk, data=str(POOL), metadata=str(METADATA), basesize="500M")
+    docker_direct_lvm(m, disk, data=str(POOL), metadata=str(METADATA), basesize="700M")
     act = Act(title, room=vg_free(m, "docker"))
     say(f"{title}: Docker runs on docker/thinpool after {time.monotonic() - start:.0f} s")
     act.expect(f"the VG has {act.room // MIB} MiB of room", holds=act.room == ROOM * EXTENT)
@@ -113,6 +121,7 @@ def raise_curtain(m: Machine, act: Act) -> list[str]:
     """Start the sampler and the writers; return the containers."""
     name = m.run("dmsetup ls --target thin-pool").out.split()[0]
     m.put("/root/sampler", SAMPLER)
+    m.run("systemctl enable docker")
     m.run(f"nohup bash /root/sampler {name} >/dev/null 2>&1 &")
     m.wait_until("test $(wc -l </root/samples) -ge 2")
     one = f"docker run -d --network none busybox sh -c {shlex.quote(WRITER)}"
@@ -160,4 +169,9 @@ def collect(m: Machine, act: Act) -> None:
 
 def vg_free_at(act: Act, sample: Sample) -> int:
     """Return the room of the volume group; all that the pool gained came from there."""
-    return act.room - (sample.size - act.samples[0].size)
+    return room_at(act, sample.at) - (sample.size - act.samples[0].size)
+
+
+def room_at(act: Act, at: float) -> int:
+    """Return what the volume group had in all for the pool at a moment."""
+    return act.room + sum(size for when, size in act.disks if when <= at)

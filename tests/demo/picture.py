@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from tests.demo.acts import MIB
+from tests.demo.acts import MIB, room_at
 
 if TYPE_CHECKING:
     from tests.demo.acts import Act, Event
@@ -83,10 +83,13 @@ class Panel:
         ends = f"{self.x(samples[-1].at)},{self.bottom} {self.x(samples[0].at)},{self.bottom}"
         steps = f"M{self.x(samples[0].at)} {self.y(samples[0].size)}"
         steps += "".join(f"H{self.x(s.at)}V{self.y(s.size)}" for s in samples[1:])
-        all_there_is = self.y(samples[0].size + self.act.room)
+        first = samples[0].size
+        room = f"M{LEFT} {self.y(first + self.act.room)}"
+        for at, _ in self.act.disks:
+            room += f"H{self.x(at)}V{self.y(first + room_at(self.act, at))}"
         return [
             f'<polygon class="used" points="{used} {ends}"/>',
-            f'<path class="room" d="M{LEFT} {all_there_is}H{RIGHT}"/>',
+            f'<path class="room" d="{room}H{RIGHT}"/>',
             f'<path class="size" d="{steps}"/>',
         ]
 
@@ -122,7 +125,7 @@ class Panel:
 def draw(acts: list[Act], title: str) -> str:
     """Return the SVG of both acts."""
     seconds = max(act.samples[-1].at - act.samples[0].at for act in acts)
-    ceiling = 1100 * MIB
+    ceiling = max(act.samples[0].size + room_at(act, act.samples[-1].at) for act in acts) + 60 * MIB
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {box} role="img">',

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.demo.acts import (
     EACH,
+    EXTENT,
     HANG,
     MIB,
+    NEW_DISK,
     PIECE,
     PROFILE,
     SETTINGS,
@@ -24,6 +25,7 @@ from tests.demo.acts import (
     vg_free_at,
     watch,
 )
+from tests.demo.reboots import read_entries, reboot_with_dmguard, reboot_without_dmguard
 from tests.lab.lvmkit import pool_status, vg_free
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def play_dmguard(m: Machine, act: Act, say: Say) -> None:
     """Fill the pool: it grows into all the room there is, and no write fails."""
     containers = raise_curtain(m, act)
     say(f"{act.title}: {WRITERS} containers write {EACH} MiB each")
+    plug_in(m, act, say)
     codes = m.run(f"docker wait {' '.join(containers)}", timeout=300).out.split()
     act.expect(f"the containers end with 0, not {codes}", holds=codes == ["0"] * WRITERS)
     for container in containers:
@@ -72,22 +75,40 @@ def play_dmguard(m: Machine, act: Act, say: Say) -> None:
     watch(m, lambda sample: sample.written == TOTAL, 10)
     collect(m, act)
     act.events.append(Event(act.samples[-1].at, "both containers end with 0", "all written"))
-    for entry in json.loads(m.run("dmguard history --json").out)["entries"]:
-        if entry["at"] >= act.samples[0].at:
-            words = f"dmguard: {entry['message'].partition(': ')[2]}"
-            act.events.append(Event(entry["at"], words, SHORT.get(entry["code"], "")))
+    for entry in read_entries(m):
+        at = float(str(entry["at"]))
+        if at >= act.samples[0].at:
+            words = f"dmguard: {str(entry['message']).partition(': ')[2]}"
+            act.events.append(Event(at, words, SHORT.get(str(entry["code"]), "")))
     last_one = act.samples[-1]
     grown = len({sample.size for sample in act.samples}) - 1
     act.expect("the pool grows several times", holds=grown >= 3)
-    act.expect("the last of the room is used", holds=last_one.used > STUCK)
     act.expect("everything arrives", holds=last_one.written == TOTAL)
-    act.expect("the pool never runs full", holds={s.mode for s in act.samples} == {"rw"})
+    act.expect("no byte of the first disk is left", holds=last_one.size > STUCK)
     act.expect("LVM counts the same room", holds=vg_free(m, "docker") == vg_free_at(act, last_one))
     say(f"{act.title}: {TOTAL // MIB} MiB written, the pool grew {grown} times")
+    reboot_with_dmguard(m, act, containers[0], say)
+
+
+def plug_in(m: Machine, act: Act, say: Say) -> None:
+    """Wait until the VG is dry, plug a blank disk in, and see it claimed."""
+    m.wait_until("dmguard history --last 0 | grep -q vg-dry", 180, 1)
+    say(f"{act.title}: the VG is dry; a disk is plugged in")
+    act.events.append(Event(float(m.run("date +%s.%N").out), "a disk is plugged in", "disk in"))
+    m.add_disk(NEW_DISK)
+    m.wait_until("dmguard history --last 0 | grep -q disk-matches", 60, 1)
+    (claim,) = (entry for entry in read_entries(m) if entry["action"] == "claim-disk")
+    act.expect(f"the disk is claimed, not {claim}", holds=claim["result"] == "done")
+    act.disks.append((float(str(claim["at"])), NEW_DISK - EXTENT))
+    say(f"{act.title}: the disk is claimed")
 
 
 # A growth is marked where the sampler saw it.
-SHORT = {"vg-dry": "alert: VG dry", "act-failed": "act failed"}
+SHORT = {
+    "vg-dry": "alert: VG dry",
+    "act-failed": "act failed",
+    "disk-claimed": "disk claimed",
+}
 
 
 def play_dmeventd(m: Machine, act: Act, say: Say) -> None:
@@ -119,3 +140,4 @@ def play_dmeventd(m: Machine, act: Act, say: Say) -> None:
     act.expect(f"nothing more is written: {stalled}", holds=len(stalled) <= 2)
     act.expect("there is room left", holds=vg_free(m, "docker") > 0)
     act.expect("the writers are short of their end", holds=max(stalled, default=TOTAL) < TOTAL)
+    reboot_without_dmguard(m, act, say)

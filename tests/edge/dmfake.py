@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass, field
 
 HEADER = 312
-VERSION, LIST, DEV_STATUS, TABLE_STATUS, ARM_POLL = 0x00, 0x02, 0x07, 0x0C, 0x10
+VERSION, LIST, DEV_STATUS, TABLE_DEPS, TABLE_STATUS, ARM_POLL = 0x00, 0x02, 0x07, 0x0B, 0x0C, 0x10
 BUFFER_FULL, STATUS_TABLE, NOFLUSH, SUSPENDED, LIST_UUID = 1 << 8, 1 << 4, 1 << 11, 1 << 1, 1 << 14
 
 VG_ID, LV_ID = "V" * 32, "L" * 32
@@ -32,6 +32,7 @@ class Device:
     targets: int = 1
     flags: int = 0
     gone: bool = False
+    deps: tuple[tuple[int, int], ...] = ()
 
 
 def pad(data: bytes) -> bytes:
@@ -64,6 +65,12 @@ def encode_target(device: Device, params: str) -> bytes:
         return b""
     spec = struct.pack("=Q Q i I 16s", 0, device.sectors, 0, 0, device.kind.encode())
     return spec + params.encode() + b"\0"
+
+
+def encode_deps(devices: tuple[tuple[int, int], ...]) -> bytes:
+    """struct dm_target_deps: a count, padding, and the numbers as the kernel encodes them."""
+    numbers = (encode_devno(*devno) for devno in devices)
+    return struct.pack(f"=I 4x {len(devices)}Q", len(devices), *numbers)
 
 
 def reply(payload: bytes, *, targets: int = 0, flags: int = 0, uuid: str = "") -> bytearray:
@@ -99,13 +106,21 @@ class Kernel:
         self.sizes.append(size)
         if self.fails is not None:
             raise self.fails
-        answer = self._answer(command, name, flags)
+        (devno,) = struct.unpack_from("=Q", buffer, 40)
+        answer = self._deps(devno) if command == TABLE_DEPS else self._answer(command, name, flags)
         if len(answer) > size:
             struct.pack_into("=I", buffer, 28, flags | BUFFER_FULL)
         else:
             buffer[: len(answer)] = answer
             struct.pack_into("=I", buffer, 12, size)
         return 0
+
+    def _deps(self, number: int) -> bytearray:
+        found = (one for one in self.devices if encode_devno(*one.devno) == number)
+        device = next((one for one in found if not one.gone), None)
+        if device is None:
+            raise OSError(errno.ENXIO, "No such device or address")
+        return reply(encode_deps(device.deps))
 
     def _answer(self, command: int, name: str, flags: int) -> bytearray:
         if command == LIST:

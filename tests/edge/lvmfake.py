@@ -34,6 +34,8 @@ def vg_row(name: str, **other: str) -> Row:
 def pv_row(
     name: str, uuid: str, size: int, free: int, *, allocatable: str = "1", missing: str = "0"
 ) -> Row:
+    """A device that is away is called [unknown] and has the number 0:0 and the size 0."""
+    away = name == "[unknown]"
     return {
         "pv_name": name,
         "pv_uuid": uuid,
@@ -41,9 +43,9 @@ def pv_row(
         "pv_free": str(free),
         "pv_allocatable": allocatable,
         "pv_missing": missing,
-        "pv_major": "0" if missing == "1" else "8",
-        "pv_minor": "0" if missing == "1" else str(16 * sum(name.encode()) % 256),
-        "dev_size": "0" if missing == "1" else str(size + (4 << 20)),
+        "pv_major": "0" if away else "8",
+        "pv_minor": "0" if away else str(16 * (ord(name[-1]) - ord("a"))),
+        "dev_size": "0" if away else str(size + 4 * MIB),
         "pe_start": str(1 << 20),
         "pv_tags": "",
     }
@@ -97,7 +99,7 @@ def full_report() -> str:
     first = report(
         vg_row("docker"),
         [
-            pv_row("/dev/sdb", "pv-1", 10 * GIB, 6 * GIB),
+            pv_row("/dev/sdb", "pv-1", 10 * GIB, 6 * GIB) | {"pv_tags": "dmguard,fast"},
             pv_row("/dev/sdc", "pv-2", 10 * GIB, 9 * GIB, allocatable="0"),
         ],
         [lv, *hidden],

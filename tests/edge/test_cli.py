@@ -30,7 +30,7 @@ CONFIG = """
 [guard]
 pools = ["docker/*", "vg-1/the-pool"]
 resync = "90s"
-sources = ["timer"]
+sources = ["timer", "udev"]
 [policy]
 data_threshold = 60
 step = "12.5%"
@@ -44,6 +44,20 @@ step = "10GiB"
 headroom = "0"
 [pool."vg-1/the.pool"]
 vg_reserve = "3GiB"
+[activate]
+timeout = "90s"
+[[claim]]
+vg = "docker"
+match = { path = "pci-*", min_size = "10GiB", rotational = false }
+limit = 8
+mode = "ask"
+settle = "1.5s"
+[[claim]]
+vg = "vg-1"
+match = { link = "/dev/disk/by-id/wwn-*", vendor = "a \\"b\\" 'c'" }
+[consumer.docker]
+unit = "docker@main.service"
+on_recovered = "none"
 """
 
 
@@ -126,6 +140,8 @@ def test_the_shown_configuration_reads_back_to_the_same_settings(root: Path) -> 
     assert shown == load_settings(root)
     assert shown != Settings()
     assert set(shown.overrides) == {"docker/my-pool", "vg-1/the.pool"}
+    assert [rule.vg for rule in shown.claims] == ["docker", "vg-1"]
+    assert shown.consumers["docker"].unit == "docker@main.service"
 
 
 def test_the_defaults_are_shown_without_files(tmp_path: Path, capsys: Capture) -> None:
@@ -141,6 +157,7 @@ def test_the_configuration_as_json_reads_back_to_the_same_settings(
     assert values["ok"] is True
     assert values["files"] == [str(root / "dmguard.toml")]
     assert parse_settings(values["settings"]) == load_settings(root)
+    assert [rule["mode"] for rule in values["settings"]["claim"]] == ["ask", "auto"]
 
 
 def test_good_files_are_accepted_by_name(root: Path, capsys: Capture) -> None:
@@ -168,7 +185,20 @@ def test_a_bad_file_is_told_in_json_too(root: Path, capsys: Capture) -> None:
     assert f"{root}/dmguard.toml: policy.data_threshold" in values["error"]
 
 
-@pytest.mark.parametrize("command", [["status"], ["plan"], ["extend", "a/b", "--data", "max"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["plan"],
+        ["extend", "a/b", "--data", "max"],
+        ["activate"],
+        ["recover"],
+        ["disks"],
+        ["claim", "sdb", "--vg", "a"],
+        ["ignore", "sdb"],
+    ],
+    ids=lambda argv: argv[0],
+)
 def test_every_command_refuses_a_bad_configuration(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, command: list[str]
 ) -> None:
@@ -190,6 +220,29 @@ def test_a_size_that_is_none_exits_2(size: str, capsys: Capture) -> None:
         main(["extend", "vg/pool", f"--data={size}"])
     assert caught.value.code == 2
     assert "argument --data: " in capsys.readouterr().err
+
+
+def test_claiming_for_no_group_exits_2() -> None:
+    done = call("claim", "/dev/sdb")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the following arguments are required: --vg" in done.stderr
+
+
+@pytest.mark.parametrize("timeout", ["-1", "1 fortnight", "soon", ""])
+def test_a_timeout_that_is_none_exits_2(timeout: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["activate", f"--timeout={timeout}"])
+    assert caught.value.code == 2
+    assert "argument --timeout: " in capsys.readouterr().err
+
+
+def test_a_rule_for_every_disk_exits_2_and_is_named(root: Path) -> None:
+    bad = root / "conf.d" / "50-local.toml"
+    bad.parent.mkdir()
+    bad.write_text('[[claim]]\nvg = "docker"\nmatch = {}\n')
+    done = call("config", "check", "--root", str(root))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"dmguard: {bad}: claim 1.match: it must say which disks")
 
 
 def test_an_empty_host_has_no_history(paths: Paths, capsys: Capture) -> None:

@@ -6,12 +6,15 @@ import json
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dmguard.app.cli import main
+from dmguard.app.guard.lock import take_lock
+from dmguard.core.model import Disk, Probe
 from dmguard.edge.config import load_settings
 from dmguard.edge.dm import Control, DmUnavailableError
 from dmguard.edge.files import Lock
@@ -81,7 +84,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         "dmguard.app.wiring.Observer", partial(Observer, open_control=host.open_control)
     )
     monkeypatch.setattr("dmguard.app.wiring.Paths", lambda: host.paths)
-    monkeypatch.setattr("dmguard.loop.record.Paths", lambda: host.paths)
+    monkeypatch.setattr(
+        "dmguard.loop.record.Paths", lambda door="intent": replace(host.paths, door=door)
+    )
     monkeypatch.setattr(
         "dmguard.edge.config.load_settings", partial(load_settings, tmp_path / "etc")
     )
@@ -230,7 +235,7 @@ def test_a_size_that_the_pool_has_already_is_done(host: Host, capsys: Capture) -
 def test_a_lock_that_stays_held_exits_75(
     host: Host, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr("dmguard.app.guard._LOCK_WAIT_S", 0.0)
+    monkeypatch.setattr("dmguard.app.guard.extend.take_lock", partial(take_lock, within_s=0.0))
     with Lock.acquire(host.paths.lock):
         assert main(["extend", "docker/pool", "--data", "3GiB"]) == 75
     assert "held by another dmguard" in capsys.readouterr().err
@@ -246,3 +251,149 @@ def test_a_host_that_cannot_be_read_exits_1_with_one_line(
     err = capsys.readouterr().err
     assert err.startswith("dmguard: lvm fullreport: ")
     assert err.count("\n") == 1
+
+
+def test_what_is_up_already_is_told_and_nothing_is_run(host: Host, capsys: Capture) -> None:
+    assert main(["activate", "docker/pool", "--json"]) == 0
+    values = check("activate", capsys.readouterr().out)
+    assert (values["up"], values["late"], values["down"]) == (["docker/pool"], [], [])
+    assert values["planned"] == values["done"] == []
+
+
+def test_a_dry_run_of_an_activation_shows_its_commands(host: Host, capsys: Capture) -> None:
+    assert main(["activate", "--dry-run", "--json"]) == 0
+    values = check("activate", capsys.readouterr().out)
+    shown = {action["pool"]: action["commands"][-1] for action in values["planned"]}
+    assert set(shown) == {"my-vg/data-pool-1", "my-vg/vg-pool"}
+    assert shown["my-vg/vg-pool"].startswith("lvchange --activate y ")
+    assert not host.paths.lib.exists()
+
+
+def test_an_activation_that_fails_and_a_pool_that_is_late_exit_1(
+    host: Host, capsys: Capture
+) -> None:
+    assert main(["activate", "my-vg/vg-pool", "my-vg/none", "--timeout", "0", "--json"]) == 1
+    values = check("activate", capsys.readouterr().out)
+    assert (values["up"], values["late"], values["down"]) == ([], ["my-vg/none"], ["my-vg/vg-pool"])
+    assert [(done["act"], done["result"]) for done in values["done"]] == [("activate", "failed")]
+
+
+def test_what_can_be_recovered_is_shown_with_the_finding(host: Host, capsys: Capture) -> None:
+    host.fill(80)
+    assert main(["recover", "--dry-run", "--json"]) == 0
+    values = check("recover", capsys.readouterr().out)
+    assert ("pool-inactive", "my-vg/vg-pool") in [(f["code"], f["subject"]) for f in values["left"]]
+    acts = {action["pool"]: action["act"] for action in values["planned"]}
+    assert (acts["docker/pool"], acts["my-vg/vg-pool"]) == ("extend-data", "activate")
+    assert values["done"] == []
+    assert not host.done.exists()
+
+
+def test_what_was_recovered_keeps_the_promise_of_the_schema(host: Host, capsys: Capture) -> None:
+    host.fill(80)
+    grown = f"sed -i s/{2 * GIB}/{3 * GIB}/ {host.directory / 'answer'}"
+    host.lvextend_does(f'echo "$@" > {host.done}; {grown}')
+    assert main(["recover", "docker/pool", "--json"]) == 0
+    values = check("recover", capsys.readouterr().out)
+    assert [(done["act"], done["result"]) for done in values["done"]] == [("extend-data", "done")]
+    assert host.done.exists()
+    assert main(["recover", "docker/none", "--json"]) == 3
+    assert check("recover", capsys.readouterr().out)["done"] == []
+
+
+@pytest.fixture
+def disks(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The host with a blank disk, one that something holds, and one of the group."""
+    found = (
+        Disk("sdb", (8, 16), 10 * GIB, serial="B"),
+        Disk("sdx", (65, 112), 10 * GIB, serial="X", links=("/dev/disk/by-id/x",)),
+        Disk("sdy", (65, 128), 10 * GIB, wwn="0xY", holders=("md0",)),
+    )
+
+    async def look(*_: object) -> Probe:
+        return Probe()
+
+    monkeypatch.setattr("dmguard.edge.udev.read_disks", lambda: found)
+    monkeypatch.setattr("dmguard.edge.block.probe", look)
+    return host
+
+
+def verdicts(capsys: Capture) -> dict[str, tuple[str, list[str]]]:
+    assert main(["disks", "--json"]) == 0
+    rows = check("disks", capsys.readouterr().out)["disks"]
+    return {row["disk"]: (row["verdict"], [r["code"] for r in row["reasons"]]) for row in rows}
+
+
+def test_every_disk_has_a_verdict(disks: Host, capsys: Capture) -> None:
+    assert verdicts(capsys) == {
+        "/dev/sdb": ("in use", ["disk-no-rule", "disk-in-other-vg"]),
+        "/dev/sdx": ("no rule", ["disk-no-rule"]),
+        "/dev/sdy": ("refused", ["disk-no-rule", "disk-held"]),
+    }
+    assert not disks.paths.lib.exists()
+
+
+def test_a_disk_that_is_ignored_stays_so_whatever_rule_is_for_it(
+    disks: Host, capsys: Capture
+) -> None:
+    (disks.directory / "etc").mkdir()
+    rule = '[[claim]]\nvg = "docker"\nmatch = { serial = "X" }\n'
+    (disks.directory / "etc" / "dmguard.toml").write_text(rule)
+    assert verdicts(capsys)["/dev/sdx"] == ("for", [])
+    assert main(["ignore", "/dev/disk/by-id/x", "--dry-run", "--json"]) == 0
+    check("ignore", capsys.readouterr().out)
+    assert verdicts(capsys)["/dev/sdx"] == ("for", [])
+    assert main(["ignore", "/dev/disk/by-id/x", "--json"]) == 0
+    values = check("ignore", capsys.readouterr().out)
+    assert (values["disk"], values["identity"]) == ("/dev/sdx", "serial:X")
+    assert verdicts(capsys)["/dev/sdx"] == ("refused", ["disk-ignored"])
+    assert main(["ignore", "/dev/none", "--json"]) == 3
+    assert check("ignore", capsys.readouterr().out)["identity"] is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "codes"),
+    [
+        (("sdx", "docker"), 0, []),
+        (("sdy", "docker"), 4, ["disk-held"]),
+        (("sdb", "docker"), 0, ["disk-in-vg"]),
+        (("none", "docker"), 3, ["no-such-disk"]),
+        (("sdx", "none"), 3, ["vg-unknown"]),
+    ],
+)
+def test_a_claim_is_planned_or_refused_with_a_code(
+    disks: Host, capsys: Capture, argv: tuple[str, str], status: int, codes: list[str]
+) -> None:
+    disk, vg = argv
+    assert main(["claim", disk, "--vg", vg, "--dry-run", "--json"]) == status
+    values = check("claim", capsys.readouterr().out)
+    assert [refused["code"] for refused in values["refused"]] == codes
+    planned = [(action["act"], action["disk"]) for action in values["planned"]]
+    assert planned == ([] if codes else [("claim-disk", f"/dev/{disk}")])
+    assert not disks.paths.lib.exists()
+
+
+def test_what_lvm_refuses_is_a_refusal_with_its_words(disks: Host, capsys: Capture) -> None:
+    text = (
+        "case $1 in fullreport) cat answer;; *) echo '  Aborted wiping of xfs.' >&2; exit 5;; esac"
+    )
+    script(disks.directory / "bin", "lvm", text.replace("answer", str(disks.directory / "answer")))
+    assert main(["claim", "sdx", "--vg", "docker", "--json"]) == 4
+    (done,) = check("claim", capsys.readouterr().out)["done"]
+    assert (done["act"], done["disk"], done["result"]) == ("claim-disk", "/dev/sdx", "refused")
+    assert (done["reason"], done["detail"]) == ("disk-refused-by-lvm", "Aborted wiping of xfs.")
+
+
+def test_a_disk_that_cannot_be_noted_is_not_said_to_be_left_alone(
+    disks: Host, capsys: Capture
+) -> None:
+    disks.paths.lib.mkdir()
+    disks.paths.ledger.write_text("{")
+    assert main(["ignore", "sdx"]) == 1
+    shown = capsys.readouterr()
+    assert "disks.json: not written, so /dev/sdx is not left alone" in shown.err
+    assert shown.out == ""
+    assert disks.paths.ledger.read_text() == "{"
+    disks.paths.ledger.unlink()
+    assert main(["ignore", "sdx"]) == 0
+    assert "serial:X" in disks.paths.ledger.read_text()

@@ -156,3 +156,38 @@ def test_a_kernel_that_is_too_old_is_refused_and_its_device_closed(
         with pytest.raises(DmUnavailableError, match="older than"):
             Control.open(str(tmp_path / "control"))
     assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208
+
+
+def stack() -> list[Device]:
+    """A pool on two volumes, one of them striped over a disk and a multipath map."""
+    return [
+        Device("vg-pool-tpool", POOL_UUID, (253, 4), deps=((253, 2), (253, 300))),
+        Device("vg-pool_tmeta", "LVM-" + "M" * 64 + "-tmeta", (253, 2), deps=((8, 16),)),
+        Device("vg-pool_tdata", "LVM-" + "D" * 64, (253, 300), deps=((8, 16), (253, 9), (259, 1))),
+        Device("mpatha", "mpath-1234", (253, 9), deps=((8, 32), (8, 48))),
+    ]
+
+
+def test_a_pool_lies_on_what_is_below_lvms_own_volumes() -> None:
+    (pool,) = control(*stack())[0].read_pools()
+    assert pool.leaves == {(8, 16), (253, 9), (259, 1)}
+
+
+def test_a_volume_that_went_meanwhile_has_no_leaves() -> None:
+    devices = stack()
+    devices[2].gone = True
+    (pool,) = control(*devices)[0].read_pools()
+    assert pool.leaves == {(8, 16)}
+
+
+def test_an_error_of_another_kind_below_a_pool_is_raised() -> None:
+    kernel = Kernel(stack())
+    answer = kernel.ioctl
+
+    def ioctl(descriptor: int, request: int, buffer: bytearray) -> int:
+        if request & 0xFF == dmfake.TABLE_DEPS:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return answer(descriptor, request, buffer)
+
+    with pytest.raises(OSError, match="Cannot allocate"):
+        Control(-1, ioctl).read_pools()

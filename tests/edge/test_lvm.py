@@ -54,8 +54,29 @@ def test_a_report_becomes_vgs_pvs_and_pools(fake: FakeLvm) -> None:
     assert (docker.seqno, docker.size, docker.extent) == (42, 20 * GIB, 4 * MIB)
     assert (docker.exported, docker.writeable, docker.shared) == (False, True, False)
     assert docker.pvs == (
-        Pv("/dev/sdb", "pv-1", 10 * GIB, 6 * GIB, allocatable=True, missing=False),
-        Pv("/dev/sdc", "pv-2", 10 * GIB, 9 * GIB, allocatable=False, missing=False),
+        Pv(
+            "/dev/sdb",
+            "pv-1",
+            10 * GIB,
+            6 * GIB,
+            allocatable=True,
+            missing=False,
+            devno=(8, 16),
+            device_size=10 * GIB + 4 * MIB,
+            data_start=MIB,
+            tags=("dmguard", "fast"),
+        ),
+        Pv(
+            "/dev/sdc",
+            "pv-2",
+            10 * GIB,
+            9 * GIB,
+            allocatable=False,
+            missing=False,
+            devno=(8, 32),
+            device_size=10 * GIB + 4 * MIB,
+            data_start=MIB,
+        ),
     )
     assert docker.free == 6 * GIB
     assert docker.pools == (
@@ -181,9 +202,12 @@ def test_json_of_another_shape_is_refused(text: str) -> None:
 
 
 SECTIONS = {
-    "vg": "vg_name vg_uuid vg_seqno vg_size vg_extent_size vg_attr vg_profile vg_lock_type",
-    "pv": "pv_name pv_uuid pv_size pv_free pv_allocatable pv_missing",
-    "lv": "lv_name lv_uuid lv_size lv_metadata_size lv_active lv_profile",
+    "vg": "vg_name vg_uuid vg_seqno vg_size vg_extent_size vg_attr vg_profile vg_lock_type"
+    " vg_autoactivation",
+    "pv": "pv_name pv_uuid pv_size pv_free pv_allocatable pv_missing pv_major pv_minor dev_size"
+    " pe_start pv_tags",
+    "lv": "lv_name lv_uuid lv_size lv_metadata_size lv_active lv_profile lv_skip_activation"
+    " lv_autoactivation data_lv metadata_lv",
     "seg": "lv_uuid segtype chunk_size thin_count",
 }
 
@@ -308,3 +332,60 @@ def test_a_command_that_gave_way_to_a_lock_is_busy(
     expected: bool,  # noqa: FBT001 - a table
 ) -> None:
     assert lvm.is_busy(Completed(("lvm",), status, "", stderr, 0.1)) is expected
+
+
+def test_a_pv_that_came_back_too_late_is_missing_and_has_its_device() -> None:
+    away = pv_row("[unknown]", "p1", GIB, 0, missing="1")
+    back = pv_row("/dev/sdc", "p2", GIB, 0, missing="1")
+    (vg,) = parse_report(report(vg_row("vg"), [away, back]))
+    assert [(pv.devno, pv.device_size) for pv in vg.missing] == [
+        (None, None),
+        ((8, 32), GIB + 4 * MIB),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lv", "vg", "expected"),
+    [("1", "1", True), ("0", "1", False), ("1", "0", False), ("0", "0", False)],
+)
+def test_a_pool_activates_by_itself_if_neither_it_nor_its_vg_forbids_it(
+    lv: str,
+    vg: str,
+    expected: bool,  # noqa: FBT001 - a table
+) -> None:
+    row, seg = pool_rows("pool", "u", GIB, lv_autoactivation=lv, lv_skip_activation=vg)
+    text = report(vg_row("vg", vg_autoactivation=vg), lvs=[row], segs=[seg])
+    (pool,) = parse_report(text)[0].pools
+    assert pool.autoactivates is expected
+    assert pool.skips_activation is (vg == "1")
+
+
+@pytest.mark.parametrize("word", ["active", "1"])
+@pytest.mark.parametrize(("of_pool", "expected"), [("0", ("pool_tmeta",)), ("1", ())])
+def test_hidden_volumes_count_only_when_they_are_active_by_themselves(
+    word: str, of_pool: str, expected: tuple[str, ...]
+) -> None:
+    row, seg = pool_rows(
+        "pool",
+        "u",
+        GIB,
+        lv_active=of_pool,
+        data_lv="[pool_tdata]",
+        metadata_lv="[pool_tmeta]",
+    )
+    hidden = [
+        lv_row("[pool_tmeta]", "m", MIB, lv_active=word),
+        lv_row("[pool_tdata]", "d", GIB, lv_active=""),
+    ]
+    (pool,) = parse_report(report(vg_row("vg"), lvs=[row, *hidden], segs=[seg]))[0].pools
+    assert pool.active_components == expected
+
+
+@pytest.mark.parametrize(
+    ("segtype", "expected"),
+    [("linear", False), ("striped", False), ("raid1", True), ("raid6_zr", True), ("mirror", True)],
+)
+def test_a_vg_with_mirrors_is_told(segtype: str, expected: bool) -> None:  # noqa: FBT001
+    segs = [{"lv_uuid": "x", "segtype": segtype, "chunk_size": "0", "thin_count": ""}]
+    (vg,) = parse_report(report(vg_row("vg"), segs=segs))
+    assert vg.mirrored is expected

@@ -9,6 +9,22 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dmguard.app.cli import COMMANDS
+from dmguard.app.render import disk_values, outcome_values, plan_values
+from dmguard.core.actions import (
+    Action,
+    Activate,
+    Claim,
+    Extend,
+    Refresh,
+    ResizePv,
+    RestorePv,
+    Result,
+    StartUnit,
+)
+from dmguard.core.entry import Outcome
+from dmguard.core.model import Disk, DiskKind, Resource
+from dmguard.core.settings import SOURCES, ClaimMode, OnRecovered
+from dmguard.core.verdict import Reason, Verdict
 from tests.edge.schema import SCHEMAS, load_schema
 
 NAMES = sorted(path.stem for path in SCHEMAS.glob("*.json"))
@@ -42,21 +58,50 @@ def test_it_leaves_room_for_keys_to_come(name: str) -> None:
 
 
 ACTION = {
-    "act": "refresh", "vg": "vg", "lv": "pool", "lv_uuid": "u", "pool": "vg/pool", "size": 1,
-    "low_water": 1, "threshold": 75, "reason": "mark", "why": "w", "commands": ["lvchange"],
+    "act": "refresh", "vg": "vg", "lv": "pool", "lv_uuid": "u", "pool": "vg/pool", "disk": "",
+    "size": 1, "low_water": 1, "threshold": 75, "metadata_size": 1, "reason": "mark", "why": "w",
+    "commands": ["lvchange"],
 }  # fmt: skip
 ENTRY = {
     "code": "vg-dry", "action": "extend-data", "result": "refused", "trigger": "timer",
     "vg": "vg", "pool": "vg/pool", "reason": "vg-dry", "message": "m", "id": "", "at": 1.0,
     "numbers": {"size": 1},
 }  # fmt: skip
+CLAIM = {
+    "act": "claim-disk", "vg": "vg", "vg_uuid": "u", "pool": "", "disk": "/dev/sdb",
+    "identity": "wwn:1", "devno": [8, 16], "diskseq": None, "size": 1, "reason": "asked",
+    "why": "w", "commands": ["vgextend"],
+}  # fmt: skip
+OUTCOME = {
+    "act": "claim-disk", "pool": "", "disk": "/dev/sdb", "result": "done", "reason": "asked",
+    "detail": "",
+}  # fmt: skip
+REFUSAL = {"subject": "/dev/sdb", "code": "disk-held", "message": "m"}
+FINDING = {"code": "pool-inactive", "subject": "vg/pool", "message": "m"}
+DISK = {
+    "disk": "/dev/sdb", "identity": "serial:1", "kind": "disk", "size": 1, "sector_size": 512,
+    "path": None, "serial": "1", "wwn": None, "model": None, "vendor": None, "bus": None,
+    "rotational": None, "links": [], "vg": None, "verdict": "no rule", "claimable": False,
+    "reasons": [{"code": "disk-no-rule", "detail": ""}],
+}  # fmt: skip
 GOOD: dict[str, dict[str, Any]] = {
+    "activate": {
+        "schema": 1, "planned": [], "done": [OUTCOME], "up": ["vg/pool"], "late": ["vg-pool"],
+        "down": [],
+    },
+    "claim": {"schema": 1, "planned": [CLAIM], "done": [OUTCOME], "refused": [REFUSAL]},
+    "disks": {"schema": 1, "disks": [DISK]},
+    "ignore": {"schema": 1, "disk": "/dev/sdb", "identity": "serial:1"},
+    "recover": {
+        "schema": 1, "findings": [FINDING], "planned": [CLAIM], "done": [OUTCOME],
+        "left": [FINDING],
+    },
     "plan": {"schema": 1, "next": [ACTION], "findings": []},
     "history": {"schema": 1, "entries": [ENTRY]},
     "extend": {"schema": 1, "planned": [ACTION], "done": [], "refused": []},
     "status": {
-        "schema": 1, "agent": None, "vgs": [], "pools": [], "next": [ACTION], "findings": [],
-        "recent": [ENTRY],
+        "schema": 1, "agent": None, "vgs": [], "pools": [], "disks": [DISK], "next": [ACTION],
+        "findings": [], "recent": [ENTRY],
     },
     "config": {"schema": 1, "ok": False, "files": [], "error": "e"},
     "explain": {"schema": 1, "codes": []},
@@ -82,3 +127,63 @@ def test_it_refuses_what_lacks_a_key(name: str) -> None:
     validator.validate({**good, "key_to_come": 1})
     accepted = [json.dumps(values) for values in broken(good) if validator.is_valid(values)]
     assert accepted == []
+
+
+ACTIONS: tuple[Action, ...] = (
+    Extend("vg", "pool", "u", Resource.DATA, 1, 2, None, 3, 75, "above-threshold"),
+    Extend("vg", "pool", "u", Resource.METADATA, 1, 2, 1, 3, 75, "asked"),
+    Refresh("vg", "pool", "u", 1, 0, 75, "low-water", 1),
+    Claim("vg", "u", "/dev/sdb", "wwn:1", (8, 16), 9, 1 << 30, "disk-matches"),
+    ResizePv("vg", "u", "/dev/sdb", "p", 1, 2),
+    RestorePv("vg", "u", "/dev/sdb", "p", 1),
+    Activate("vg", "pool", "u", 1, ("pool_tdata",), skip=True, monitor=False),
+    StartUnit("docker", "docker.service", restart=False, vg="vg", pool="vg/pool", entered=0),
+)
+"""One of each kind."""
+
+
+def as_json(values: Any) -> Any:
+    return json.loads(json.dumps(values))
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: str(action.act))
+@pytest.mark.parametrize("name", ["activate", "claim", "extend", "plan", "recover", "status"])
+def test_what_is_planned_keeps_the_promise(name: str, action: Action) -> None:
+    validator = Draft202012Validator(load_schema(name))
+    key = "next" if name in ("plan", "status") else "planned"
+    (shown,) = as_json(plan_values([action]))
+    validator.validate({**GOOD[name], key: [shown]})
+    for gone in shown:
+        row = {other: value for other, value in shown.items() if other != gone}
+        assert not validator.is_valid({**GOOD[name], key: [row]}), gone
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: str(action.act))
+@pytest.mark.parametrize("name", ["activate", "claim", "recover"])
+def test_what_was_done_keeps_the_promise(name: str, action: Action) -> None:
+    outcome = Outcome(Result.REFUSED, "disk-changed", "words")
+    (shown,) = as_json(outcome_values([(action, outcome)]))
+    validator = Draft202012Validator(load_schema(name))
+    validator.validate({**GOOD[name], "done": [shown]})
+    assert not validator.is_valid({**GOOD[name], "done": [{**shown, "act": "wipe-disk"}]})
+
+
+@pytest.mark.parametrize("kind", DiskKind)
+def test_a_disk_of_any_kind_keeps_the_promise(kind: DiskKind) -> None:
+    disk = Disk("sdb", (8, 16), 1 << 30, kind=kind)
+    verdict = Verdict(disk, "vg", None, (Reason("disk-kind", str(kind)), Reason("disk-held")))
+    (shown, other) = as_json([disk_values(verdict), disk_values(Verdict(disk, "vg", None, ()))])
+    validator = Draft202012Validator(load_schema("disks"))
+    validator.validate({"schema": 1, "disks": [shown, other]})
+    assert (shown["verdict"], other["verdict"]) == ("refused", "for")
+    assert not validator.is_valid({"schema": 1, "disks": [{**shown, "verdict": "wiped"}]})
+
+
+def test_the_choices_of_the_configuration_are_all_there() -> None:
+    parts = load_schema("config")["$defs"]
+    sources = parts["settings"]["properties"]["guard"]["properties"]["sources"]
+    assert sources["items"]["enum"] == list(SOURCES)
+    assert parts["claim"]["properties"]["mode"]["enum"] == list(ClaimMode)
+    assert parts["consumer"]["properties"]["on_recovered"]["enum"] == list(OnRecovered)
+    published = load_schema("status")["$defs"]["agent"]["properties"]["sources"]
+    assert list(published["properties"]) == list(SOURCES)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-import pyudev  # type: ignore[import-untyped]
+import pyudev
 
 from dmguard.core.model import DiskKind, Trigger
 from dmguard.core.wake import Wake

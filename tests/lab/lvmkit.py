@@ -40,7 +40,7 @@ def make_vg(m: Machine, vg: str, disks: Sequence[Disk], extent: str = "4m") -> N
     m.run(f"vgcreate -y -s {extent} {vg} {' '.join(disk.device for disk in disks)}")
 
 
-def make_pool(  # noqa: PLR0913 - each is a size that a test may want to set
+def make_pool(
     m: Machine,
     vg: str,
     pool: str,

@@ -88,7 +88,8 @@ worlds = st.builds(any_world, st.randoms(use_true_random=True))
 
 
 def apply(state: State, action: Action) -> State:
-    """What LVM and the kernel make of an action."""
+    """What LVM and the kernel make of an action on a pool."""
+    assert isinstance(action, Extend | Refresh)
     pool = next(pool for pool in state.pools if pool.lv.uuid == action.lv_uuid)
     kernel = pool.kernel
     assert kernel is not None

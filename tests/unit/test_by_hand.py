@@ -6,7 +6,7 @@ import pytest
 
 from dmguard.core.actions import Act, ExtendByHand, Size
 from dmguard.core.model import METADATA_MAX, Pool
-from dmguard.core.plan import Plan, Past, make_plan
+from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.settings import Settings
 from dmguard.core.units import Amount
 from tests.unit.builders import (

@@ -5,12 +5,21 @@ from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import Action, Result
+from dmguard.core.actions import Act, Action, Result
 from dmguard.core.codes import CODES
-from dmguard.core.entry import Outcome, act_entry, describe, finding_entry, load_entry
+from dmguard.core.entry import (
+    Outcome,
+    act_entry,
+    describe,
+    finding_entry,
+    load_entry,
+    refusal_entry,
+)
 from dmguard.core.findings import Finding
 from dmguard.core.model import Resource, Trigger
-from tests.unit.builders import MIB, make_extend, make_refresh
+from dmguard.core.plan import Refusal
+from tests.unit.builders import GIB, MIB, make_extend, make_refresh
+from tests.unit.disks import ACTIVATE, CLAIM, RESIZE, RESTORE, START
 
 DONE = Outcome(Result.DONE, "above-threshold", seconds=0.31)
 FAILED = Outcome(Result.FAILED, "act-failed", "no space on PV b")
@@ -129,3 +138,98 @@ def test_a_finding_that_is_gone_is_told_as_cleared_with_what_it_was() -> None:
 def test_a_finding_about_no_pool_names_none() -> None:
     fields = finding_entry(Finding("lvm-unreadable", "lvm", "x"), Trigger.TIMER).as_fields()
     assert not {"DMGUARD_VG", "DMGUARD_POOL", "DMGUARD_ID"} & set(fields)
+
+
+FIELDS: list[tuple[Action, str, str, dict[str, str]]] = [
+    (CLAIM, "disk-claimed", "claim-disk", {"DISK": "/dev/sdb", "SIZE": str(10 * GIB)}),
+    (
+        RESIZE,
+        "pv-resized",
+        "resize-pv",
+        {"DISK": "/dev/sdb", "SIZE": str(8 * GIB), "TARGET": str(10 * GIB)},
+    ),
+    (RESTORE, "pv-restored", "restore-pv", {"DISK": "/dev/sdb", "SIZE": str(10 * GIB)}),
+    (ACTIVATE, "pool-activated", "activate", {"POOL": "vg/pool", "SIZE": str(10 * GIB)}),
+    (START, "unit-started", "start-unit", {"POOL": "vg/pool"}),
+]
+
+
+@pytest.mark.parametrize(("action", "code", "act", "own"), FIELDS)
+def test_each_act_has_its_fields_and_no_others(
+    action: Action, code: str, act: str, own: dict[str, str]
+) -> None:
+    entry = act_entry(action, Outcome(Result.DONE, action.reason), Trigger.UDEV)
+    common = {
+        "MESSAGE_ID": CODES[code].message_id,
+        "PRIORITY": str(int(CODES[code].severity)),
+        "DMGUARD_ACTION": act,
+        "DMGUARD_RESULT": "done",
+        "DMGUARD_TRIGGER": "udev",
+        "DMGUARD_VG": "vg",
+        "DMGUARD_REASON": action.reason,
+    }
+    assert entry.as_fields() == common | {f"DMGUARD_{name}": own[name] for name in own}
+    assert load_entry(json.loads(json.dumps(entry.as_values()))) == entry
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (CLAIM, "/dev/sdb: added 10.00 GiB to vg, serial:serial-b ("),
+        (RESIZE, "/dev/sdb: resized PV of vg from 8.00 GiB to that of its disk, 10.00 GiB ("),
+        (RESTORE, "/dev/sdb: took back PV of vg, pv-serial-b ("),
+        (ACTIVATE, "vg/pool: activated pool ("),
+        (
+            replace(ACTIVATE, components=("pool_tmeta", "pool_tdata")),
+            "vg/pool: activated pool, pool_tmeta, pool_tdata put down first (",
+        ),
+        (START, "docker.service: started consumer of vg/pool ("),
+        (replace(START, restart=True), "docker.service: restarted consumer of vg/pool ("),
+    ],
+)
+def test_each_act_is_told_in_a_sentence_with_its_numbers(action: Action, message: str) -> None:
+    entry = act_entry(action, Outcome(Result.DONE, action.reason), Trigger.UDEV)
+    assert entry.message.startswith(message)
+    assert CODES[action.reason].clause in entry.message
+
+
+@pytest.mark.parametrize("code", ["disk-changed", "disk-refused-by-lvm", "vg-busy"])
+def test_a_claim_that_was_not_done_has_the_code_of_why(code: str) -> None:
+    entry = act_entry(CLAIM, Outcome(Result.REFUSED, code, "in LVM's words"), Trigger.UDEV)
+    assert (entry.code, entry.reason) == (code, code)
+    assert entry.message.endswith(
+        "adding 10.00 GiB to vg, serial:serial-b did not succeed: in LVM's words"
+    )
+
+
+def test_a_finding_about_a_disk_names_the_disk_and_no_pool() -> None:
+    finding = Finding("disk-removable", "/dev/sdb", "/dev/sdb: why")
+    for cleared in (False, True):
+        fields = finding_entry(finding, Trigger.UDEV, cleared=cleared).as_fields()
+        assert fields["DMGUARD_DISK"] == "/dev/sdb"
+        assert fields["DMGUARD_ACTION"] == "claim-disk"
+        assert not {"DMGUARD_VG", "DMGUARD_POOL"} & set(fields)
+
+
+@pytest.mark.parametrize(
+    ("code", "action"), [("pool-inactive", "activate"), ("consumer-down", "start-unit")]
+)
+def test_a_finding_is_about_what_would_cure_it(code: str, action: str) -> None:
+    entry = finding_entry(Finding(code, "vg/pool", "x"), Trigger.TIMER)
+    assert (entry.action, entry.pool, entry.disk) == (action, "vg/pool", "")
+
+
+@pytest.mark.parametrize(
+    ("subject", "act", "named"),
+    [
+        ("/dev/sdb", Act.CLAIM_DISK, {"DMGUARD_DISK": "/dev/sdb"}),
+        ("vg/pool", Act.EXTEND_DATA, {"DMGUARD_POOL": "vg/pool", "DMGUARD_VG": "vg"}),
+    ],
+)
+def test_a_refusal_names_its_disk_or_its_pool(
+    subject: str, act: Act, named: dict[str, str]
+) -> None:
+    fields = refusal_entry(Refusal(subject, "disk-held", "why", act), "command").as_fields()
+    names = ("DMGUARD_DISK", "DMGUARD_POOL", "DMGUARD_VG")
+    assert {name: fields[name] for name in names if name in fields} == named
+    assert (fields["DMGUARD_RESULT"], fields["DMGUARD_ACTION"]) == ("refused", str(act))

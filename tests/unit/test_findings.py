@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from dmguard.core.codes import CODES, Severity
 from dmguard.core.findings import Finding, find_all
-from dmguard.core.model import METADATA_MAX, Mode, Pool
-from dmguard.core.settings import Settings
+from dmguard.core.ledger import Ledger
+from dmguard.core.model import METADATA_MAX, Disk, Mode, Pool, State
+from dmguard.core.settings import ClaimMode, Settings
 from dmguard.core.units import Amount
 from tests.unit.builders import (
     EXTENT,
@@ -19,6 +22,7 @@ from tests.unit.builders import (
     make_state,
     make_vg,
 )
+from tests.unit.disks import CLAIMS, DISK, RULE, consumer, host, make_disk, vg_of
 
 DRY = make_vg(free=0)
 
@@ -115,3 +119,60 @@ def test_two_findings_of_one_code_and_subject_are_the_same_whatever_their_number
     assert Finding("vg-dry", "vg/pool", "80 %").key == Finding("vg-dry", "vg/pool", "81 %").key
     assert Finding("vg-dry", "vg/pool", "").key != Finding("vg-dry", "vg/two", "").key
     assert Finding("vg-dry", "vg/pool", "").key != Finding("pool-ceiling", "vg/pool", "").key
+
+
+HOME = make_disk("a")
+
+
+def disk_findings(state: State, settings: Settings = CLAIMS) -> list[tuple[str, str]]:
+    return [(f.code, f.subject) for f in find_all(state, settings) if f.code.startswith("disk")]
+
+
+def test_a_disk_that_a_rule_is_for_and_that_is_refused_is_found_with_its_first_reason() -> None:
+    disk = make_disk(zoned=True, removable=True)
+    (finding,) = find_all(host(HOME, disk), CLAIMS)
+    assert (finding.code, finding.subject) == ("disk-removable", "/dev/sdb")
+    assert finding.message.startswith("/dev/sdb, serial:serial-b: not claimed for vg: ")
+
+
+SILENT: list[tuple[str, Disk, Ledger]] = [
+    ("no rule", make_disk(path="usb-1", removable=True), Ledger()),
+    ("ignored", DISK, Ledger(ignored=frozenset({DISK.identity}))),
+    ("not ready", make_disk(ready=False), Ledger()),
+    ("not looked at", make_disk(probe=None), Ledger()),
+    ("claimable", DISK, Ledger()),
+]
+
+
+@pytest.mark.parametrize(
+    ("disk", "ledger"), [row[1:] for row in SILENT], ids=[r[0] for r in SILENT]
+)
+def test_of_other_disks_nothing_is_said(disk: Disk, ledger: Ledger) -> None:
+    assert find_all(host(HOME, disk, ledger=ledger), CLAIMS) == ()
+
+
+def test_a_disk_that_waits_for_a_hand_or_was_taken_out_is_told() -> None:
+    ask = Settings(claims=(replace(RULE, mode=ClaimMode.ASK),))
+    assert disk_findings(host(HOME, DISK), ask) == [("disk-ask", "/dev/sdb")]
+    out = Ledger(taken_out=frozenset({DISK.identity}))
+    assert disk_findings(host(HOME, DISK, ledger=out)) == [("disk-taken-out", "/dev/sdb")]
+    assert disk_findings(host(HOME, DISK, vg=vg_of(HOME, DISK))) == []
+
+
+def test_a_consumer_that_is_down_for_want_of_its_pool_is_found() -> None:
+    up = in_kernel(make_pool(), appeared=1000)
+    state = replace(make_state(up), consumers=(consumer("failed", tried=900),))
+    (finding,) = find_all(state, make_settings())
+    assert (finding.code, finding.subject) == ("consumer-down", "vg/pool")
+    assert finding.message.endswith("docker.service was started before it was there, and is failed")
+    later = replace(state, consumers=(consumer("failed", tried=1100),))
+    assert find_all(later, make_settings()) == ()
+    assert find_all(state, Settings(pools=("other/*",))) == ()
+
+
+def test_a_pool_that_is_meant_to_be_down_is_told_as_that() -> None:
+    down = replace(make_pool(), kernel=None)
+    manual = replace(down, lv=replace(down.lv, autoactivates=False))
+    assert list(find(down)) == ["pool-inactive"]
+    assert list(find(manual)) == ["activation-off"]
+    assert list(find(manual, settings=Settings(pools=("vg/*",)))) == ["pool-inactive"]

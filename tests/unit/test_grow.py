@@ -8,7 +8,7 @@ import pytest
 from dmguard.core.actions import Act, Extend
 from dmguard.core.model import Mode, Pool, State
 from dmguard.core.obstacle import obstacle
-from dmguard.core.plan import Plan, Past, make_plan
+from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.settings import Policy, Settings
 from dmguard.core.units import Amount
 from tests.unit.builders import (

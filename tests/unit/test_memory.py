@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from dmguard.core.actions import Action
 from dmguard.core.findings import Finding
 from dmguard.core.model import Mode, Resource, State, Usage
 from dmguard.loop.memory import SETTLE_S, Memory
@@ -18,6 +19,7 @@ from tests.unit.builders import (
     make_state,
     make_vg,
 )
+from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, START, consumer, host, make_disk, vg_of
 
 ACTION = make_extend()
 STATE = make_state(make_pool(80))
@@ -212,4 +214,62 @@ def test_a_refresh_that_recurs_is_done_less_and_less_often() -> None:
 
 
 def test_the_planner_is_told_how_often_a_growth_failed() -> None:
-    assert failed(3).rates.failures == {ACTION.lv_uuid: 3}
+    assert failed(3).past.failures == {ACTION.lv_uuid: 3}
+
+
+def test_a_disk_is_steady_since_the_last_that_happened_to_it() -> None:
+    memory, home = Memory(), make_disk("a")
+    memory.sample(host(home, DISK), 10.0)
+    assert memory.past.steady == {"/dev/sda": 0.0, "/dev/sdb": 0.0}
+    memory.sample(host(home, DISK), 14.0)
+    memory.sample(host(home, replace(DISK, stamp=1)), 16.0)
+    assert memory.past.steady == {"/dev/sda": 6.0, "/dev/sdb": 0.0}
+    memory.sample(host(home, replace(DISK, stamp=1)), 17.5)
+    assert memory.past.steady == {"/dev/sda": 7.5, "/dev/sdb": 1.5}
+
+
+def test_another_disk_under_the_same_name_settles_anew() -> None:
+    memory = Memory()
+    memory.sample(host(DISK), 0.0)
+    memory.sample(host(make_disk(serial="another")), 9.0)
+    assert memory.past.steady == {"/dev/sdb": 0.0}
+    memory.sample(host(), 10.0)
+    memory.sample(host(make_disk(serial="another")), 11.0)
+    assert memory.past.steady == {"/dev/sdb": 0.0}
+
+
+HOST = host(DISK)
+OTHER_SEQNO = host(DISK, vg=replace(HOST.vgs[0], seqno=2))
+CONSUMED = replace(HOST, consumers=(consumer("failed", tried=900),))
+DISK_CURES: list[tuple[str, Action, State, State, bool]] = [
+    ("nothing", CLAIM, HOST, host(DISK), False),
+    ("an event of the disk", CLAIM, HOST, host(replace(DISK, stamp=1)), True),
+    ("an event of another disk", CLAIM, HOST, host(DISK, make_disk("c")), False),
+    ("an LVM command", CLAIM, HOST, OTHER_SEQNO, True),
+    ("another PV", CLAIM, HOST, host(DISK, vg=vg_of(make_disk("a"), make_disk("c"))), True),
+    ("an LVM command", RESIZE, HOST, OTHER_SEQNO, True),
+    ("nothing", RESIZE, HOST, host(), False),
+    ("an LVM command", ACTIVATE, HOST, OTHER_SEQNO, True),
+    ("nothing", ACTIVATE, HOST, host(), False),
+    ("nothing", START, CONSUMED, replace(CONSUMED, disks=()), False),
+    (
+        "a start by hand",
+        START,
+        CONSUMED,
+        replace(HOST, consumers=(consumer("failed", tried=950),)),
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("action", "before", "after", "cured"), [row[1:] for row in DISK_CURES])
+def test_a_back_off_ends_with_what_could_be_a_cure(
+    action: Action,
+    before: State,
+    after: State,
+    cured: bool,  # noqa: FBT001 - a table
+) -> None:
+    memory = Memory()
+    for _ in range(8):
+        memory.note(action, before, 0.0, done=False)
+    assert memory.due([action], after, 0.0) == ((action,) if cured else ())

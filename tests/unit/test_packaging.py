@@ -1,16 +1,26 @@
 """What the package promises to systemd, dpkg and journald, as far as files alone can show it."""
 
+import dataclasses
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dmguard
+from dmguard.app.cli import COMMANDS
 from dmguard.core.codes import CODES
-from dmguard.core.settings import SETTINGS, Settings, parse_settings
+from dmguard.core.settings import (
+    SETTINGS,
+    Match,
+    Settings,
+    SettingsError,
+    parse_settings,
+    show_settings,
+)
 
 TREE = Path(__file__).resolve().parents[2]
 UNIT = TREE / "units/dmguard.service"
@@ -107,15 +117,69 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", ["dmguard.8", "dmguard.toml.5"])
+PAGES = ("dmguard.8", "dmguard.toml.5", "dmguard-claim.7")
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_man_page_has_no_fault(generated: Path, page: str) -> None:
     assert run("mandoc", "-Tlint", "-Wwarning", generated / page) == ""
 
 
+def test_package_installs_every_man_page() -> None:
+    listed = (TREE / "packaging/debian/dmguard.manpages").read_text(encoding="utf-8").split()
+    assert sorted(listed) == sorted(f"build/generated/{page}" for page in PAGES)
+
+
+def read_page(generated: Path, page: str) -> str:
+    """As a reader sees it, each paragraph on one line."""
+    text = run("mandoc", "-Tascii", "-Owidth=1000", generated / page)
+    return re.sub(".\b", "", text)
+
+
 def test_man_page_tells_every_setting(generated: Path) -> None:
-    page = run("mandoc", "-Tascii", "-Owidth=200", generated / "dmguard.toml.5")
-    page = re.sub(".\b", "", page)
-    assert [row.key for row in SETTINGS if row.name not in page] == []
+    page = read_page(generated, "dmguard.toml.5")
+    assert [row.key for row in SETTINGS if f"{row.name} = {row.kind}" not in page] == []
+    for head in ("[guard]", "[activate]", "[[claim]]", "[consumer.NAME]", '[pool."vg/lv"]'):
+        assert re.search(f"^ *{re.escape(head)}$", page, flags=re.MULTILINE), head
+
+
+def test_man_page_tells_what_must_be_given(generated: Path) -> None:
+    page = read_page(generated, "dmguard.toml.5")
+    given = re.findall(r"(\w+) = \w+\n.*Must be given\.", page)
+    rule = {"vg": "docker", "match": {"path": "pci-*"}}
+    assert parse_settings({"claim": [rule]}).claims
+    for name in rule:
+        with pytest.raises(SettingsError, match=f"{name} is missing"):
+            parse_settings({"claim": [{key: rule[key] for key in rule if key != name}]})
+    assert given == list(rule)
+    assert "null" not in page
+
+
+def test_man_page_tells_every_key_of_a_match(generated: Path) -> None:
+    page = read_page(generated, "dmguard.toml.5")
+    matches = page[page.index("MATCHES\n") : page.index("SEE ALSO\n")]
+    told = re.findall(r"^ {7}([a-z_]+)\b", matches, flags=re.MULTILINE)
+    assert told == [field.name for field in dataclasses.fields(Match)]
+
+
+def test_man_page_tells_every_command_and_option(generated: Path) -> None:
+    page = read_page(generated, "dmguard.8")
+    for command in COMMANDS:
+        assert re.search(rf"^ *dmguard {command}\b", page, flags=re.MULTILINE), command
+    for path in ("/var/lib/dmguard/disks.json", "/run/dmguard/activate.json"):
+        assert path in page
+    for unit in (TREE / "units").iterdir():
+        assert unit.name in page
+
+
+def test_claim_page_tells_every_reason_of_a_refusal(generated: Path) -> None:
+    _, _, reasons = read_page(generated, "dmguard-claim.7").partition("\nREASONS\n")
+    told = re.findall(r"^ {7}([a-z-]+)(?:\n| {2,})", reasons, flags=re.MULTILINE)
+    source = (TREE / "dmguard/core/verdict.py").read_text(encoding="utf-8")
+    given = {word for word in re.findall(r'"([a-z-]+)"', source) if word in CODES}
+    assert given > {"disk-signature", "disk-has-data", "vg-limit"}
+    assert given - set(told) == set()
+    assert not {"disk-claimed", "disk-matches", "disk-grown", "vg-dry"} & set(told)
 
 
 def test_catalog_explains_every_code(generated: Path) -> None:
@@ -134,30 +198,67 @@ def test_journald_takes_the_catalog(generated: Path, tmp_path: Path) -> None:
     assert len(listed) == len(CODES)
 
 
-def test_bash_completes_commands_and_options(generated: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("sta", "status"),
+        ("status --js", "--json"),
+        ("act", "activate"),
+        ("activate --t", "--timeout"),
+        ("activate docker/pool --dry", "--dry-run"),
+        ("rec", "recover"),
+        ("dis", "disks"),
+        ("ig", "ignore"),
+        ("ignore /dev/sdb --dr", "--dry-run"),
+        ("claim --v", "--vg"),
+        ("claim /dev/sdb --vg d", "docker data"),
+        ("claim /dev/sdb --vg docker --dr", "--dry-run"),
+        ("config s", "show"),
+        ("config show --ro", "--root"),
+    ],
+)
+def test_bash_completes(generated: Path, line: str, words: str) -> None:
     script = f"""
         source {generated}/dmguard.bash
-        complete_words() {{
-            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-            _dmguard
-            echo "${{COMPREPLY[@]}}"
-        }}
-        complete_words dmguard sta
-        complete_words dmguard status --js
+        vgs() {{ echo "  docker"; echo "  data"; echo "  vg1"; }}
+        COMP_WORDS=(dmguard {line}) COMP_CWORD={len(line.split())}
+        _dmguard
+        echo "${{COMPREPLY[@]}}"
     """
-    assert run("bash", "-euc", script).splitlines() == ["status", "--json"]
+    assert run("bash", "-euc", script) == f"{words}\n"
 
 
-def test_example_shows_every_setting_with_its_default() -> None:
-    text = (TREE / "packaging/dmguard.toml.example").read_text(encoding="utf-8")
-    head, _, _ = text.partition("# One pool may differ")
-    document = tomllib.loads(re.sub("^# (?=[a-z_]+ = )", "", head, flags=re.MULTILINE))
-    shown = {f"{section}.{key}" for section, keys in document.items() for key in keys}
-    assert shown == {row.key for row in SETTINGS}
+def read_example(text: str) -> dict[str, Any]:
+    """The example with its commented settings and sections taken over."""
+    return tomllib.loads(re.sub(r"^# (?=[a-z_]+ = |\[)", "", text, flags=re.MULTILINE))
+
+
+EXAMPLE = (TREE / "packaging/dmguard.toml.example").read_text(encoding="utf-8")
+
+
+def test_example_shows_every_default() -> None:
+    head, _, _ = EXAMPLE.partition("# One pool may differ")
+    document = read_example(head)
+    assert document == show_settings(Settings()) | {"activate": {"timeout": "60s"}}
     assert parse_settings(document) == Settings()
 
 
+def test_example_shows_every_setting() -> None:
+    document = read_example(EXAMPLE)
+    consumer = document["consumer"]["docker"]
+    assert consumer.keys() == document["consumer"]["containerd"].keys()
+    sections = document | {"claim": document["claim"][0], "consumer": consumer}
+    del sections["pool"]
+    shown = {f"{section}.{key}" for section, keys in sections.items() for key in keys}
+    assert shown == {row.key for row in SETTINGS}
+
+
 def test_example_is_right_with_every_line_taken_over() -> None:
-    text = (TREE / "packaging/dmguard.toml.example").read_text(encoding="utf-8")
-    document = tomllib.loads(re.sub(r"^# (?=[a-z_]+ = |\[)", "", text, flags=re.MULTILINE))
-    assert parse_settings(document).overrides.keys() == {"docker/thinpool"}
+    settings = parse_settings(read_example(EXAMPLE))
+    assert settings.overrides.keys() == {"docker/thinpool"}
+    (rule,) = settings.claims
+    assert (rule.vg, rule.limit, rule.match.path) == ("docker", 8, "pci-*")
+
+
+def test_example_claims_nothing_as_it_is() -> None:
+    assert parse_settings(tomllib.loads(EXAMPLE)) == Settings()

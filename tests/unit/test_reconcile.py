@@ -20,6 +20,7 @@ from tests.unit.builders import (
     make_state,
     make_vg,
 )
+from tests.unit.disks import CLAIMS, DISK, consumer, host, make_disk, vg_of
 from tests.unit.rig import FINE, TIMER, Rig
 
 HUNGRY = make_state(make_pool(80))
@@ -79,12 +80,12 @@ def test_wakes_during_a_cycle_cause_exactly_one_more(rig: Rig) -> None:
     looks: list[int] = []
     look = rig.observer.look
 
-    async def wake_thrice(*, fresh: bool = False) -> State:
+    async def wake_thrice(**how: bool) -> State:
         looks.append(rig.cycles)
         if len(looks) == 1:
             for _ in range(3):
                 rig.loop.wake(Wake(Trigger.DM_EVENT))
-        return await look(fresh=fresh)
+        return await look(**how)
 
     rig.observer.look = wake_thrice  # type: ignore[method-assign]
     rig.run(cycles=2)
@@ -97,8 +98,8 @@ def test_a_lock_that_is_busy_is_tried_again(rig: Rig, monkeypatch: pytest.Monkey
     held = Lock.acquire(rig.bench.paths.lock)
     look = rig.observer.look
 
-    async def release_at_the_second(*, fresh: bool = False) -> State:
-        state = await look(fresh=fresh)
+    async def release_at_the_second(**how: bool) -> State:
+        state = await look(**how)
         if len(rig.observer.looks) == 2:
             assert rig.bench.steps == []
             held.release()
@@ -249,13 +250,142 @@ def test_a_kernel_event_among_other_wakes_is_the_one_that_is_followed(rig: Rig) 
 def test_a_look_that_fails_in_an_unforeseen_way_does_not_end_the_guard(rig: Rig) -> None:
     look = rig.observer.look
 
-    async def fail_once(*, fresh: bool = False) -> State:
+    async def fail_once(**how: bool) -> State:
         rig.observer.look = look  # type: ignore[method-assign]
         rig.loop.wake(TIMER)
-        raise KeyError(fresh)
+        raise KeyError(*how)
 
     rig.observer.look = fail_once  # type: ignore[method-assign]
     rig.observer.state = HUNGRY
     rig.hand(GROWN)
     rig.run(cycles=1)
     assert rig.told() == ["data-extended"]
+
+
+LOOKS = [
+    (Trigger.UDEV, True, True, True),
+    (Trigger.START, False, True, True),
+    (Trigger.COMMAND, False, True, True),
+    (Trigger.TIMER, False, True, True),
+    (Trigger.DBUS, False, False, True),
+    (Trigger.DM_EVENT, False, False, False),
+    (Trigger.JOURNAL, False, False, False),
+]
+
+
+@pytest.mark.parametrize(("trigger", "fresh", "disks", "units"), LOOKS)
+def test_what_an_event_may_have_changed_is_read_anew(
+    rig: Rig,
+    trigger: Trigger,
+    fresh: bool,  # noqa: FBT001 - a table
+    disks: bool,  # noqa: FBT001
+    units: bool,  # noqa: FBT001
+) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    rig.cycle(FINE, wake=Wake(trigger))
+    assert (rig.observer.looks, rig.observer.read) == ([fresh], [(disks, units)])
+
+
+@pytest.mark.parametrize("trigger", [row[0] for row in LOOKS])
+def test_without_a_rule_no_disk_is_looked_at(rig: Rig, trigger: Trigger) -> None:
+    rig.cycle(FINE, wake=Wake(trigger))
+    assert [disks for disks, _ in rig.observer.read] == [False]
+
+
+UDEV = Wake(Trigger.UDEV)
+HOME = make_disk("a")
+ARRIVED = host(HOME, DISK)
+CLAIMED = host(HOME, DISK, vg=vg_of(HOME, DISK))
+
+
+def test_a_disk_that_settles_is_looked_at_again_when_it_has(rig: Rig) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    rig.cycle(ARRIVED, wake=UDEV)
+    assert (rig.told(), rig.bench.steps) == ([], [])
+    assert rig.again is not None
+    assert 4.0 < rig.again <= 5.0
+
+
+def test_a_disk_that_has_settled_is_claimed_once(rig: Rig) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    rig.hand(CLAIMED)
+    rig.cycle(ARRIVED, ARRIVED, CLAIMED, wake=UDEV)
+    assert rig.told() == ["disk-claimed"]
+    assert len(rig.bench.steps) == 3
+    assert rig.again is None
+
+
+def test_a_disk_that_changes_while_it_settles_settles_anew(rig: Rig) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    changing = [host(HOME, replace(DISK, stamp=number)) for number in range(3)]
+    rig.hand(CLAIMED)
+    rig.cycle(*changing, wake=UDEV)
+    assert rig.bench.steps == []
+    rig.revive()
+    rig.cycle(changing[-1], wake=UDEV)
+    assert rig.told() == ["disk-claimed"]
+
+
+def test_a_disk_that_is_refused_is_told_once_and_left(rig: Rig) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    removable = host(HOME, replace(DISK, removable=True))
+    rig.cycle(*[removable] * 4, wake=UDEV)
+    assert (rig.told(), rig.bench.steps) == (["disk-removable"], [])
+    assert rig.bench.told()[0].disk == "/dev/sdb"
+
+
+def test_who_took_a_disk_out_is_kept_and_it_is_not_claimed_again(rig: Rig) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    books = rig.bench.books
+
+    def now(state: State) -> State:
+        return replace(state, ledger=books.read_ledger())
+
+    rig.cycle(CLAIMED, wake=UDEV)
+    assert len(books.read_ledger().members) == 2
+    rig.revive()
+    rig.cycle(now(ARRIVED), wake=UDEV)
+    assert books.read_ledger().taken_out == {DISK.identity}
+    rig.revive()
+    rig.cycle(*[now(ARRIVED)] * 3, wake=UDEV)
+    assert rig.bench.steps == []
+    assert rig.told() == ["disk-taken-out"]
+
+
+def test_a_consumer_that_failed_for_want_of_its_pool_is_started_when_it_is_up(rig: Rig) -> None:
+    up = make_state(in_kernel(make_pool(), appeared=1000))
+    down = replace(up, consumers=(consumer("failed", tried=900),))
+    rig.hand(replace(up, consumers=(consumer("active", tried=1100, entered=1100),)))
+    rig.cycle(down, wake=Wake(Trigger.DBUS))
+    assert rig.told() == ["unit-started"]
+    assert rig.bench.steps == [
+        ("systemctl reset-failed docker.service",),
+        ("systemctl start --no-block docker.service",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "then"),
+    [
+        (Trigger.DM_EVENT, Trigger.TIMER),
+        (Trigger.JOURNAL, Trigger.TIMER),
+        (Trigger.DBUS, Trigger.TIMER),
+        (Trigger.UDEV, Trigger.UDEV),
+    ],
+)
+def test_a_disk_that_is_waited_for_is_read_at_the_next_look_whoever_woke(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, trigger: Trigger, then: Trigger
+) -> None:
+    asked: list[Trigger] = []
+
+    def note(asker: Trigger, _: float) -> None:
+        asked.append(asker)
+
+    monkeypatch.setattr(rig.loop, "_look_again", note)
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    rig.cycle(host(HOME, replace(DISK, probe=None)), wake=Wake(trigger))
+    assert asked == [then]
+    seen = len(rig.observer.read)
+    rig.revive()
+    rig.cycle(host(HOME, DISK), wake=Wake(then))
+    assert rig.observer.read[seen] == (True, True)

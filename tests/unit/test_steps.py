@@ -1,62 +1,157 @@
 """The exact commands."""
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from dmguard.core.actions import Action, dump_action, load_action
 from dmguard.core.model import Resource
-from dmguard.core.steps import steps_for
+from dmguard.core.steps import Lvm, Proof, Prove, UnitStep, UnitVerb, steps_for, undo_for
 from tests.unit.builders import MIB, make_extend, make_refresh
+from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, RESTORE, START, make_disk
 
-CONFIG = (
-    "global/wait_for_locks=0 global/notify_dbus=0 activation/monitoring=0"
-    " activation/thin_pool_autoextend_threshold=75"
-)
-
-
-def test_data_grows_by_one_lvextend_to_an_absolute_size_in_bytes() -> None:
-    (step,) = steps_for(make_extend())
-    size = f"{12_000 * MIB}b"
-    assert step.argv == ("lvextend", "--config", CONFIG, "--size", size, "vg/pool")
+SHORT = "global/wait_for_locks=0 global/notify_dbus=0"
+QUIET = f"{SHORT} activation/monitoring=0"
+CONFIG = f"{QUIET} activation/thin_pool_autoextend_threshold=75"
 
 
-def test_metadata_grows_by_one_lvextend_to_an_absolute_size_in_bytes() -> None:
-    (step,) = steps_for(make_extend(Resource.METADATA, 100, 120))
-    size = f"{120 * MIB}b"
-    assert step.argv == ("lvextend", "--config", CONFIG, "--poolmetadatasize", size, "vg/pool")
+def commands(action: Action) -> list[tuple[str, ...]]:
+    return [step.argv for step in steps_for(action) if isinstance(step, Lvm)]
 
 
-def test_a_table_is_loaded_anew_by_one_lvchange() -> None:
-    (step,) = steps_for(make_refresh())
-    assert step.argv == ("lvchange", "--refresh", "--config", CONFIG, "vg/pool")
+COMMANDS: list[tuple[Action, list[tuple[str, ...]]]] = [
+    (make_extend(), [("lvextend", "--config", CONFIG, "--size", f"{12_000 * MIB}b", "vg/pool")]),
+    (
+        make_extend(Resource.METADATA, 100, 120),
+        [("lvextend", "--config", CONFIG, "--poolmetadatasize", f"{120 * MIB}b", "vg/pool")],
+    ),
+    (make_refresh(), [("lvchange", "--refresh", "--config", CONFIG, "vg/pool")]),
+    (
+        CLAIM,
+        [
+            ("vgextend", "--config", QUIET, "vg", "/dev/sdb"),
+            ("pvchange", "--config", QUIET, "--addtag", "dmguard", "/dev/sdb"),
+        ],
+    ),
+    (RESIZE, [("pvresize", "--config", QUIET, "/dev/sdb")]),
+    (RESTORE, [("vgextend", "--config", QUIET, "--restoremissing", "vg", "/dev/sdb")]),
+    (ACTIVATE, [("lvchange", "--activate", "y", "--config", SHORT, "vg/pool")]),
+    (
+        replace(ACTIVATE, monitor=False, skip=True),
+        [("lvchange", "--activate", "y", "--ignoreactivationskip", "--config", QUIET, "vg/pool")],
+    ),
+    (
+        replace(ACTIVATE, components=("pool_tmeta", "pool_tdata")),
+        [
+            ("lvchange", "--activate", "n", "--config", SHORT, "vg/pool_tmeta", "vg/pool_tdata"),
+            ("lvchange", "--activate", "y", "--config", SHORT, "vg/pool"),
+        ],
+    ),
+    (START, []),
+]
+ACTIONS = [action for action, _ in COMMANDS]
 
 
-ACTIONS = [make_extend(), make_extend(Resource.METADATA, 100, 120), make_refresh()]
+@pytest.mark.parametrize(("action", "expected"), COMMANDS)
+def test_an_action_is_these_commands_and_no_others(
+    action: Action, expected: list[tuple[str, ...]]
+) -> None:
+    assert commands(action) == expected
+
+
+def test_a_disk_is_proved_before_anything_is_written_to_it() -> None:
+    proof, extend, _ = steps_for(CLAIM)
+    assert proof == Prove(
+        "/dev/sdb", DISK.identity, DISK.devno, DISK.diskseq, DISK.size, "vg", Proof.BLANK
+    )
+    assert isinstance(extend, Lvm)
+    assert extend.refusal == "disk-refused-by-lvm"
+
+
+@pytest.mark.parametrize(("restart", "verb"), [(False, UnitVerb.START), (True, UnitVerb.RESTART)])
+def test_a_unit_is_started_after_its_failure_is_forgotten(
+    restart: bool,  # noqa: FBT001 - a table
+    verb: UnitVerb,
+) -> None:
+    steps = steps_for(replace(START, restart=restart))
+    assert steps == (
+        UnitStep(UnitVerb.RESET_FAILED, "docker.service"),
+        UnitStep(verb, "docker.service"),
+    )
+    assert [str(step) for step in steps] == [
+        "systemctl reset-failed docker.service",
+        f"systemctl {verb} --no-block docker.service",
+    ]
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: str(action.act))
 def test_a_command_never_says_yes_and_never_waits_for_a_lock_or_a_bus(action: Action) -> None:
-    for step in steps_for(action):
-        assert not {"-y", "--yes", "-f", "--force"} & set(step.argv)
-        config = step.argv[step.argv.index("--config") + 1].split()
-        assert {"global/wait_for_locks=0", "global/notify_dbus=0"} <= set(config)
+    steps = commands(action)
+    assert steps or action is START
+    for argv in steps:
+        assert not {"-y", "--yes", "-f", "-ff", "--force"} & set(argv)
+        assert {*SHORT.split()} <= {*argv[argv.index("--config") + 1].split()}
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: str(action.act))
 def test_a_step_in_text_can_be_given_to_a_shell(action: Action) -> None:
     for step in steps_for(action):
-        assert tuple(shlex.split(str(step))) == step.argv
-
-
-@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: str(action.act))
-def test_an_action_survives_the_intent_file(action: Action) -> None:
-    values = dump_action(action)
-    assert load_action(values) == action
-    assert all(isinstance(value, str | int) for value in values.values())
+        words = tuple(shlex.split(str(step), comments=True))
+        match step:
+            case Lvm():
+                assert words == step.argv
+            case Prove():
+                assert words == ()
+            case UnitStep():
+                assert words[0] == "systemctl"
 
 
 @pytest.mark.parametrize("values", [{}, {"act": "claim-disk"}, {"act": "refresh", "x": 1}])
 def test_what_is_no_action_is_an_error(values: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         load_action(values)
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: str(action.act))
+def test_the_steps_are_the_same_after_the_intent_file(action: Action) -> None:
+    assert steps_for(load_action(dump_action(action))) == steps_for(action)
+
+
+def test_a_label_is_taken_away_only_after_the_proof_that_it_is_all_there_is() -> None:
+    proof, remove = undo_for(CLAIM, 1, [make_disk("c"), DISK])
+    assert proof == Prove(
+        "/dev/sdb", DISK.identity, DISK.devno, DISK.diskseq, DISK.size, "vg", Proof.ORPHAN_PV
+    )
+    assert remove == Lvm(("pvremove", "--config", QUIET, "/dev/sdb"))
+
+
+def test_after_a_reboot_it_is_the_disk_of_that_identity_by_its_new_name() -> None:
+    moved = make_disk("q", serial=DISK.serial)
+    other = make_disk("b", serial="another")
+    proof, remove = undo_for(CLAIM, 1, [other, moved])
+    assert isinstance(proof, Prove)
+    assert (proof.disk, proof.devno, proof.diskseq) == ("/dev/sdq", moved.devno, moved.diskseq)
+    assert isinstance(remove, Lvm)
+    assert remove.argv[-1] == "/dev/sdq"
+
+
+@pytest.mark.parametrize(
+    ("ran", "disks"),
+    [
+        (0, [DISK]),
+        (1, []),
+        (1, [make_disk(size=DISK.size + 512)]),
+        (1, [make_disk(serial="another")]),
+        (1, [DISK, make_disk("c", serial=DISK.serial)]),
+    ],
+    ids=["nothing ran", "gone", "another size", "another disk", "two of them"],
+)
+def test_what_is_in_doubt_is_not_taken_back(ran: int, disks: list[object]) -> None:
+    assert undo_for(CLAIM, ran, disks) == ()  # type: ignore[arg-type]
+    assert undo_for(CLAIM, 1, [DISK]) != ()
+
+
+@pytest.mark.parametrize("action", [a for a in ACTIONS if a is not CLAIM], ids=lambda a: str(a.act))
+def test_nothing_but_a_claim_is_ever_taken_back(action: Action) -> None:
+    assert undo_for(action, 1, [DISK]) == ()

@@ -1,8 +1,9 @@
-"""The three acts of the agent, each caused at will, for tests in which it dies in the middle."""
+"""The acts of dmguard, each caused at will, for tests in which it dies in the middle."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import os
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tests.lab.lvmkit import lv_size, make_pool, make_vg, pool_status, raw_thin
 from tests.vm.kit import (
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from tests.lab.machine import Machine
 
 INTENT = "/var/lib/dmguard/intent.json"
+ACTIVATE_INTENT = "/var/lib/dmguard/activate.json"
 EXTENT = 4 * MIB
 
 
 class Mortal(Protocol):
-    """One kind of act on one machine."""
+    """One kind of act on one machine, and in how many steps it is done."""
+
+    steps: ClassVar[int]
 
     def __init__(self, m: Machine) -> None: ...
 
@@ -42,9 +46,9 @@ class Mortal(Protocol):
         """What was written is there."""
 
 
-def settled(m: Machine, action: str, pool: str) -> int:
+def settled(m: Machine, action: str, pool: str, intent: str = INTENT) -> int:
     """How many acts on a pool history calls done, once no intent is left."""
-    m.wait_until(f"test ! -e {INTENT}")
+    m.wait_until(f"test ! -e {intent}")
     acts = [e for e in history(m, action) if e["result"] == "done" and e["pool"] == pool]
     assert len({act["id"] for act in acts}) == len(acts)
     return len(acts)
@@ -52,6 +56,8 @@ def settled(m: Machine, action: str, pool: str) -> int:
 
 class Data:
     """extend-data: a writer crosses the threshold, each time of a larger pool."""
+
+    steps: ClassVar = 1
 
     def __init__(self, m: Machine) -> None:
         self.m = m
@@ -91,6 +97,8 @@ class Data:
 
 class Metadata:
     """extend-metadata: pools with full metadata are activated, one after the other."""
+
+    steps: ClassVar = 1
 
     def __init__(self, m: Machine) -> None:
         self.m = m
@@ -137,3 +145,122 @@ class Refresh(Data):
         wait_for("told", lambda: settled(m, "refresh", "docker/thinpool") > self.acts + 1)
         self.acts = settled(m, "refresh", "docker/thinpool") - 1
         assert size_of(m, "docker", "thinpool") == 100 * MIB
+
+
+def told(m: Machine, action: str, disk: str) -> int:
+    """How many acts on a disk history calls done, once no intent is left."""
+    m.wait_until(f"test ! -e {INTENT}", 60)
+    acts = [e for e in history(m, action) if e["result"] == "done" and e["disk"] == disk]
+    assert len({act["id"] for act in acts}) == len(acts)
+    return len(acts)
+
+
+def orphans(m: Machine) -> str:
+    """Disks with a PV's label that are in no VG."""
+    return m.run("pvs --noheadings -o pv_name -S vg_name=").out.strip()
+
+
+class Claim:
+    """claim-disk: blank disks are plugged in, one after the other."""
+
+    steps: ClassVar = 3
+
+    def __init__(self, m: Machine) -> None:
+        self.m = m
+        make_vg(m, "vg", m.disks)
+
+    def cause(self) -> None:
+        self.m.add_disk(64 * MIB)
+
+    def revive(self) -> None:
+        pass
+
+    def assert_converged(self) -> None:
+        m, disk = self.m, self.m.disks[-1].device
+        wait_for("told", lambda: told(m, "claim-disk", disk), timeout=60)
+        assert told(m, "claim-disk", disk) == 1
+        assert self.members() == {disk.device for disk in m.disks}
+        assert orphans(m) == ""
+
+    def members(self) -> set[str]:
+        return set(self.m.run("pvs --noheadings -o pv_name -S vg_name=vg").out.split())
+
+    def assert_intact(self) -> None:
+        self.m.run("vgck vg && lvcreate -q -y -an -Zn -Wn -l 100%FREE -n all vg")
+
+
+class ResizePv:
+    """resize-pv: a disk is larger each time that it comes back."""
+
+    steps: ClassVar = 1
+
+    def __init__(self, m: Machine) -> None:
+        self.m = m
+        self.disk = m.disks[0]
+        self.size, self.acts = self.disk.path.stat().st_size, 0
+        make_vg(m, "vg", m.disks)
+        # Only what has a guarded pool is guarded; it stays down, so that nothing holds the disk.
+        make_pool(m, "vg", "pool", "20m")
+        m.run("lvchange -q -an vg/pool && lvchange -q --setautoactivation n vg/pool")
+        self.wait_for_ledger()
+
+    def wait_for_ledger(self) -> None:
+        """Until the size that the disk has is known: growth is what is seen to differ."""
+        self.m.wait_until(f"grep -q {self.size} /var/lib/dmguard/disks.json", 60)
+
+    def cause(self) -> None:
+        self.m.unplug(self.disk)
+        self.size += 64 * MIB
+        os.truncate(self.disk.path, self.size)
+        self.acts += 1
+        self.m.replug(self.disk)
+
+    def revive(self) -> None:
+        pass
+
+    def assert_converged(self) -> None:
+        m, disk = self.m, self.disk.device
+        wait_for("told", lambda: told(m, "resize-pv", disk) >= self.acts, timeout=60)
+        assert told(m, "resize-pv", disk) == self.acts
+        out = m.run(f"pvs --noheadings --nosuffix --units b -o pv_size,dev_size {disk}").out
+        size, device = map(int, out.split())
+        assert device == self.size
+        # All of it but the first MiB, in whole extents.
+        assert size == (device - MIB) // EXTENT * EXTENT
+        self.wait_for_ledger()
+
+    def assert_intact(self) -> None:
+        self.m.run("lvchange -q -ay vg/pool")
+        assert pool_status(self.m, "vg", "pool")["mode"] == "rw"
+
+
+class Activate:
+    """activate: by hand, of a pool that nothing else brings up."""
+
+    steps: ClassVar = 1
+
+    def __init__(self, m: Machine) -> None:
+        self.m = m
+        self.acts = 0
+        make_vg(m, "vg", m.disks)
+        make_pool(m, "vg", "pool", "20m")
+        m.run("lvchange -q --setautoactivation n vg/pool && lvchange -q -an vg/pool")
+
+    def cause(self) -> None:
+        """It is down: what brings it up is a command, not the agent."""
+        self.m.run("lvchange -q -an vg/pool")
+
+    def revive(self) -> None:
+        self.m.run("dmguard activate vg/pool")
+
+    def acts_done(self) -> int:
+        return settled(self.m, "activate", "vg/pool", ACTIVATE_INTENT)
+
+    def assert_converged(self) -> None:
+        assert pool_status(self.m, "vg", "pool")["mode"] == "rw"
+        acts = self.acts_done()
+        assert acts > self.acts
+        self.acts = acts
+
+    def assert_intact(self) -> None:
+        self.m.run("lvchange -q -an vg/pool && lvchange -q -ay vg/pool")  # runs thin_check

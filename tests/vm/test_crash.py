@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmguard.core.actions import Extend
-from dmguard.core.actions import Refresh as ActOfRefresh
+from dmguard.core import actions
 from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
-from tests.vm.kit import MIB, NO_DMEVENTD, config, history, size_of, wait_for
-from tests.vm.mortal import INTENT, Data, Metadata, Mortal, Refresh, settled
+from tests.vm.kit import MIB, NO_DMEVENTD, config, entries, history, size_of, wait_for
+from tests.vm.mortal import (
+    INTENT,
+    Activate,
+    Claim,
+    Data,
+    Metadata,
+    Mortal,
+    Refresh,
+    ResizePv,
+    settled,
+)
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
@@ -21,6 +30,11 @@ if TYPE_CHECKING:
 
 LIB = "/var/lib/dmguard"
 SEED = 20261124
+CLAIMS = """[[claim]]
+vg = "vg"
+match = { path = "platform-uml-blkdev.*", max_size = "64MiB" }
+settle = "0"
+"""
 
 
 @dataclass(frozen=True)
@@ -32,15 +46,20 @@ class Stop:
     nth: int
 
 
-# The intent is renamed into place before the first step and after each, the history is synced,
-# the intent is removed. A SIGSTOP that strace injects takes effect when the call is done.
-STOPS = {
-    "intended": Stop("rename", f"{LIB}/.intent.json.PID", 1),
-    "step-1": Stop("openat", f"{LIB}/.intent.json.PID", 2),
-    "ran-1": Stop("rename", f"{LIB}/.intent.json.PID", 2),
-    "recorded": Stop("fdatasync", f"{LIB}/history.jsonl", 1),
-    "cleared": Stop("unlink", INTENT, 1),
-}
+def stops(steps: int, door: str = "intent") -> dict[str, Stop]:
+    """Where each boundary of an act in so many steps is seen.
+
+    The intent is renamed into place before the first step and after each, the history is synced,
+    the intent is removed. A SIGSTOP that strace injects takes effect when the call is done.
+    """
+    draft = f"{LIB}/.{door}.json.PID"
+    found = {"intended": Stop("rename", draft, 1)}
+    for step in range(1, steps + 1):
+        found[f"step-{step}"] = Stop("openat", draft, step + 1)
+        found[f"ran-{step}"] = Stop("rename", draft, step + 1)
+    found["recorded"] = Stop("fdatasync", f"{LIB}/history.jsonl", 1)
+    found["cleared"] = Stop("unlink", f"{LIB}/{door}.json", 1)
+    return found
 
 
 def main_pid(m: Machine) -> str:
@@ -77,28 +96,38 @@ def kill_agent(m: Machine, pid: str) -> None:
 def make_machine(machines: Factory, kind: type[Mortal]) -> tuple[Machine, Mortal]:
     # No event tells that another command took the mark away: that is the timer's to see.
     resync = "3s" if kind is Refresh else "1h"
-    settings = config(guard=f'resync = "{resync}"')
+    more = CLAIMS if kind is Claim else ""
+    settings = config(guard=f'resync = "{resync}"', more=more)
     m = machines(disks=[2 << 30], append=NO_DMEVENTD, config=settings)
     mortal = kind(m)
     m.wait_until(f"test ! -e {INTENT}")
     return m, mortal
 
 
-KINDS = pytest.mark.parametrize("kind", [Data, Metadata, Refresh], ids=lambda kind: kind.__name__)
+KINDS = pytest.mark.parametrize(
+    "kind", [Data, Metadata, Refresh, Claim, ResizePv], ids=lambda kind: kind.__name__
+)
 
 
 def test_the_stops_are_all_boundaries_of_each_act() -> None:
-    extend = Extend("vg", "lv", "", Resource.DATA, 0, 0, None, 0, 75, "above-threshold")
-    refresh = ActOfRefresh("vg", "lv", "", 0, 0, 75, "low-water")
-    for action in (extend, replace(extend, resource=Resource.METADATA), refresh):
-        assert tuple(STOPS) == boundaries(action)
+    extend = actions.Extend("vg", "lv", "", Resource.DATA, 0, 0, None, 0, 75, "above-threshold")
+    samples: dict[type[Mortal], actions.Action] = {
+        Data: extend,
+        Metadata: replace(extend, resource=Resource.METADATA),
+        Refresh: actions.Refresh("vg", "lv", "", 0, 0, 75, "low-water"),
+        Claim: actions.Claim("vg", "", "/dev/a", "", (8, 0), None, 0, "disk-matches"),
+        ResizePv: actions.ResizePv("vg", "", "/dev/a", "", 0, 1),
+        Activate: actions.Activate("vg", "lv", "", 0, (), skip=False, monitor=False),
+    }
+    for kind, action in samples.items():
+        assert tuple(stops(kind.steps)) == boundaries(action)
 
 
 @KINDS
 def test_the_agent_killed_at_each_boundary_converges(machines: Factory, kind: type[Mortal]) -> None:
     """kill -9 at every boundary that the executor names; the service manager starts it anew."""
     m, mortal = make_machine(machines, kind)
-    for boundary, stop in STOPS.items():
+    for boundary, stop in stops(mortal.steps).items():
         pid = stop_at(m, stop)
         mortal.cause()
         wait_until_stopped(m, pid)
@@ -111,7 +140,7 @@ def test_the_agent_killed_at_each_boundary_converges(machines: Factory, kind: ty
 @KINDS
 def test_a_power_cut_at_each_boundary_converges(machines: Factory, kind: type[Mortal]) -> None:
     m, mortal = make_machine(machines, kind)
-    for boundary, stop in STOPS.items():
+    for boundary, stop in stops(mortal.steps).items():
         pid = stop_at(m, stop)
         mortal.cause()
         wait_until_stopped(m, pid)
@@ -160,3 +189,62 @@ def test_stopping_the_service_lets_a_running_lvextend_finish(machines: Factory) 
     assert size_of(m, "docker", "thinpool") == 120 * MIB
     assert settled(m, "extend-data", "docker/thinpool") == 1
     assert m.run(f"test -e /proc/{lvm}", check=False).status != 0
+
+
+def activate_until(m: Machine, stop: Stop) -> str:
+    """Run `dmguard activate` until it is stopped there; returns its pid.
+
+    It stops itself before it begins, so that it is traced from its first call on.
+    """
+    m.start("sh -c 'echo $$ > /tmp/pid; kill -STOP $$; exec dmguard activate vg/pool'")
+    m.wait_until("grep -q '^State:.*T ' /proc/$(cat /tmp/pid)/status")
+    pid = m.run("cat /tmp/pid").out.strip()
+    path = stop.path.replace("PID", pid)
+    m.start(
+        f"strace -f -p {pid} -P {path} -e trace={stop.call}"
+        f" -e inject={stop.call}:signal=SIGSTOP:when={stop.nth} -o /tmp/trace 2> /tmp/strace"
+    )
+    m.wait_until("grep -q attached /tmp/strace")
+    m.run(f"kill -CONT {pid}")
+    m.wait_until(f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SIGSTOP /tmp/trace", 60)
+    return pid
+
+
+def activations(m: Machine) -> list[str]:
+    """How the activations of this boot ended."""
+    return [str(entry["DMGUARD_RESULT"]) for entry in entries(m, "activate")]
+
+
+# Its pool is not the agent's, so that nothing but the command is about it.
+BY_HAND = config(guard='pools = ["none/*"]')
+
+
+def test_activate_killed_at_each_boundary_converges(machines: Factory) -> None:
+    m = machines(disks=[1 << 30], append=NO_DMEVENTD, config=BY_HAND)
+    mortal = Activate(m)
+    for boundary, stop in stops(mortal.steps, "activate").items():
+        mortal.cause()
+        before = activations(m).count("done")
+        pid = activate_until(m, stop)
+        m.run(f"kill -9 {pid}; pkill -9 strace; rm -f /tmp/trace /tmp/strace /tmp/pid", check=False)
+        mortal.revive()
+        mortal.assert_converged()
+        assert activations(m).count("done") == before + 1
+        print(f"killed at {boundary}: converged")
+    mortal.assert_intact()
+
+
+def test_a_power_cut_at_each_boundary_of_activate_converges(machines: Factory) -> None:
+    m = machines(disks=[1 << 30], append=NO_DMEVENTD, config=BY_HAND)
+    mortal = Activate(m)
+    for boundary, stop in stops(mortal.steps, "activate").items():
+        activate_until(m, stop)
+        m.power_cut()
+        m.boot()
+        mortal.revive()
+        mortal.assert_converged()
+        # A pool is down after a boot, however far the act had come.
+        assert activations(m).count("done") == 1
+        mortal.cause()
+        print(f"cut at {boundary}: converged")
+    mortal.assert_intact()

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
 
-# Where the package, the agent, dpkg and systemd put things; /usr/share is asked of dpkg.
+# Where the package, the agent, dpkg and systemd put things; /usr/share is asked of dpkg. The index
+# of a tag in /run/udev is udev's, which forgets it with the next boot.
 LEFT = (
     "find /etc /run /var/lib /usr/bin /usr/lib/python3/dist-packages /usr/lib/systemd"
-    " -xdev -name '*dmguard*'"
+    " -xdev -name '*dmguard*' -not -path '/run/udev/tags/*'"
 )
 REPACK = """
 set -e

@@ -57,14 +57,21 @@ def _toml(settings: Settings) -> str:
     from dmguard.core.settings import show_settings
 
     document = show_settings(settings)
-    pools = document.pop("pool", {})
-    sections = document | {f"pool.{_quoted(name)}": values for name, values in pools.items()}
+    rules = document.pop("claim", [])
+    sections = [(f"[{name}]", document.pop(name)) for name in ("guard", "policy", "activate")]
+    sections += [("[[claim]]", rule) for rule in rules]
+    for group, members in document.items():
+        for name, values in members.items():
+            head = name if name.isidentifier() else _quoted(name)
+            sections.append((f"[{group}.{head}]", values))
     return "\n\n".join(
-        f"[{name}]\n" + "\n".join(f"{key} = {_quoted(value)}" for key, value in values.items())
-        for name, values in sections.items()
+        f"{head}\n" + "\n".join(f"{key} = {_quoted(value)}" for key, value in values.items())
+        for head, values in sections
     )
 
 
 def _quoted(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_quoted(one)}" for key, one in value.items()) + " }"
     # Without escapes for what lies beyond the BMP: JSON's surrogate pairs are not TOML.
     return json.dumps(value, ensure_ascii=False)

@@ -51,7 +51,8 @@ async def _execute(options: argparse.Namespace) -> int:
 
 
 def _say(report: Report, loop: Loop) -> None:
-    from dmguard.app.render import pool_table, say, say_history, say_plan, vg_table
+    from dmguard.app.guard.report import ruled_disks
+    from dmguard.app.render import disk_table, pool_table, say, say_history, say_plan, vg_table
 
     guarded = [pool for pool in report.state.pools if loop.settings.guards(pool.name)]
     say(_agent_line(report))
@@ -61,6 +62,9 @@ def _say(report: Report, loop: Loop) -> None:
     used = {pool.vg.uuid for pool in report.state.pools}
     say("\n" + vg_table([vg for vg in report.state.vgs if vg.uuid in used]))
     say("\n" + pool_table(guarded, report))
+    ruled = ruled_disks(report, loop)
+    if ruled:
+        say("\n" + disk_table(ruled))
     others = len(report.state.pools) - len(guarded)
     if others:
         say(f"and {others} that guard.pools does not match")
@@ -81,8 +85,8 @@ def _agent_line(report: Report) -> str:
 
 
 def _say_json(report: Report, loop: Loop) -> None:
-    from dmguard.app.guard.report import pool_values
-    from dmguard.app.render import finding_values, plan_values, say_json
+    from dmguard.app.guard.report import pool_values, ruled_disks
+    from dmguard.app.render import disk_values, finding_values, plan_values, say_json
 
     say_json(
         {
@@ -100,6 +104,7 @@ def _say_json(report: Report, loop: Loop) -> None:
                 for vg in report.state.vgs
             ],
             "pools": [pool_values(pool, report, loop) for pool in report.state.pools],
+            "disks": [disk_values(verdict) for verdict in ruled_disks(report, loop)],
             "next": plan_values(report.plan.actions),
             "findings": finding_values(report.plan.findings),
             "recent": [entry.as_values() for entry in report.recent],

@@ -88,7 +88,8 @@ async def _act(
     goal = ActivateAll(pools)
     state = await loop.observer.look(fresh=True)
     loop.reconciler.state = state
-    if not make_plan(state, loop.settings, Past(), goal).actions:
+    planned = make_plan(state, loop.settings, Past(), goal).actions
+    if not planned and not loop.executor.interrupted:
         return
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)

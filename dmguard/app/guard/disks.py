@@ -62,7 +62,9 @@ class Ignored:
 
 
 async def ignore(loop: Loop, name: str, *, dry_run: bool) -> Ignored:
-    """Never ask for a disk again. BusyError if the lock does not come free in time."""
+    """Never ask for a disk again. BusyError if the lock does not come free in time, OSError if
+    it cannot be noted.
+    """
     state = await loop.observer.look(fresh=True, disks=True)
     disk = find_disk(state, name)
     if disk is None:
@@ -71,5 +73,7 @@ async def ignore(loop: Loop, name: str, *, dry_run: bool) -> Ignored:
         return Ignored(name, None, Refusal(name, code, message, Act.CLAIM_DISK))
     if not dry_run:
         with await take_lock(loop.paths):
-            await loop.books.ignore(disk.identity)
+            written = await loop.books.ignore(disk.identity)
+        if not written:
+            raise OSError(f"{loop.paths.ledger}: not written, so {disk.node} is not left alone")
     return Ignored(disk.node, disk.identity)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from dmguard.core.ledger import keep_books
 
 if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
@@ -19,4 +22,5 @@ async def look_at_all(loop: Loop) -> State:
         state = await loop.observer.look(disks=True)
         if sum(disk.probe is not None for disk in state.disks) <= looked:
             break
-    return state
+    # Without an agent nobody noted yet what an administrator took out.
+    return replace(state, ledger=keep_books(state.ledger, state))

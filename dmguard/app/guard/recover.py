@@ -60,15 +60,16 @@ class _Work:
 async def recover(loop: Loop, goal: Recover, *, dry_run: bool) -> Recovered:
     """Cure what can be cured safely, in the order of the plan, until nothing is left of that kind.
 
-    A disk that must settle first, and a unit that is starting, are waited for, a minute at most.
-    BusyError if the lock does not come free in time.
+    A disk that must settle first is waited for, also by a dry run, and a unit that is starting: a
+    minute at most. BusyError if the lock does not come free in time.
     """
     work = _Work(loop, goal)
     state, before = await work.look()
     unknown = tuple(name for name in goal.pools if state.pool(name) is None)
-    if dry_run:
-        return Recovered(before, before, unknown=unknown)
     until = time.monotonic() + _LONGEST_WAIT_S
+    if dry_run:
+        before = await _settled(work, before, until)
+        return Recovered(before, before, unknown=unknown)
     plan = before
     for _ in range(_ROUNDS):
         if work.due(plan):
@@ -81,6 +82,14 @@ async def recover(loop: Loop, goal: Recover, *, dry_run: bool) -> Recovered:
     await _wait_for_units(work, until)
     _, after = await work.look()
     return Recovered(before, after, tuple(work.outcomes), unknown)
+
+
+async def _settled(work: _Work, plan: Plan, until: float) -> Plan:
+    """The plan once no disk has to settle any more."""
+    while plan.wait is not None and time.monotonic() + plan.wait <= until:
+        await asyncio.sleep(plan.wait)
+        _, plan = await work.look()
+    return plan
 
 
 async def _act(work: _Work) -> None:

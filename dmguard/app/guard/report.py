@@ -10,6 +10,7 @@ from dmguard.core.actions import Guard
 from dmguard.core.forecast import time_to
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.sizing import policy_for
+from dmguard.core.verdict import judge
 from dmguard.loop.publish import is_alive, read_published
 from dmguard.loop.record import read_history
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
     from dmguard.core.entry import Entry
     from dmguard.core.model import Pool, State
+    from dmguard.core.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ async def read_report(loop: Loop) -> Report:
     state = await look_at_all(loop)
     plan = make_plan(state, loop.settings, past, Guard())
     return Report(state, plan, past, published, read_history(loop.paths)[-5:])
+
+
+def ruled_disks(report: Report, loop: Loop) -> tuple[Verdict, ...]:
+    """The disks that a claim rule is for."""
+    verdicts = (judge(disk, report.state, loop.settings) for disk in report.state.disks)
+    return tuple(verdict for verdict in verdicts if verdict.rule is not None)
 
 
 def pool_values(pool: Pool, report: Report, loop: Loop) -> dict[str, Any]:

@@ -109,7 +109,8 @@ DISKS = (
         "It was a physical volume and was removed with vgreduce. What an administrator removed"
         " is not claimed again by itself.",
         "None: nothing was changed.",
-        "dmguard claim DISK --vg VG takes it again; dmguard ignore DISK keeps it out for good.",
+        "dmguard claim DISK --vg VG takes it again, once it is blank: pvremove leaves LVM's old"
+        " metadata on it. dmguard ignore DISK keeps it out for good.",
     ),
     Code(
         "disk-rules-differ",

@@ -110,8 +110,11 @@ POOLS = (
         "A metadata operation failed and the kernel set needs_check. It ignores every resize until"
         " the pool has been checked, even though lvextend reports success.",
         "Nothing in the pool can be written; the last second of acknowledged writes may be lost.",
-        "Stop what uses the pool, deactivate it (lvchange -an) and activate it again, which runs"
-        " thin_check; if that refuses, lvconvert --repair. See lvmthin(7).",
+        "Stop what uses the pool and deactivate it: lvchange -an VG/POOL. Debian's LVM leaves the"
+        " flag set at an activation. lvchange -ay --config"
+        ' \'global/thin_check_options=["-q","--clear-needs-check-flag"]\''
+        " VG/POOL runs thin_check, and clears the flag if it finds no damage. If it finds some:"
+        " lvconvert --repair VG/POOL. See lvmthin(7).",
     ),
     Code(
         "pool-failed",

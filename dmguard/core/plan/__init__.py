@@ -104,16 +104,16 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
         else activate.plan_all(state, settings, recover.pools)
     )
     # What writers wait for comes first; a PV that is back is what everything else of its VG
-    # waits for.
+    # waits for. A consumer that is down waits for nothing that comes after its pool.
     actions: tuple[Action, ...] = (
         *repair.plan_returned(state, settings),
         *stale,
         *growth,
         *activation,
+        *repair.plan_units(state, settings),
         *keep.plan_refresh(state, settings, leave=reloaded),
         *claim.plan_resizes(state, settings),
         *claims,
-        *repair.plan_units(state, settings),
     )
     if recover is not None and recover.pools:
         actions = tuple(action for action in actions if _concerns(action, recover.pools))

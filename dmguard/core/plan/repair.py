@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Refresh, RestorePv, StartUnit, is_stale
@@ -34,7 +35,9 @@ def plan_returned(state: State, settings: Settings) -> Iterator[RestorePv]:
 
 
 def _otherwise_blocked(vg: Vg, state: State) -> bool:
-    return vg_obstacle(vg, state) not in (None, "vg-missing-pv")
+    # Its missing PVs aside: of several obstacles only the first is told.
+    rest = tuple(pv for pv in vg.pvs if not pv.missing)
+    return vg_obstacle(replace(vg, pvs=rest), state) is not None
 
 
 def plan_stale(state: State, settings: Settings) -> Iterator[Refresh]:

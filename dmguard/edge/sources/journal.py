@@ -6,6 +6,11 @@ A hint that comes early and nothing more: with journald stopped the other source
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import select
+import socket
+import threading
 from typing import TYPE_CHECKING
 
 from dmguard.core.hints import MATCHES, hint
@@ -18,7 +23,10 @@ if TYPE_CHECKING:
 
     from dmguard.core.wake import Waker
 
+log = logging.getLogger(__name__)
+
 _BATCH = 256
+_PATIENCE_S = 1.0
 _WINDOW_S = 1.0
 _REOPEN_S = 1.0
 _SUBJECTS = 8
@@ -57,41 +65,93 @@ class JournalEvents:
 
     async def _read(self, calm: _Calm, first: str | None = None) -> None:
         """Until the journal is lost. `first` is said when what follows cannot be missed."""
-        with self._open() as tail:
+
+        def opened() -> None:
             if first is not None:
                 calm.say(first)
-            try:
-                await _follow(tail, calm)
-            except JournalLostError:
-                return
 
-
-async def _follow(tail: JournalTail, calm: _Calm) -> None:
-    """Hand on every hint. Ends only with an error of the tail's, or cancelled."""
-    loop = asyncio.get_running_loop()
-    descriptor = tail.fileno()
-    broken: asyncio.Future[None] = loop.create_future()
-
-    def readable() -> None:
-        if broken.done():  # and the tail perhaps closed
-            return
+        follower = _Follower(self._open, opened, calm.say)
         try:
-            entries = tail.drain(_BATCH)
-        except (OSError, JournalLostError) as error:
-            broken.set_exception(error)
+            await follower.ended
+        except JournalLostError:
             return
-        for subject in map(hint, entries):
-            if subject is not None:
-                calm.say(subject)
-        if len(entries) == _BATCH:
-            # More may be there while the descriptor is silent; others have their turn first.
-            loop.call_soon(readable)
+        finally:
+            await follower.stop()
 
-    loop.add_reader(descriptor, readable)
-    try:
-        await broken
-    finally:
-        loop.remove_reader(descriptor)
+
+class _Follower:
+    """A thread that reads the journal and hands every hint to the loop.
+
+    A thread of its own, because the journal's files are mapped memory: where they lie on the pool
+    that has stopped, reading them may stop, too.
+    """
+
+    def __init__(
+        self,
+        open_tail: Callable[[], JournalTail],
+        opened: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._open = open_tail
+        self._opened = opened
+        self._say = say
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._gone = asyncio.Event()
+        self._stopping = False
+        self._waker, self._wakee = socket.socketpair()
+        self._thread = threading.Thread(target=self._work, name="journal-tail", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Nothing is said any more. A thread that hangs is left behind."""
+        self._stopping = True
+        self._waker.close()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._gone.wait()
+        except TimeoutError:
+            log.warning("the journal cannot be read: it hangs")
+
+    def _work(self) -> None:
+        try:
+            with self._wakee, self._open() as tail:
+                self._call(self._opened)
+                self._follow(tail)
+        except (OSError, JournalLostError) as error:
+            self._call(self._end, error)
+        self._call(self._gone.set, always=True)
+
+    def _follow(self, tail: JournalTail) -> None:
+        """Hand on every hint. Ends with an error of the tail's, or when it is told to."""
+        poll = select.poll()
+        for descriptor in (tail.fileno(), self._wakee.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        while not self._stopping:
+            poll.poll()
+            full = True
+            while full and not self._stopping:
+                # As many as were asked for: more may be there while the descriptor is silent.
+                entries = tail.drain(_BATCH)
+                full = len(entries) == _BATCH
+                for subject in map(hint, entries):
+                    if subject is not None:
+                        self._call(self._say, subject)
+
+    def _end(self, error: Exception) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+    def _call(self, function: Callable[..., None], *args: object, always: bool = False) -> None:
+        """In the loop's thread; nothing any more once it is stopping."""
+        if self._stopping and not always:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._run, function, args, always)
+
+    def _run(self, function: Callable[..., None], args: tuple[object, ...], always: bool) -> None:  # noqa: FBT001 - passed on
+        if always or not self._stopping:
+            function(*args)
 
 
 class _Calm:

@@ -1,0 +1,182 @@
+"""What the man pages say beyond the tables of the code. Paragraphs are apart by an empty line."""
+
+DESCRIPTION = """\
+dmguard keeps LVM thin pools alive. It grows their data and metadata before those who write on
+them feel it, adds new disks to their volume groups where a rule says so, brings them up at boot
+before Docker and containerd, and starts those again that failed without their pool.
+
+Events only wake it: each time it reads the state from the kernel and from LVM, plans, acts
+under a lock, and reads again. The agent and the commands are the same program and share
+that lock.
+
+With no configuration every thin pool of the host is guarded within its volume group, and no disk
+is ever claimed. Repairs that can lose data are explained and never done.
+"""
+BOOT = """\
+The service dmguard-activate.service runs dmguard activate before docker.service and
+containerd.service, whenever one of these is started. It waits for disks that are late, for
+activate.timeout from its first run in a boot, and not again when a consumer is restarted. If it
+fails, the consumer starts all the same; the agent activates the pool when its disks are there, and
+then starts the consumer again. To make Docker wait for its pool instead, run systemctl edit
+docker.service and add these lines:
+"""
+BOOT_DROP_IN = ("[Unit]", "Requires=dmguard-activate.service")
+CLUSTERS = """\
+A pool that LVM is told not to activate by itself (lvchange --setautoactivation n, vgchange
+--setautoactivation n, or the activation skip flag) may belong to a cluster that runs it on one
+host at a time. It is left alone unless guard.pools names it more closely than */*, it is named on
+the command line, or Docker or containerd of this host is configured for it. A pool that is taken
+down while the agent runs is not brought up again by it.
+"""
+EXITS = (
+    ("0", "Done, or nothing to do."),
+    ("1", "Failed."),
+    ("2", "The command line or the configuration is wrong."),
+    ("3", "Nothing matched."),
+    ("4", "Refused by a safety rule; for recover: something was left alone for safety."),
+    ("75", "Busy: another command or the agent holds the lock."),
+)
+LEDGER = """\
+The disks that are ignored, those that were taken out of their group, and the members of the groups
+as they were last seen. While it cannot be read, no disk is claimed.
+"""
+FILES = (
+    ("/etc/dmguard/dmguard.toml", "The configuration; see dmguard.toml(5). It need not exist."),
+    ("/etc/dmguard/conf.d/*.toml", "Read after it, in the order of their names."),
+    ("/run/dmguard/state.json", "What only the agent knows, written again when it changes."),
+    (
+        "/run/dmguard/activate.json",
+        "When the first activation of this boot began, and which pools it waited for in vain.",
+    ),
+    ("/var/lib/dmguard/disks.json", LEDGER),
+    ("/var/lib/dmguard/history.jsonl", "What was done, refused and reported."),
+    (
+        "/var/lib/dmguard/intent.json, /var/lib/dmguard/activate.json",
+        "The act under way, of the agent and the commands, and of dmguard activate.",
+    ),
+    ("/usr/lib/systemd/system/dmguard.service", "The agent."),
+    (
+        "/usr/lib/systemd/system/dmguard-activate.service",
+        "Brings pools up before their consumers.",
+    ),
+    ("/usr/lib/udev/rules.d/90-dmguard.rules", "Marks the events that the agent is woken for."),
+    ("/usr/share/dmguard/schema", "A JSON Schema for what each command prints with --json."),
+)
+CODES = """\
+Each act, refusal and alert carries one of these, in the journal as DMGUARD_REASON.
+The command explain tells the cause, the danger and the cure.
+"""
+SETTINGS = """\
+With no file at all every LVM thin pool is guarded within its volume group, and no disk is claimed.
+An unknown key or a bad value is an error that names the file and the key: it stops a start, and
+leaves a reload on the last good configuration. Sizes are an integer with B, KiB, MiB, GiB or TiB;
+shares are N%; durations a number with ms, s, min or h. The command dmguard config check reads the
+files and tells what is wrong with them.
+
+A setting in a later file replaces the one before it. Only [[claim]] rules add up: those of all
+files hold.
+"""
+SECTIONS = {
+    "claim": """\
+A rule for disks that become physical volumes of a volume group: see dmguard-claim(7). There may be
+several. Where several take one disk, the strictest word of all counts: ask before auto, the smallest
+limit, the longest settle time. If they name different volume groups, the disk is not claimed.
+""",
+    "consumer": """\
+What is done for a program that keeps its data in a pool; NAME is docker or containerd. Whether it
+does, and in which pool, is read from its own configuration: /etc/docker/daemon.json or
+/etc/sysconfig/docker-storage, and /etc/containerd/config.toml. A program is started only if its
+last start began before its pool was there and failed, and restarted only if it runs without its
+pool. What failed for another reason is left alone.
+""",
+}
+HEADS = {"claim": "[[claim]]", "consumer": "[consumer.NAME]"}
+REQUIRED = ("claim.vg", "claim.match")
+POOLS = "Any setting of [policy], for this pool alone.\n"
+MATCH = "What a match may ask for. All that is given must hold; what is not known does not match."
+MATCH_KEYS = {
+    "path": "Glob of udev's ID_PATH: the place where the disk is plugged in, as pci-*-ata-2.",
+    "link": "Glob of any of the disk's links below /dev, as /dev/disk/by-id/nvme-*.",
+    "serial": "Glob of the serial number.",
+    "wwn": "Glob of the World Wide Name, as 0x5000c500*.",
+    "model": "Glob of the model, as udev's ID_MODEL has it.",
+    "vendor": "Glob of the vendor, as udev's ID_VENDOR has it.",
+    "bus": "Glob of udev's ID_BUS, as ata or scsi.",
+    "min_size": "The disk has at least this size.",
+    "max_size": "The disk has at most this size.",
+    "rotational": "true for spinning disks, false for others.",
+}
+
+CLAIM_RULE = (
+    "[[claim]]",
+    'vg = "docker"',
+    'match = { path = "pci-*", min_size = "10GiB", rotational = false }',
+    "limit = 8",
+)
+CLAIM = """\
+A volume group that is dry is cured by a disk. dmguard adds one by itself only if a [[claim]] rule
+of dmguard.toml(5) is for it; without any rule no disk is ever touched. A rule looks like this:
+"""
+CLAIMED = """\
+Claimed are whole disks and multipath maps that a rule matches and that are blank: nothing but
+zeros, or nothing but ones, is read at both ends (4 MiB each), at more than a thousand places
+between, and in the whole of a disk of up to 64 MiB. Nobody may use the disk, hold it open or
+mention it. Any doubt, and any failure to look, is a refusal. Every refusal has a code, listed
+below; it is reported once, and dmguard disks shows all of them for every disk. Whether a disk was
+there before dmguard, or came just now, makes no difference.
+
+Partitions, loop devices, arrays, logical volumes, optical and removable drives and disks on USB are
+never claimed. Nothing is ever wiped, and no command is run that overrules LVM.
+"""
+STEPS = """\
+The disk stays as it is for the settle time of its rule. Every event of the disk begins it anew.
+
+Under the lock that the agent and the commands share, an intent is written, and the disk is looked
+at once more: it must be the same device, of the same size, and still blank and unused.
+
+vgextend VG DISK, which makes the physical volume itself: one command, without --yes, and with an
+empty standard input. If LVM asks whether to wipe something, that is a no.
+
+The physical volume gets the LVM tag dmguard: pvs @dmguard lists all that have it.
+
+LVM's report must show the disk in the volume group. What vgextend leaves behind when it ends half
+way, a label of no group on a disk that was blank, is taken away again.
+"""
+BY_HAND = """\
+dmguard claim DISK --vg VG claims one disk without any rule, whatever its limit is, and also one
+that is ignored or was taken out. Every check of the disk itself holds for it, too. With -n it
+shows what would be run.
+
+In a rule with mode = "ask" nothing is claimed by itself: the disk is reported once as disk-ask, and
+shown by dmguard disks, until dmguard claim or dmguard ignore is run for it.
+
+dmguard ignore DISK leaves a disk alone, whatever rule matches it, until it is claimed by hand. A
+disk is told by its WWN, else its serial number, else its place. One that has only its place is any
+disk that is put there.
+"""
+TAKE_OUT = ("pvmove DISK", "vgreduce VG DISK", "pvremove DISK")
+TAKEN_OUT = """\
+It is then noted as taken out, and not claimed again by itself, also after a reboot. If it was in
+the group before there was any rule, dmguard may not have known the disk: dmguard ignore DISK,
+after vgreduce, makes sure. pvremove leaves LVM's old metadata on the disk, so that it is not blank:
+before dmguard claim can take it back, it has to be overwritten (blkdiscard --zeroout DISK, which
+destroys all that is on it).
+"""
+TAKE_OUT_HEAD = "To take a disk out of its volume group for good, run LVM's own commands:"
+RETURNED = """\
+While a physical volume is missing, nothing in its volume group is changed. When it comes back and
+LVM still counts it as missing, because the group was changed meanwhile, dmguard runs vgextend
+--restoremissing, once all missing ones are back and only if the group has no mirror or RAID. Live
+tables that point at a device number that is gone are loaded anew.
+
+When the disk of a physical volume grows, dmguard runs pvresize. It does so only for growth that it
+saw, or that happened between two boots: one that was made smaller than its disk on purpose stays
+so. Both need no rule, and concern only volume groups with a guarded pool.
+"""
+NOT_CHECKED = """\
+A disk that is blank here may belong to another host: SCSI persistent reservations are not looked
+at, and what another host has mounted or exports is not seen. Where disks are shared, match them
+by wwn or serial, or use mode = "ask". A disk of random bytes alone, as a plain dm-crypt device has
+them, is not blank and is refused. Of a large disk not everything is read: what lies between the
+places that are read, with nothing at either end, is not seen.
+"""

@@ -1,0 +1,82 @@
+"""What comes after: the power is cut, and Docker starts again, with its pool or before it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.demo.acts import Act, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lab.machine import Machine
+
+    Say = Callable[[str], None]
+
+ERROR = "devicemapper: Non existing device docker-thinpool"
+BOOTS = 3
+"""Without dmguard it is a race, which Docker loses nearly always: so often it is tried."""
+
+
+def checksum(m: Machine, container: str) -> str:
+    """Of what a container wrote, read out of it by Docker."""
+    return m.run(
+        f"docker cp {container}:/data/file - | tar -xO | sha256sum", timeout=120
+    ).out.split()[0]
+
+
+def cut(m: Machine, act: Act, say: Say) -> None:
+    """Cut the power, and boot again."""
+    act.events.append(Event(float(m.run("date +%s.%N").out), "the power is cut", "power cut"))
+    say(f"{act.title}: the power is cut, and comes back")
+    m.power_cut()
+    m.boot()
+    m.wait_until("systemctl is-active docker || systemctl is-failed docker", 120)
+
+
+def told(m: Machine, unit: str, words: str) -> list[float]:
+    """When a unit's journal of this boot said so."""
+    lines = m.journal("-b", f"_SYSTEMD_UNIT={unit}", "+", f"UNIT={unit}")
+    return [
+        int(line["__REALTIME_TIMESTAMP"]) / 1e6
+        for line in lines
+        if words in str(line.get("MESSAGE"))
+    ]
+
+
+def reboot_with_dmguard(m: Machine, act: Act, container: str, say: Say) -> None:
+    """The pool is up before Docker is started, and what a container wrote is there."""
+    before = checksum(m, container)
+    cut(m, act, say)
+    up, docker = told(m, "dmguard-activate.service", "Finished"), told(m, "docker.service", "Start")
+    ordered = bool(up and docker) and up[0] <= docker[0]
+    act.expect("the pool is up before Docker is started", holds=ordered)
+    if ordered:
+        act.events.append(Event(up[0], "next boot: dmguard has the pool up", ""))
+        act.events.append(Event(docker[0], "next boot: Docker is started", ""))
+    act.expect("Docker finds its pool", holds=not told(m, "docker.service", ERROR))
+    running = m.run("systemctl is-active docker", check=False).out.strip()
+    act.expect(f"Docker runs, not {running}", holds=running == "active")
+    act.expect("the container's data is intact", holds=checksum(m, container) == before)
+    now = float(m.run("date +%s.%N").out)
+    act.events.append(Event(now, "what a container wrote reads back equal", ""))
+    m.run("docker run --rm --network none busybox true", timeout=120)
+    say(f"{act.title}: Docker is up on its pool, and the container's data is intact")
+
+
+def reboot_without_dmguard(m: Machine, act: Act, say: Say) -> None:
+    """The same machine boots without dmguard: Docker is started before its pool is there."""
+    for number in range(1, BOOTS + 1):
+        cut(m, act, say)
+        failed = told(m, "docker.service", ERROR)
+        if failed:
+            act.events.append(Event(failed[0], f"boot {number}: Docker: {ERROR}", ""))
+            say(f"{act.title}: Docker fails: {ERROR}")
+            return
+    act.expect(f"Docker fails in one of {BOOTS} boots", holds=False)
+
+
+def read_entries(m: Machine) -> list[dict[str, object]]:
+    """dmguard's own record, oldest first."""
+    return list(json.loads(m.run("dmguard history --last 0 --json").out)["entries"])

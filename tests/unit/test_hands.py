@@ -1,0 +1,129 @@
+"""What does each kind of step."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from dmguard.core.steps import Lvm, Proof, Prove, Step, UnitStep, UnitVerb
+from dmguard.edge.run import Completed
+from dmguard.loop.execute import Done, Hands
+from dmguard.loop.hands import make_hands
+from tests.unit.disks import DISK
+
+if TYPE_CHECKING:
+    from dmguard.edge.run import Runner
+
+STEP = Lvm(("vgextend", "vg", "/dev/sdb"), "disk-refused-by-lvm")
+PLAIN = Lvm(("lvextend", "vg/pool"))
+PROVE = Prove("/dev/sdb", "serial:b", (8, 16), 1, DISK.size, "vg", Proof.BLANK)
+BUSY = "  Can't get lock for vg.\n"
+
+
+class FakeRunner:
+    """Answers each call with the next status and complaint; the last one for ever."""
+
+    def __init__(self, *answers: tuple[int, str]) -> None:
+        self.answers = list(answers)
+        self.calls: list[tuple[tuple[str, ...], int]] = []
+
+    async def change(self, argv: Sequence[str], *, stdin: int) -> Completed:
+        self.calls.append((tuple(argv), stdin))
+        status, said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return Completed(tuple(argv), status, "", said, 0.1)
+
+
+class FakeManager:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def reset_failed(self, name: str) -> None:
+        self.asked.append(("reset-failed", name))
+
+    async def start_unit(self, name: str) -> None:
+        self.asked.append(("start", name))
+
+    async def restart_unit(self, name: str) -> None:
+        self.asked.append(("restart", name))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry that waits for nothing, and ends after its attempts."""
+
+    async def retry(work: Callable[[], object], **how: object) -> object:
+        on = cast("tuple[type[Exception], ...]", how["on"])
+        for _ in range(cast("int", how["attempts"]) - 1):
+            try:
+                return await work()  # type: ignore[misc]
+            except on:
+                continue
+        return await work()  # type: ignore[misc]
+
+    monkeypatch.setattr("dmguard.loop.hands.retry", retry)
+
+
+def do(hands: Hands, step: Step) -> Done:
+    async def work() -> Done:
+        return await hands[type(step)](step, 7)
+
+    return asyncio.run(work())
+
+
+def run(step: Lvm, *answers: tuple[int, str]) -> tuple[Done, FakeRunner]:
+    runner = FakeRunner(*answers)
+    hands = make_hands(cast("Runner", runner))
+    return do(hands, step), runner
+
+
+def test_an_lvm_step_is_one_command_with_the_lock_as_its_input() -> None:
+    done, runner = run(STEP, (0, ""))
+    assert done == Done(ok=True)
+    assert runner.calls == [(("lvm", "vgextend", "vg", "/dev/sdb"), 7)]
+
+
+@pytest.mark.parametrize(("step", "code"), [(STEP, "disk-refused-by-lvm"), (PLAIN, "")])
+def test_a_command_that_fails_has_the_code_of_what_that_means(step: Lvm, code: str) -> None:
+    done, runner = run(step, (5, "  Device /dev/sdb is in use.\n"))
+    assert (done.ok, done.code) == (False, code)
+    assert "in use" in done.complaint
+    assert len(runner.calls) == 1
+
+
+def test_a_group_that_is_locked_is_tried_again() -> None:
+    done, runner = run(STEP, (5, BUSY), (5, BUSY), (0, ""))
+    assert done == Done(ok=True)
+    assert len(runner.calls) == 3
+
+
+def test_a_group_that_stays_locked_is_busy_and_no_refusal() -> None:
+    done, runner = run(STEP, (5, BUSY))
+    assert (done.ok, done.code) == (False, "vg-busy")
+    assert "lock" in done.complaint
+    assert len(runner.calls) == 10
+
+
+@pytest.mark.parametrize("verb", list(UnitVerb))
+def test_systemd_is_asked_for_each_verb_by_its_name(verb: UnitVerb) -> None:
+    manager = FakeManager()
+    hands = make_hands(cast("Runner", FakeRunner((0, ""))), manager=manager)
+    done = do(hands, UnitStep(verb, "docker.service"))
+    assert done == Done(ok=True)
+    assert manager.asked == [(str(verb), "docker.service")]
+
+
+def test_a_proof_is_what_the_prover_says() -> None:
+    asked: list[Prove] = []
+
+    async def prove(step: Prove) -> Done:
+        asked.append(step)
+        return Done(ok=False, complaint="not blank", code="disk-changed")
+
+    hands = make_hands(cast("Runner", FakeRunner((0, ""))), prove=prove)
+    done = do(hands, PROVE)
+    assert (done.code, asked) == ("disk-changed", [PROVE])
+
+
+def test_what_was_not_given_is_not_there() -> None:
+    assert set(make_hands(cast("Runner", FakeRunner((0, ""))))) == {Lvm}

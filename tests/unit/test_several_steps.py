@@ -1,0 +1,220 @@
+"""Acts of several steps: how far they came is known, and half of one is taken back."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from dmguard.core.actions import Action, Result, dump_action
+from dmguard.core.entry import Outcome
+from dmguard.core.model import State, Trigger
+from dmguard.core.steps import steps_for
+from dmguard.edge.files import Lock, write_atomic
+from dmguard.loop.execute import Done, boundaries
+from dmguard.loop.record import read_history
+from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, START, consumer, host, make_disk, vg_of
+from tests.unit.fakes import Bench, finish
+
+HOME = make_disk("a")
+BEFORE = host(HOME, DISK)
+AFTER = host(HOME, DISK, vg=vg_of(HOME, DISK))
+REFUSED = Done(ok=False, complaint="Device is in use", code="disk-refused-by-lvm")
+BUSY = Done(ok=False, complaint="Can't get lock for vg", code="vg-busy")
+FAILED = Done(ok=False, complaint="Input/output error")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, BEFORE)
+
+
+def answers(bench: Bench, *done: Done, then: State | None = None) -> list[str]:
+    """Each step gets the next answer; the phases that the intent file had before each."""
+    left, phases = list(done), []
+
+    def do() -> Done:
+        phases.append(json.loads(bench.paths.intent.read_text())["phase"])
+        answer = left.pop(0) if left else Done(ok=True)
+        if then is not None and not left:
+            bench.observer.state = then
+        return answer
+
+    bench.does = do
+    return phases
+
+
+def act(bench: Bench, action: Action = CLAIM) -> Outcome:
+    with Lock.acquire(bench.paths.lock) as lock:
+        work = bench.executor.carry_out(action, Trigger.UDEV, lock)
+        return asyncio.run(finish(bench, work))
+
+
+def ran(bench: Bench) -> list[str]:
+    return [step[0].split()[0] if len(step) > 1 else "prove" for step in bench.steps]
+
+
+OK = Done(ok=True)
+
+
+def test_a_claim_is_proved_made_and_tagged_and_each_step_is_noted(bench: Bench) -> None:
+    phases = answers(bench, OK, OK, OK, then=AFTER)
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.DONE, "disk-matches")
+    assert ran(bench) == ["prove", "vgextend", "pvchange"]
+    assert phases == ["intended", "ran-1", "ran-2"]
+    assert not bench.paths.intent.exists()
+    assert bench.observer.looks == [True]
+    (entry,) = bench.told()
+    assert (entry.code, entry.disk, entry.vg) == ("disk-claimed", "/dev/sdb", "vg")
+
+
+def test_a_disk_that_changed_is_not_touched_and_that_is_a_refusal(bench: Bench) -> None:
+    changed = Done(ok=False, complaint="not blank and unused", code="disk-changed")
+    phases = answers(bench, changed)
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.REFUSED, "disk-changed")
+    assert (ran(bench), phases) == (["prove"], ["intended"])
+    assert [entry.code for entry in bench.told()] == ["disk-changed"]
+
+
+@pytest.mark.parametrize(
+    ("done", "result", "reason"),
+    [
+        (REFUSED, Result.REFUSED, "disk-refused-by-lvm"),
+        (BUSY, Result.FAILED, "vg-busy"),
+        (FAILED, Result.FAILED, "act-failed"),
+    ],
+)
+def test_a_claim_that_stops_half_way_is_taken_back_after_the_proof_of_it(
+    bench: Bench, done: Done, result: Result, reason: str
+) -> None:
+    phases = answers(bench, OK, done)
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (result, reason)
+    assert ran(bench) == ["prove", "vgextend", "prove", "pvremove"]
+    # The phase says what the act did, not what its undoing did.
+    assert phases == ["intended", "ran-1", "ran-1", "ran-1"]
+    assert not bench.paths.intent.exists()
+
+
+def test_what_cannot_be_proved_to_be_half_a_claim_is_left(bench: Bench) -> None:
+    answers(bench, OK, REFUSED, Done(ok=False, complaint="not a PV"))
+    assert act(bench).result is Result.REFUSED
+    assert ran(bench) == ["prove", "vgextend", "prove"]
+
+
+def test_a_claim_is_done_though_its_tag_failed(bench: Bench) -> None:
+    answers(bench, OK, OK, FAILED, then=AFTER)
+    assert act(bench).result is Result.DONE
+    assert ran(bench) == ["prove", "vgextend", "pvchange"]
+
+
+def test_a_claim_that_another_did_is_told_as_that(bench: Bench) -> None:
+    answers(bench, Done(ok=False, code="disk-changed"), then=AFTER)
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.DONE, "done-elsewhere")
+
+
+def test_nothing_is_taken_back_of_another_act(bench: Bench) -> None:
+    answers(bench, FAILED)
+    assert act(bench, RESIZE).result is Result.FAILED
+    assert ran(bench) == ["pvresize"]
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "looks"),
+    [
+        (START, State((), (), consumers=(consumer("active"),)), [(False, True)]),
+        (ACTIVATE, BEFORE, []),
+    ],
+)
+def test_a_unit_is_proved_by_systemd_and_a_pool_by_the_kernel(
+    bench: Bench, action: Action, state: State, looks: list[tuple[bool, bool]]
+) -> None:
+    bench.observer.state = state
+    assert act(bench, action).result is Result.DONE
+    assert bench.observer.read == looks
+    assert bench.observer.looks == [False] * len(looks)
+
+
+def leave_intent(bench: Bench, phase: str, action: object = None) -> None:
+    values = {"id": "1234", "trigger": "udev", "phase": phase, "at": 1.0}
+    values["action"] = action or dump_action(CLAIM)
+    write_atomic(bench.paths.intent, json.dumps(values).encode())
+
+
+def resume(bench: Bench) -> None:
+    async def work() -> None:
+        with Lock.acquire(bench.paths.lock) as lock:
+            await bench.executor.resume(lock)
+
+    asyncio.run(finish(bench, work()))
+
+
+FINISH = ["prove", "vgextend", "pvchange"]
+RESUMES: list[tuple[str, State, list[str], str]] = [
+    ("intended", BEFORE, [], "act-interrupted"),
+    ("ran-1", BEFORE, [*FINISH, "prove", "pvremove"], "act-interrupted"),
+    ("ran-2", BEFORE, [*FINISH, "prove", "pvremove"], "act-interrupted"),
+    ("ran-1", AFTER, [], "resumed"),
+    ("ran-2", AFTER, [], "resumed"),
+    ("intended", AFTER, [], "resumed"),
+    ("ran-1", host(HOME), [], "act-interrupted"),
+]
+
+
+@pytest.mark.parametrize(("phase", "state", "steps", "reason"), RESUMES)
+def test_an_interrupted_claim_is_told_and_its_half_taken_back(
+    bench: Bench, phase: str, state: State, steps: list[str], reason: str
+) -> None:
+    leave_intent(bench, phase)
+    bench.observer.state = state
+    resume(bench)
+    assert ran(bench) == steps
+    assert bench.observer.read[0] == (True, False)
+    assert [(entry.id, entry.reason) for entry in read_history(bench.paths)] == [("1234", reason)]
+    assert not bench.paths.intent.exists()
+
+
+def test_an_interrupted_claim_whose_label_is_there_is_completed(bench: Bench) -> None:
+    leave_intent(bench, "ran-1")
+    bench.observer.state = BEFORE
+
+    def do() -> Done:
+        if len(bench.steps) == len(FINISH):
+            bench.observer.state = AFTER
+        return Done(ok=True)
+
+    bench.does = do
+    resume(bench)
+    assert ran(bench) == FINISH
+    (entry,) = read_history(bench.paths)
+    assert (entry.code, entry.result, entry.reason) == ("disk-claimed", "done", "resumed")
+
+
+@pytest.mark.parametrize("phase", ["ran-", "ran-x", "ran-1-2"])
+def test_a_phase_that_is_none_undoes_nothing(bench: Bench, phase: str) -> None:
+    leave_intent(bench, phase)
+    resume(bench)
+    assert bench.steps == []
+    assert not bench.paths.intent.exists()
+
+
+def test_the_boundaries_of_a_claim_are_each_side_of_each_step() -> None:
+    assert len(steps_for(CLAIM)) == 3
+    assert boundaries(CLAIM) == (
+        "intended",
+        *("step-1", "ran-1", "step-2", "ran-2", "step-3", "ran-3"),
+        "recorded",
+        "cleared",
+    )
+
+
+def test_a_hand_that_cannot_reach_what_it_is_for_is_a_failure(bench: Bench) -> None:
+    def refuse() -> Done:
+        raise OSError("no bus")
+
+    bench.does = refuse
+    outcome = act(bench, START)
+    assert (outcome.result, outcome.detail) == (Result.FAILED, "no bus")

@@ -1,0 +1,171 @@
+"""Close looks at disks: taken when wanted, kept for a while, taken again before an act."""
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from dmguard.core.model import Disk, Probe, State
+from dmguard.core.steps import Proof, Prove
+from dmguard.loop.execute import Done
+from dmguard.loop.survey import Survey
+from tests.unit.disks import DISK, host, make_disk, vg_of
+
+HOME = make_disk("a")
+BARE = make_disk(probe=None)
+ERROR = Probe(error="Input/output error")
+ORPHAN = Probe(pv_label=True)
+
+
+class Far:
+    """The host's disks, what a close look shows of each, and how long one takes."""
+
+    def __init__(self, *disks: Disk) -> None:
+        self.disks = disks
+        self.shows = Probe()
+        self.looked: list[str] = []
+        self.wanted = {disk.name for disk in disks}
+        self.now = 0.0
+        self.takes_s = 0.0
+        self.survey = Survey(
+            lambda: self.disks, self.probe, lambda disk, _: disk.name in self.wanted
+        )
+
+    async def probe(self, disk: Disk) -> Probe:
+        self.looked.append(disk.name)
+        self.now += self.takes_s
+        return self.shows
+
+    def read(self) -> list[Probe | None]:
+        return [disk.probe for disk in asyncio.run(self.survey.read(host()))]
+
+    def prove(self, step: Prove, state: State | None = None) -> Done:
+        return asyncio.run(self.survey.prove(step, state or host()))
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> Far:
+    far = Far(BARE, make_disk("c", probe=None))
+    clock = SimpleNamespace(monotonic=lambda: far.now)
+    monkeypatch.setattr("dmguard.loop.survey.time", clock)
+    return far
+
+
+def test_only_disks_that_may_lead_to_something_are_looked_at(far: Far) -> None:
+    far.wanted = {"sdc"}
+    assert far.read() == [None, Probe()]
+    assert far.looked == ["sdc"]
+
+
+def test_a_look_is_kept_while_nothing_happens_to_the_disk(far: Far) -> None:
+    far.read()
+    far.shows = Probe(data_at=7)
+    assert far.read() == [Probe(), Probe()]
+    assert far.looked == ["sdb", "sdc"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(BARE, stamp=1),
+        replace(BARE, diskseq=99),
+        replace(BARE, size=1),
+        replace(BARE, devno=(8, 99)),
+        replace(BARE, serial="another"),
+    ],
+)
+def test_a_disk_that_something_happened_to_is_looked_at_again(far: Far, changed: Disk) -> None:
+    far.read()
+    far.disks = (changed, far.disks[1])
+    far.shows = Probe(data_at=7)
+    assert far.read() == [Probe(data_at=7), Probe()]
+
+
+def test_a_look_that_failed_is_no_knowledge(far: Far) -> None:
+    far.shows = ERROR
+    assert far.read() == [ERROR, ERROR]
+    far.shows = Probe()
+    assert far.read() == [Probe(), Probe()]
+    assert far.looked == ["sdb", "sdc"] * 2
+
+
+def test_a_disk_that_is_wanted_no_more_is_forgotten(far: Far) -> None:
+    far.read()
+    far.wanted = set()
+    assert far.read() == [None, None]
+    far.wanted = {"sdb"}
+    far.shows = Probe(data_at=7)
+    assert far.read() == [Probe(data_at=7), None]
+
+
+def test_looks_take_a_second_at_a_time_and_the_rest_follows(far: Far) -> None:
+    far.takes_s = 0.6
+    far.disks = tuple(make_disk(letter, probe=None) for letter in "bcdef")
+    far.wanted = {disk.name for disk in far.disks}
+    reads = [sum(probe is not None for probe in far.read()) for _ in range(4)]
+    assert reads == [2, 4, 5, 5]
+    assert far.looked == ["sdb", "sdc", "sdd", "sde", "sdf"]
+
+
+def step(disk: Disk = DISK, proof: Proof = Proof.BLANK, vg: str = "vg") -> Prove:
+    return Prove(disk.node, disk.identity, disk.devno, disk.diskseq, disk.size, vg, proof)
+
+
+def test_a_proof_looks_again_whatever_is_known(far: Far) -> None:
+    far.read()
+    assert far.prove(step()) == Done(ok=True)
+    assert far.looked == ["sdb", "sdc", "sdb"]
+    far.shows = Probe(users=("mounted at /data",))
+    done = far.prove(step())
+    assert (done.ok, done.code) == (False, "disk-changed")
+    assert "disk-in-use (mounted at /data)" in done.complaint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"serial": "x"}, {"devno": (8, 99)}, {"diskseq": 99}, {"size": 1}, {"name": "sdz"}],
+)
+def test_another_disk_under_the_name_is_none(far: Far, changes: dict[str, object]) -> None:
+    far.disks = (make_disk(**{"probe": None} | changes),)
+    done = far.prove(step())
+    assert (done.ok, done.code, far.looked) == (False, "disk-changed", [])
+    assert "is another disk now" in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("proof", "shows", "proved"),
+    [
+        (Proof.BLANK, Probe(), True),
+        (Proof.BLANK, ORPHAN, False),
+        (Proof.BLANK, ERROR, False),
+        (Proof.BLANK, Probe(data_at=0), False),
+        (Proof.ORPHAN_PV, ORPHAN, True),
+        (Proof.ORPHAN_PV, Probe(), False),
+        (Proof.ORPHAN_PV, ERROR, False),
+        (Proof.ORPHAN_PV, replace(ORPHAN, users=("pid 7",)), False),
+        (Proof.ORPHAN_PV, replace(ORPHAN, signatures=("ext4 at 1080",)), False),
+    ],
+)
+def test_it_must_be_just_what_is_asked_for(
+    far: Far,
+    proof: Proof,
+    shows: Probe,
+    proved: bool,  # noqa: FBT001 - a table
+) -> None:
+    far.shows = shows
+    assert far.prove(step(proof=proof)).ok is proved
+
+
+def test_a_disk_that_is_in_a_group_by_now_is_neither_blank_nor_an_orphan(far: Far) -> None:
+    state = host(vg=vg_of(HOME, DISK))
+    for proof in Proof:
+        assert not far.prove(step(proof=proof), state).ok
+    assert far.prove(step(), host(vg=vg_of(HOME))).ok
+
+
+def test_two_disks_that_cannot_be_told_apart_are_not_proved(far: Far) -> None:
+    far.disks = (BARE, make_disk("c", serial=BARE.serial, probe=None))
+    done = far.prove(step())
+    assert not done.ok
+    assert "disk-not-unique" in done.complaint

@@ -1,0 +1,104 @@
+"""The units are shut in, and everything that the guard does is done from within."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from tests.lab import loops, scsi
+from tests.lab.lvmkit import docker_direct_lvm, make_vg, pool_status, raw_thin
+from tests.vm.kit import (
+    MIB,
+    NO_DMEVENTD,
+    config,
+    entries,
+    make_full_metadata,
+    size_of,
+    wait_for,
+    wait_for_mark,
+    write,
+)
+
+if TYPE_CHECKING:
+    from tests.lab.machine import Machine
+    from tests.vm.conftest import Factory
+
+UNITS = ("dmguard.service", "dmguard-activate.service")
+ACTIVATE = "dmguard-activate.service"
+CLAIMS = '[[claim]]\nvg = "vg"\nmatch = { path = "platform-uml-blkdev.3" }\nsettle = "0"\n'
+
+
+def exposure(m: Machine, unit: str) -> float:
+    """What systemd-analyze makes of a unit: 10 is exposed, 0 is shut in."""
+    said = m.run(f"systemd-analyze security --no-pager {unit}", check=False).out
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
+    assert found is not None, said
+    return float(found[1])
+
+
+def acted(m: Machine, action: str, unit: str = "dmguard.service") -> dict[str, Any]:
+    """The entry of an act that was done by that unit, not by a shell."""
+
+    def found() -> list[dict[str, Any]]:
+        return [e for e in entries(m, action) if e["DMGUARD_RESULT"] == "done"]
+
+    entry: dict[str, Any] = wait_for(f"{action} done", found, timeout=60)[-1]
+    assert entry["_SYSTEMD_UNIT"] == unit
+    return entry
+
+
+def test_every_act_is_done_within_the_confinement(machines: Factory) -> None:
+    """Docker's pool comes up by the one unit, and all else is the other's."""
+    settings = config(guard='resync = "5s"', more=CLAIMS)
+    m = machines(disks=[2 << 30, 1 << 30], append=NO_DMEVENTD, config=settings)
+    for unit in UNITS:
+        assert exposure(m, unit) <= 4.5
+
+    # start-unit, of a Docker that failed before its pool was there; then activate, before a start.
+    docker_direct_lvm(m, m.disks[0])
+    m.run("systemctl stop docker docker.socket && lvchange -q -an docker/thinpool")
+    m.run("vgchange -q --setautoactivation n docker && systemctl mask --runtime " + ACTIVATE)
+    assert m.run("systemctl start docker", check=False, timeout=120).status != 0
+    m.wait_until("systemctl is-failed docker", 120)
+    m.run("lvchange -q -ay docker/thinpool")
+    acted(m, "start-unit")
+    m.wait_until("systemctl is-active docker", 120)
+    m.run("systemctl stop docker docker.socket && lvchange -q -an docker/thinpool")
+    m.run(f"systemctl unmask --runtime {ACTIVATE} && systemctl start docker", timeout=120)
+    acted(m, "activate", ACTIVATE)
+
+    # extend-metadata, extend-data, refresh.
+    make_vg(m, "vg", m.disks[1:], extent="1m")
+    make_full_metadata(m, "vg", "pool", data="20m", chunks=320)
+    m.run("lvchange -q -ay vg/pool")
+    acted(m, "extend-metadata")
+    wait_for_mark(m, "vg", "pool")
+    device = raw_thin(m, "vg", "pool", "t0", 200 * MIB, 400)
+    size = size_of(m, "vg", "pool")
+    write(m, device, 0, 16)
+    acted(m, "extend-data")
+    assert size_of(m, "vg", "pool") > size
+    acted(m, "refresh")
+    wait_for_mark(m, "vg", "pool")
+    assert pool_status(m, "vg", "pool")["mode"] == "rw"
+
+    # claim-disk, restore-pv of a disk that was away while its VG changed, resize-pv.
+    disk = m.add_disk(256 * MIB)
+    assert acted(m, "claim-disk")["DMGUARD_DISK"] == disk.device
+    assert m.run(f"pvs --noheadings -o vg_name {disk.device}").out.strip() == "vg"
+    first, second = scsi.add(m, 2)
+    m.run(f"vgextend -q vg {first}")
+    scsi.pull(m, first)
+    m.run(f"vgextend -q vg {second}")
+    assert "missing" in m.run("pvs --noheadings -o pv_missing -S vg_name=vg").out
+    scsi.back(m)
+    acted(m, "restore-pv")
+    grown = loops.add(m, "grown", 64 * MIB)
+    m.run(f"vgextend -q vg {grown}")
+    m.wait_until(f"grep -q {64 * MIB} /var/lib/dmguard/disks.json")
+    loops.grow(m, grown, 128 * MIB)
+    assert acted(m, "resize-pv")["DMGUARD_DISK"] == grown
+
+    said = m.run(f"journalctl -b --no-pager -u {UNITS[0]} -u {UNITS[1]}").out
+    assert "extended" in said
+    assert re.findall(r".*(?:Permission denied|Operation not permitted).*", said) == []

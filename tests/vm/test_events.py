@@ -1,0 +1,161 @@
+"""What wakes the agent: each source by itself, and what is made up for when one was not heard."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from tests.lab.lvmkit import docker_direct_lvm, make_pool, make_vg, raw_thin
+from tests.vm.kit import (
+    MIB,
+    NO_DMEVENTD,
+    config,
+    entries,
+    size_of,
+    wait_for,
+    wait_for_mark,
+    write,
+)
+
+if TYPE_CHECKING:
+    from tests.lab.machine import Machine
+    from tests.vm.conftest import Factory
+
+LOW_WATER_LINE = "reached low water mark for data device"
+UNIT_FAILED = "be02cf6855d2428ba40df7e9d022f03d"
+NO_ACTIVATION = "systemd.mask=dmguard-activate.service"
+CLAIMS = '[[claim]]\nvg = "vg"\nmatch = { path = "platform-uml-blkdev.3" }\nsettle = "0"\n'
+
+# One try, and after it a wait before the limit is hit, in which a pool may come up.
+ONE_TRY = """[Unit]
+StartLimitBurst=1
+StartLimitIntervalSec=600
+[Service]
+Restart=always
+RestartSec=8
+"""
+
+
+def sources(m: Machine) -> dict[str, str]:
+    """The agent's sources and how each is, as `dmguard status` says it."""
+    found: dict[str, str] = json.loads(m.run("dmguard status --json").out)["agent"]["sources"]
+    return found
+
+
+def listen_only_to(m: Machine, source: str, resync: str = "1h", more: str = "") -> None:
+    """Restart the agent with this one source, and wait until it hears."""
+    guard = f'sources = ["{source}"]\nresync = "{resync}"'
+    m.put("/etc/dmguard/dmguard.toml", config(guard=guard, more=more))
+    m.run("systemctl restart dmguard")
+    wait_for(f"{source} listening", lambda: sources(m) == {source: "listening"})
+
+
+def act_after(m: Machine, action: str, told: int) -> dict[str, Any]:
+    """The one entry of an action beyond those that were told before."""
+    found = wait_for(action, lambda: len(e := entries(m, action)) > told and e, timeout=60)
+    assert len(found) == told + 1
+    entry: dict[str, Any] = found[-1]
+    assert entry["DMGUARD_RESULT"] == "done"
+    return entry
+
+
+def at(entry: dict[str, Any]) -> float:
+    """When an entry was written, in seconds since the boot."""
+    return int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6
+
+
+def uptime(m: Machine) -> float:
+    """Seconds since the boot, by the clock that the journal goes by."""
+    clock = "import time; print(time.clock_gettime(time.CLOCK_MONOTONIC))"
+    return float(m.run(f"python3 -c '{clock}'").out)
+
+
+def assert_prompt(entry: dict[str, Any], event: float, source: str) -> None:
+    """It was this source that woke, the act began within 3 s, and was done 2 s later at most.
+
+    An entry is written when the act is done, and says how long it took. How long LVM's commands
+    take is the machine's.
+    """
+    took = re.search(r", ([\d.]+) s\)", entry["MESSAGE"])
+    assert took is not None
+    begun, ended = at(entry) - float(took[1]) - event, at(entry) - event
+    print(f"{source}: begun after {begun:.2f} s, done after {ended:.2f} s")
+    assert entry["DMGUARD_TRIGGER"] == source
+    assert begun < 3
+    assert 0 <= ended < 5
+
+
+def last_line(m: Machine, before: float, *words: str) -> float:
+    """When the last of such lines before a moment was written."""
+    return max(moment for line in m.journal("-b", *words) if (moment := at(line)) <= before)
+
+
+def grow_by(m: Machine, source: str, device: str, first: int, count: int) -> None:
+    """Cross the low water mark; the kernel's message tells when."""
+    told = len(entries(m, "extend-data"))
+    write(m, device, first, count)
+    entry = act_after(m, "extend-data", told)
+    event = last_line(m, at(entry), "-k", f"--grep={LOW_WATER_LINE}")
+    assert_prompt(entry, event, source)
+
+
+def claim_by(m: Machine, source: str) -> None:
+    """Plug a blank disk in; udev says when it was done with it."""
+    disk = m.add_disk(256 * MIB)
+    entry = act_after(m, "claim-disk", 0)
+    shown = m.run(f"udevadm info -q property --property USEC_INITIALIZED --value {disk.device}")
+    assert entry["DMGUARD_DISK"] == disk.device
+    assert m.run(f"pvs --noheadings -o vg_name {disk.device}").out.strip() == "vg"
+    assert_prompt(entry, int(shown.out) / 1e6, source)
+
+
+def start_unit_by(m: Machine, source: str) -> None:
+    """Docker fails for want of its pool; the pool comes up, and only then systemd gives up."""
+    m.run("systemctl start docker", check=False, timeout=120)
+    m.wait_until("systemctl show -P SubState docker | grep -q auto-restart", 60)
+    m.run("lvchange -q -ay docker/thinpool")
+    assert entries(m, "start-unit") == []
+    entry = act_after(m, "start-unit", 0)
+    failed = last_line(m, at(entry), "UNIT=docker.service", f"MESSAGE_ID={UNIT_FAILED}", "_PID=1")
+    assert_prompt(entry, failed, source)
+    m.wait_until("systemctl is-active docker", 120)
+
+
+def refresh_by(m: Machine, source: str) -> None:
+    """Another command takes the mark away, which no event tells."""
+    told = len(entries(m, "refresh"))
+    event = uptime(m)
+    m.run("lvchange -q --refresh vg/pool")
+    entry = act_after(m, "refresh", told)
+    assert_prompt(entry, event, source)
+    wait_for_mark(m, "vg", "pool")
+
+
+def test_each_source_alone_acts_within_three_seconds(machines: Factory) -> None:
+    """One after the other on one machine, all others switched off and no timer to speak of.
+
+    The timer is a source whose event is the end of its period: it gets one of a second.
+    """
+    m = machines(disks=[2 << 30, 1 << 30], append=f"{NO_DMEVENTD} {NO_ACTIVATION}", config=config())
+    docker_direct_lvm(m, m.disks[0])
+    m.run("systemctl stop docker docker.socket && lvchange -q -an docker/thinpool")
+    m.put("/etc/systemd/system/docker.service.d/one-try.conf", ONE_TRY)
+    m.run("systemctl daemon-reload")
+    make_vg(m, "vg", m.disks[1:])
+    make_pool(m, "vg", "pool", "100m")
+    device = raw_thin(m, "vg", "pool", "t0", 600 * MIB, 0)
+    wait_for_mark(m, "vg", "pool")
+
+    listen_only_to(m, "dm-event")
+    grow_by(m, "dm-event", device, 0, 80)
+    assert size_of(m, "vg", "pool") == 120 * MIB
+    listen_only_to(m, "journal")
+    grow_by(m, "journal", device, 80, 15)
+    assert size_of(m, "vg", "pool") == 144 * MIB
+    listen_only_to(m, "udev", more=CLAIMS)
+    claim_by(m, "udev")
+    listen_only_to(m, "dbus")
+    start_unit_by(m, "dbus")
+    listen_only_to(m, "timer", resync="1s")
+    refresh_by(m, "timer")
