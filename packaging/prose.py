@@ -79,8 +79,9 @@ files hold.
 SECTIONS = {
     "claim": """\
 A rule for disks that become physical volumes of a volume group: see dmguard-claim(7). There may be
-several. Where several take one disk, the strictest word of all counts: ask before auto, the smallest
-limit, the longest settle time. If they name different volume groups, the disk is not claimed.
+several. Where several take one disk, the strictest word of all counts: ask before auto, the
+smallest limit, the longest settle time. If they name different volume groups, the disk is not
+claimed.
 """,
     "consumer": """\
 What is done for a program that keeps its data in a pool; NAME is docker or containerd. Whether it

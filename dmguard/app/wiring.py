@@ -87,7 +87,7 @@ def open_loop(
 
         async def prove(step: Prove) -> Done:
             assert survey is not None
-            return await survey.prove(step, observer.glance())
+            return await survey.prove(step, lambda: observer.look(fresh=True))
 
         hands = make_hands(runner, prove=prove if survey else None, manager=reach.bus)
         recorder = Recorder(paths, writer, ink)

@@ -179,7 +179,8 @@ class RestorePv:
 class Activate:
     """Bring a pool up. `components` are its hidden volumes that must be put down first.
 
-    `skip`: its activation skip flag is set. `monitor`: LVM may hand it to dmeventd.
+    `skip`: its activation skip flag is set. `monitor`: LVM may hand it to dmeventd. `auto`: only
+    if LVM would activate it by itself.
     """
 
     vg: str
@@ -189,11 +190,16 @@ class Activate:
     components: tuple[str, ...]
     skip: bool
     monitor: bool
+    auto: bool = False
     reason: str = "pool-inactive"
 
     witness: ClassVar = Witness.KERNEL
     disk: ClassVar = ""
     act: ClassVar = Act.ACTIVATE
+
+    @property
+    def unmet(self) -> str:
+        return "activation-off" if self.auto else "act-failed"
 
     @property
     def pool(self) -> str:
@@ -369,9 +375,13 @@ class ExtendByHand:
 
 @dataclass(frozen=True, slots=True)
 class ActivateAll:
-    """The goal of `dmguard activate`: these pools are up, or all that are guarded."""
+    """The goal of `dmguard activate`: these pools are up, or all that are guarded.
+
+    `needed`: only those that a consumer has, or that this boot waited for in vain.
+    """
 
     pools: tuple[str, ...] = ()
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

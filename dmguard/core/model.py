@@ -6,6 +6,7 @@ vocabulary an enum. Nothing here reads anything.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -332,6 +333,14 @@ class State:
 
     def disk_at(self, devno: Devno | None) -> Disk | None:
         return next((disk for disk in self.disks if disk.devno == devno), None)
+
+
+def split_dm_name(name: str) -> str | None:
+    """`vg/lv` of a volume's device-mapper name; None if it is no such name."""
+    parts = re.split(r"(?<!-)-(?!-)", name)
+    if len(parts) != 2 or not all(parts):
+        return None
+    return "/".join(part.replace("--", "-") for part in parts)
 
 
 def dm_name(vg: str, lv: str) -> str:

@@ -30,10 +30,12 @@ class Lvm:
     """One LVM command that changes something; `argv` without the leading `lvm`.
 
     `refusal` is the code of what it means when LVM does not do it, if that is not a failure.
+    `at_once`: it rests on what was proved just before, so that it is not tried again later.
     """
 
     argv: tuple[str, ...]
     refusal: str = ""
+    at_once: bool = False
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
@@ -56,6 +58,7 @@ class Prove:
     diskseq: int | None
     size: int
     vg: str
+    vg_uuid: str
     proof: Proof
 
     def __str__(self) -> str:
@@ -143,6 +146,7 @@ def _claim(action: Claim) -> tuple[Step, ...]:
             action.diskseq,
             action.size,
             action.vg,
+            action.vg_uuid,
             Proof.BLANK,
         ),
         *_join(action.vg, action.disk),
@@ -153,7 +157,7 @@ def _join(vg: str, node: str) -> tuple[Step, ...]:
     # Without --yes, and with a closed standard input: LVM's own look at the disk is the second
     # line of defence, and what it asks is answered with no.
     return (
-        Lvm(("vgextend", "--config", _QUIET, vg, node), "disk-refused-by-lvm"),
+        Lvm(("vgextend", "--config", _QUIET, vg, node), "disk-refused-by-lvm", at_once=True),
         Lvm(("pvchange", "--config", _QUIET, "--addtag", TAG, node)),
     )
 
@@ -164,8 +168,11 @@ def _activate(action: Activate) -> tuple[Step, ...]:
     if action.components:
         names = tuple(f"{action.vg}/{name}" for name in action.components)
         steps.append(Lvm(("lvchange", "--activate", "n", "--config", config, *names)))
+    # As LVM itself would do it, where nobody asked for this very pool: it then heeds
+    # activation/auto_activation_volume_list, which a plain activation does not.
+    how = "ay" if action.auto else "y"
     ignore = ("--ignoreactivationskip",) if action.skip else ()
-    steps.append(Lvm(("lvchange", "--activate", "y", *ignore, "--config", config, action.pool)))
+    steps.append(Lvm(("lvchange", "--activate", how, *ignore, "--config", config, action.pool)))
     return tuple(steps)
 
 
@@ -179,7 +186,7 @@ def finish_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, .
     if not isinstance(action, Claim) or ran < 1:
         return ()
     disk = _same_disk(action, disks)
-    return () if disk is None else (_orphan(disk, action.vg), *_join(action.vg, disk.node))
+    return () if disk is None else (_orphan(disk, action), *_join(action.vg, disk.node))
 
 
 def undo_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, ...]:
@@ -191,7 +198,8 @@ def undo_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, ...
     disk = _same_disk(action, disks)
     if disk is None:
         return ()
-    return (_orphan(disk, action.vg), Lvm(("pvremove", "--config", _QUIET, disk.node)))
+    remove = Lvm(("pvremove", "--config", _QUIET, disk.node), at_once=True)
+    return (_orphan(disk, action), remove)
 
 
 def _same_disk(action: Claim, disks: Iterable[Disk]) -> Disk | None:
@@ -199,5 +207,14 @@ def _same_disk(action: Claim, disks: Iterable[Disk]) -> Disk | None:
     return found[0] if len(found) == 1 else None
 
 
-def _orphan(disk: Disk, vg: str) -> Prove:
-    return Prove(disk.node, disk.identity, disk.devno, disk.diskseq, disk.size, vg, Proof.ORPHAN_PV)
+def _orphan(disk: Disk, action: Claim) -> Prove:
+    return Prove(
+        disk.node,
+        disk.identity,
+        disk.devno,
+        disk.diskseq,
+        disk.size,
+        action.vg,
+        action.vg_uuid,
+        Proof.ORPHAN_PV,
+    )

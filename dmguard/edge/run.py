@@ -155,7 +155,7 @@ class Runner:
     def _read(self, argv: tuple[str, ...], timeout_s: float) -> Completed:
         began = time.monotonic()
         self._stuck = [child for child in self._stuck if child.poll() is None]
-        if self._stuck:
+        if any(child.args[0] == argv[0] for child in self._stuck):  # type: ignore[index]
             # It hangs on a dead disk and cannot be killed. Another would hang beside it.
             raise CommandTimeoutError(argv, timeout_s)
         child = self._spawn(argv, subprocess.DEVNULL)

@@ -30,10 +30,16 @@ class Books:
         self._paths = paths
         self._ink = ink
         self._ledger: tuple[object, Ledger] = (None, Ledger())
+        self._unsaved: Ledger | None = None
         self._late: tuple[object, frozenset[str]] = (None, frozenset())
 
     def read_ledger(self) -> Ledger:
-        """The ledger; an empty one if there is none."""
+        """The ledger; an empty one if there is none.
+
+        While what must be noted cannot be written, no disk is known not to be one taken out.
+        """
+        if self._unsaved is not None:
+            return replace(self._unsaved, unreadable=True)
         stamp = _stamp(self._paths.ledger)
         if stamp != self._ledger[0]:
             self._ledger = (stamp, self._load_ledger() if stamp else Ledger())
@@ -57,11 +63,11 @@ class Books:
 
     async def keep(self, state: State) -> None:
         """Note what a look shows. If another holds the lock, the next look does it."""
-        if state.ledger.unreadable:
+        if state.ledger.unreadable and self._unsaved is None:
             return
         ledger = keep_books(state.ledger, state)
         came = {name for name in state.late if _is_up(name, state)}
-        if ledger == state.ledger and not came:
+        if ledger == state.ledger and not came and self._unsaved is None:
             return
         try:
             lock = files.Lock.acquire(self._paths.lock)
@@ -69,10 +75,11 @@ class Books:
             return
         with lock:
             # What is on disk may have been changed by a command since the look.
-            now = self.read_ledger()
+            now, self._unsaved = self._unsaved or self.read_ledger(), None
             ledger = keep_books(now, state)
-            if ledger != now and not now.unreadable:
-                await self.write_ledger(ledger)
+            changed = not now.unreadable and ledger != self.read_ledger()
+            if changed and not await self.write_ledger(ledger):
+                self._unsaved = ledger
             if came:
                 await self.write_late(self.read_late() - came)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
     from dmguard.core.model import Consumer, State, Unit
     from dmguard.core.settings import Settings
+
+
+_SLOW_S = 1.0
+_PAUSE_S = 60.0
 
 
 class Clients:
@@ -29,6 +34,7 @@ class Clients:
         self._read_unit = read_unit
         self._is_broken = is_broken
         self._asked: dict[str, tuple[object, bool | None]] = {}
+        self._not_before = self._ask_again = 0.0
 
     async def read(self, state: State) -> tuple[Consumer, ...]:
         """All consumers; a unit that cannot be read is None, and nothing is done about it."""
@@ -37,11 +43,15 @@ class Clients:
 
     async def _fill(self, consumer: Consumer, state: State) -> Consumer:
         policy = self._settings().consumers.get(consumer.name)
-        if policy is None or self._read_unit is None:
+        if policy is None or self._read_unit is None or time.monotonic() < self._not_before:
             return consumer
+        began = time.monotonic()
         try:
             unit = await self._read_unit(policy.unit)
         except OSError:
+            # One that is not there says so at once. One that hangs would hold up every look.
+            if time.monotonic() - began > _SLOW_S:
+                self._not_before = time.monotonic() + _PAUSE_S
             return consumer
         consumer = replace(consumer, unit=unit)
         return replace(consumer, broken=await self._ask(consumer, state))
@@ -58,6 +68,8 @@ class Clients:
             return False
         key = (unit.entered, kernel.appeared)
         asked = self._asked.get(consumer.name)
-        if asked is None or asked[0] != key or asked[1] is None:
+        unsure = asked is not None and asked[1] is None and time.monotonic() > self._ask_again
+        if asked is None or asked[0] != key or unsure:
             asked = self._asked[consumer.name] = (key, await self._is_broken())
+            self._ask_again = time.monotonic() + _PAUSE_S
         return asked[1]

@@ -99,7 +99,8 @@ class Executor:
         await mark(INTENDED)
         done, ran = await self._run_steps(steps_for(action), lock, mark)
         outcome = replace(await self._verify(action, done, ran), seconds=time.monotonic() - began)
-        if outcome.result is not Result.DONE:
+        # Where the lock was held LVM did nothing, and what is there is another's.
+        if outcome.result is not Result.DONE and outcome.reason != "vg-busy":
             await self._undo(action, ran, lock)
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         await self._forget_intent()
@@ -125,11 +126,11 @@ class Executor:
             log.warning("%s: not an intent: %s", self._paths.intent, error)
         else:
             if not self._is_settled(identity):
-                self._settled.add(identity)
                 state = await self._observer.look(fresh=True, disks=True)
                 outcome = Outcome(Result.FAILED, "act-interrupted")
                 if is_met(action, state) or await self._finish(action, ran, state, lock):
                     outcome = Outcome(Result.DONE, "resumed")
+                self._settled.add(identity)
                 await self._recorder.record(
                     replace(act_entry(action, outcome, trigger), id=identity)
                 )
@@ -205,10 +206,9 @@ class Executor:
             return Outcome(Result.DONE, action.reason if done.ok or ran else elsewhere)
         self._observer.forget()
         detail = done.complaint or "the command succeeded, and the host did not follow"
-        refused = done.code not in ("", "vg-busy")
-        return Outcome(
-            Result.REFUSED if refused else Result.FAILED, done.code or "act-failed", detail
-        )
+        code = done.code or (getattr(action, "unmet", "act-failed") if done.ok else "act-failed")
+        refused = code not in ("act-failed", "vg-busy")
+        return Outcome(Result.REFUSED if refused else Result.FAILED, code, detail)
 
     async def _witness(self, action: Action) -> State:
         match action.witness:

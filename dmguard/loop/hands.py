@@ -38,7 +38,7 @@ def make_hands(
             completed = await retry(
                 lambda: _run_once(runner, step, lock),
                 on=(LvmBusyError,),
-                attempts=10,
+                attempts=1 if step.at_once else 10,
                 within_s=10.0,
             )
         except LvmBusyError as error:

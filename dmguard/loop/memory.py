@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ _FIRST_S, _LONGEST_S = 1.0, 300.0
 _REFRESH_PAUSE_S = 10.0
 _BUSY_PAUSE_S = 2.0
 SETTLE_S = 2.0
+_FINAL = ("disk-refused-by-lvm", "activation-off")
+"""Refusals that stand for as long as their inputs are the same."""
 _PASSING = (
     "pool-suspended",
     "pool-inactive",
@@ -107,12 +110,13 @@ class Memory:
     def retry_in(self, now: float) -> float | None:
         """Seconds until the first back-off ends."""
         waits = (held.until - now for held in self._backoff.values())
-        return min((wait for wait in waits if wait > 0), default=None)
+        return min((wait for wait in waits if 0 < wait < math.inf), default=None)
 
     def note(
-        self, action: Action, state: State, now: float, *, done: bool, busy: bool = False
+        self, action: Action, state: State, now: float, *, done: bool, reason: str = ""
     ) -> None:
         """Remember how an action ended. `state` is the one that it was planned from."""
+        busy = reason == "vg-busy"
         key = (str(action.act), action.key)
         before = self._backoff.pop(key, None)
         if busy:
@@ -124,6 +128,8 @@ class Memory:
                 failures = before.failures + 1
             pause = min(_FIRST_S * 2 ** (failures - 1), _LONGEST_S)
             until = now + pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+            if reason in _FINAL:
+                until = math.inf
             self._backoff[key] = Backoff(inputs_of(action, state), failures, until)
         elif isinstance(action, Refresh):
             # Whoever loads the table last owns the mark. Do not fight over it without a pause.

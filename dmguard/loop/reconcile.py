@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Guard, Result
+from dmguard.core.actions import Act, Guard, Result
 from dmguard.core.entry import finding_entry
 from dmguard.core.findings import Finding
 from dmguard.core.forecast import next_look, time_to
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ROUNDS = 8
+_QUICK = (Act.EXTEND_DATA, Act.EXTEND_METADATA, Act.REFRESH)
 _BUSY_S = 1.0
 _AFTER_EVENT_S = 1.0
 _UNREADABLE_S = 5.0
@@ -165,10 +166,13 @@ class Reconciler:
                         state,
                         time.monotonic(),
                         done=outcome.result is Result.DONE,
-                        busy=outcome.reason == "vg-busy",
+                        reason=outcome.reason,
                     )
+                    if action.act not in _QUICK:
+                        # The lock is let go, and the pools are looked at, before the next one.
+                        break
             look = _GLANCE
-        log.warning("still something to do after %d rounds", _ROUNDS)
+        log.debug("still something to do after %d rounds", _ROUNDS)
         self._look_again(trigger, _BUSY_S)
         return plan
 

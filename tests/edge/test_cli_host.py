@@ -265,7 +265,7 @@ def test_a_dry_run_of_an_activation_shows_its_commands(host: Host, capsys: Captu
     values = check("activate", capsys.readouterr().out)
     shown = {action["pool"]: action["commands"][-1] for action in values["planned"]}
     assert set(shown) == {"my-vg/data-pool-1", "my-vg/vg-pool"}
-    assert shown["my-vg/vg-pool"].startswith("lvchange --activate y ")
+    assert shown["my-vg/vg-pool"].startswith("lvchange --activate ay ")
     assert not host.paths.lib.exists()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STEP = Lvm(("vgextend", "vg", "/dev/sdb"), "disk-refused-by-lvm")
 PLAIN = Lvm(("lvextend", "vg/pool"))
-PROVE = Prove("/dev/sdb", "serial:b", (8, 16), 1, DISK.size, "vg", Proof.BLANK)
+PROVE = Prove("/dev/sdb", "serial:b", (8, 16), 1, DISK.size, "vg", "uuid-vg", Proof.BLANK)
 BUSY = "  Can't get lock for vg.\n"
 
 

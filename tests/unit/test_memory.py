@@ -196,7 +196,7 @@ def test_a_pool_that_is_gone_or_has_no_numbers_has_no_rate() -> None:
 def test_a_lock_that_is_held_is_no_failure_and_is_tried_again_in_two_seconds() -> None:
     memory = Memory()
     for _ in range(9):
-        memory.note(ACTION, STATE, 0.0, done=False, busy=True)
+        memory.note(ACTION, STATE, 0.0, done=False, reason="vg-busy")
     assert memory.due([ACTION], STATE, 1.9) == ()
     assert memory.due([ACTION], STATE, 2.0) == (ACTION,)
     assert memory.past.failures == {}

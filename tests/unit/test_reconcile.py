@@ -1,5 +1,6 @@
 """The one loop: woken, it reads the truth, plans, acts, and reads again."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.unit.builders import (
     make_vg,
 )
 from tests.unit.disks import CLAIMS, DISK, consumer, host, make_disk, vg_of
+from tests.unit.fakes import finish
 from tests.unit.rig import FINE, TIMER, Rig
 
 HUNGRY = make_state(make_pool(80))
@@ -389,3 +391,13 @@ def test_a_disk_that_is_waited_for_is_read_at_the_next_look_whoever_woke(
     rig.revive()
     rig.cycle(host(HOME, DISK), wake=Wake(then))
     assert rig.observer.read[seen] == (True, True)
+
+
+def test_what_comes_with_a_dm_event_is_read_too(rig: Rig) -> None:
+    rig.loop.settings = CLAIMS
+
+    async def work() -> None:
+        await rig.loop.cycle(Wake(Trigger.DM_EVENT, "x"), Wake(Trigger.UDEV, "sdb"))
+
+    asyncio.run(finish(rig.bench, work()))
+    assert (rig.observer.looks[0], rig.observer.read[0]) == (True, (True, True))

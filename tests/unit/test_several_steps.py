@@ -82,7 +82,6 @@ def test_a_disk_that_changed_is_not_touched_and_that_is_a_refusal(bench: Bench) 
     ("done", "result", "reason"),
     [
         (REFUSED, Result.REFUSED, "disk-refused-by-lvm"),
-        (BUSY, Result.FAILED, "vg-busy"),
         (FAILED, Result.FAILED, "act-failed"),
     ],
 )
@@ -96,6 +95,13 @@ def test_a_claim_that_stops_half_way_is_taken_back_after_the_proof_of_it(
     # The phase says what the act did, not what its undoing did.
     assert phases == ["intended", "ran-1", "ran-1", "ran-1"]
     assert not bench.paths.intent.exists()
+
+
+def test_where_the_lock_was_held_nothing_is_taken_back(bench: Bench) -> None:
+    answers(bench, OK, BUSY)
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.FAILED, "vg-busy")
+    assert ran(bench) == ["prove", "vgextend"]
 
 
 def test_what_cannot_be_proved_to_be_half_a_claim_is_left(bench: Bench) -> None:

@@ -63,10 +63,11 @@ def test_an_action_is_these_commands_and_no_others(
 def test_a_disk_is_proved_before_anything_is_written_to_it() -> None:
     proof, extend, _ = steps_for(CLAIM)
     assert proof == Prove(
-        "/dev/sdb", DISK.identity, DISK.devno, DISK.diskseq, DISK.size, "vg", Proof.BLANK
+        "/dev/sdb", DISK.identity, DISK.devno, DISK.diskseq, DISK.size, "vg", "uuid-vg", Proof.BLANK
     )
     assert isinstance(extend, Lvm)
     assert extend.refusal == "disk-refused-by-lvm"
+    assert extend.at_once
 
 
 @pytest.mark.parametrize(("restart", "verb"), [(False, UnitVerb.START), (True, UnitVerb.RESTART)])
@@ -121,9 +122,16 @@ def test_the_steps_are_the_same_after_the_intent_file(action: Action) -> None:
 def test_a_label_is_taken_away_only_after_the_proof_that_it_is_all_there_is() -> None:
     proof, remove = undo_for(CLAIM, 1, [make_disk("c"), DISK])
     assert proof == Prove(
-        "/dev/sdb", DISK.identity, DISK.devno, DISK.diskseq, DISK.size, "vg", Proof.ORPHAN_PV
+        "/dev/sdb",
+        DISK.identity,
+        DISK.devno,
+        DISK.diskseq,
+        DISK.size,
+        "vg",
+        "uuid-vg",
+        Proof.ORPHAN_PV,
     )
-    assert remove == Lvm(("pvremove", "--config", QUIET, "/dev/sdb"))
+    assert remove == Lvm(("pvremove", "--config", QUIET, "/dev/sdb"), at_once=True)
 
 
 def test_after_a_reboot_it_is_the_disk_of_that_identity_by_its_new_name() -> None:

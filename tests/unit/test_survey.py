@@ -28,6 +28,7 @@ class Far:
         self.wanted = {disk.name for disk in disks}
         self.now = 0.0
         self.takes_s = 0.0
+        self.asked = 0
         self.survey = Survey(
             lambda: self.disks, self.probe, lambda disk, _: disk.name in self.wanted
         )
@@ -41,7 +42,11 @@ class Far:
         return [disk.probe for disk in asyncio.run(self.survey.read(host()))]
 
     def prove(self, step: Prove, state: State | None = None) -> Done:
-        return asyncio.run(self.survey.prove(step, state or host()))
+        async def look() -> State:
+            self.asked += 1
+            return state or host()
+
+        return asyncio.run(self.survey.prove(step, look))
 
 
 @pytest.fixture
@@ -86,8 +91,18 @@ def test_a_look_that_failed_is_no_knowledge(far: Far) -> None:
     far.shows = ERROR
     assert far.read() == [ERROR, ERROR]
     far.shows = Probe()
+    far.now = 59.0
+    assert far.read() == [ERROR, ERROR]
+    far.now = 61.0
     assert far.read() == [Probe(), Probe()]
     assert far.looked == ["sdb", "sdc"] * 2
+
+
+def test_a_look_that_fails_slowly_does_not_keep_others_from_theirs(far: Far) -> None:
+    far.shows, far.takes_s = ERROR, 5.0
+    assert far.read() == [ERROR, None]
+    assert far.read() == [ERROR, ERROR]
+    assert far.looked == ["sdb", "sdc"]
 
 
 def test_a_disk_that_is_wanted_no_more_is_forgotten(far: Far) -> None:
@@ -109,7 +124,16 @@ def test_looks_take_a_second_at_a_time_and_the_rest_follows(far: Far) -> None:
 
 
 def step(disk: Disk = DISK, proof: Proof = Proof.BLANK, vg: str = "vg") -> Prove:
-    return Prove(disk.node, disk.identity, disk.devno, disk.diskseq, disk.size, vg, proof)
+    return Prove(
+        disk.node,
+        disk.identity,
+        disk.devno,
+        disk.diskseq,
+        disk.size,
+        vg,
+        f"uuid-{vg}",
+        proof,
+    )
 
 
 def test_a_proof_looks_again_whatever_is_known(far: Far) -> None:
@@ -162,6 +186,30 @@ def test_a_disk_that_is_in_a_group_by_now_is_neither_blank_nor_an_orphan(far: Fa
     for proof in Proof:
         assert not far.prove(step(proof=proof), state).ok
     assert far.prove(step(), host(vg=vg_of(HOME))).ok
+
+
+def test_a_group_that_must_not_be_changed_by_now_gets_no_disk(far: Far) -> None:
+    whole = vg_of(HOME)
+    away = replace(whole.pvs[0], missing=True, devno=None)
+    for vg in (
+        replace(whole, pvs=(away,)),
+        replace(whole, uuid="another"),
+        replace(whole, exported=True),
+    ):
+        done = far.prove(step(), host(vg=vg))
+        assert (done.ok, done.code) == (False, "disk-changed")
+    assert far.prove(step(), host(vg=whole)).ok
+    assert far.asked == 4
+
+
+def test_a_disk_that_something_happens_to_during_the_look_is_not_proved(far: Far) -> None:
+    async def probe(disk: Disk) -> Probe:
+        far.disks = (replace(disk, stamp=disk.stamp + 1), far.disks[1])
+        return Probe()
+
+    far.survey = Survey(lambda: far.disks, probe, lambda *_: True)
+    done = far.prove(step())
+    assert (done.ok, done.code) == (False, "disk-changed")
 
 
 def test_two_disks_that_cannot_be_told_apart_are_not_proved(far: Far) -> None:

@@ -217,3 +217,40 @@ def test_containerd_loads_its_plugin_and_is_restarted_when_it_could_not(
     (restart,) = entries(m, "start-unit")
     assert restart["DMGUARD_RESULT"] == "done"
     print(f"disk there {there:.1f}, containerd {turns(m, 'containerd.service')}")
+
+
+def test_units_order_docker_behind_its_pool_and_let_it_live(machines: Factory) -> None:
+    """No complaint of systemd; a start by the socket; Docker outlives the package."""
+    m = make_docker_host(machines)
+    units = f"dmguard.service {ACTIVATE}"
+    verified = m.run(f"systemd-analyze verify --man=no {units}")
+    assert (verified.out, verified.err) == ("", "")
+    # The control: it does complain.
+    m.put("/etc/systemd/system/wrong.service", "[Service]\nExecStart=/usr/bin/false\nNone=1\n")
+    assert "Unknown key" in m.run("systemd-analyze verify --man=no wrong.service", check=False).err
+    m.run("rm /etc/systemd/system/wrong.service")
+
+    cut_and_boot(m)
+    assert m.run("journalctl -b --grep='Starting.*docker' -q").out
+    assert m.run("journalctl -b --grep='ordering cycle|deleted to break' -q", check=False).out == ""
+    assert_docker_works(m)
+
+    m.run("systemctl stop docker.service && lvchange -q -an docker/thinpool")
+    before = len(turns(m, ACTIVATE))
+    assert m.run("docker ps -q", timeout=120).out == ""
+    activation, docker = turns(m, ACTIVATE)[before:], turns(m, "docker.service")[-1]
+    assert [turn.failed for turn in activation] == [False]
+    assert activation[0].ended <= docker.begun
+    assert_docker_works(m)
+    assert errors(m) == []
+
+    drop_in = f"[Unit]\nRequires={ACTIVATE}\n"
+    m.put("/etc/systemd/system/docker.service.d/pool.conf", drop_in)
+    m.run("systemctl daemon-reload && systemctl restart docker", timeout=120)
+    assert ACTIVATE in m.run("systemctl show -P Requires docker").out
+    pid = m.run("systemctl show -P MainPID docker").out
+    m.run("dpkg -r dmguard", timeout=120)
+    assert m.run("test ! -e /usr/bin/dmguard && systemctl is-active docker").out == "active\n"
+    assert m.run("systemctl show -P MainPID docker").out == pid
+    said = m.run("docker run --rm --network none busybox echo works", timeout=180).out
+    assert said == "works\n"

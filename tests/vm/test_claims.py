@@ -385,7 +385,10 @@ def test_a_pv_that_is_pulled_and_returns(machines: Factory) -> None:
     assert [e for e in entries(m, "extend-data") if "DMGUARD_TARGET" in e] == []
 
     # The control: checked, it grows, and nothing that was synced is lost.
-    m.run("dmsetup remove t0 && lvchange -q -an docker/thinpool && lvchange -q -ay docker/thinpool")
+    m.run(
+        "dmsetup remove t0 && lvchange -q -an docker/thinpool && lvchange -q -ay --config"
+        """ 'global/thin_check_options=["-q","--clear-needs-check-flag"]' docker/thinpool"""
+    )
     wait_for("grown", lambda: size_of(m, "docker", "thinpool") > size, timeout=60)
     table = f"0 {400 * MIB // 512} thin /dev/mapper/docker-thinpool 0"
     m.run(f"dmsetup create t0 --table '{table}' && udevadm settle")

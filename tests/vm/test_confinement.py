@@ -37,23 +37,21 @@ def exposure(m: Machine, unit: str) -> float:
 
 
 def acted(m: Machine, action: str, unit: str = "dmguard.service") -> dict[str, Any]:
-    """The entry of an act that was done by that unit, not by a shell."""
+    """The entry of an act that was done by that unit, not by a shell.
+
+    What is told to be no longer so has the result `done` as well.
+    """
 
     def found() -> list[dict[str, Any]]:
-        return [e for e in entries(m, action) if e["DMGUARD_RESULT"] == "done"]
+        done = [e for e in entries(m, action) if e["DMGUARD_RESULT"] == "done"]
+        return [e for e in done if ": no longer: " not in e["MESSAGE"]]
 
     entry: dict[str, Any] = wait_for(f"{action} done", found, timeout=60)[-1]
     assert entry["_SYSTEMD_UNIT"] == unit
     return entry
 
 
-def test_every_act_is_done_within_the_confinement(machines: Factory) -> None:
-    """Docker's pool comes up by the one unit, and all else is the other's."""
-    settings = config(guard='resync = "5s"', more=CLAIMS)
-    m = machines(disks=[2 << 30, 1 << 30], append=NO_DMEVENTD, config=settings)
-    for unit in UNITS:
-        assert exposure(m, unit) <= 4.5
-
+def see_units_and_activation(m: Machine) -> None:
     # start-unit, of a Docker that failed before its pool was there; then activate, before a start.
     docker_direct_lvm(m, m.disks[0])
     m.run("systemctl stop docker docker.socket && lvchange -q -an docker/thinpool")
@@ -67,6 +65,8 @@ def test_every_act_is_done_within_the_confinement(machines: Factory) -> None:
     m.run(f"systemctl unmask --runtime {ACTIVATE} && systemctl start docker", timeout=120)
     acted(m, "activate", ACTIVATE)
 
+
+def see_pools(m: Machine) -> None:
     # extend-metadata, extend-data, refresh.
     make_vg(m, "vg", m.disks[1:], extent="1m")
     make_full_metadata(m, "vg", "pool", data="20m", chunks=320)
@@ -82,6 +82,8 @@ def test_every_act_is_done_within_the_confinement(machines: Factory) -> None:
     wait_for_mark(m, "vg", "pool")
     assert pool_status(m, "vg", "pool")["mode"] == "rw"
 
+
+def see_disks(m: Machine) -> None:
     # claim-disk, restore-pv of a disk that was away while its VG changed, resize-pv.
     disk = m.add_disk(256 * MIB)
     assert acted(m, "claim-disk")["DMGUARD_DISK"] == disk.device
@@ -99,6 +101,17 @@ def test_every_act_is_done_within_the_confinement(machines: Factory) -> None:
     loops.grow(m, grown, 128 * MIB)
     assert acted(m, "resize-pv")["DMGUARD_DISK"] == grown
 
+
+def test_every_act_is_done_within_the_confinement(machines: Factory) -> None:
+    """Docker's pool comes up by the one unit, and all else is the other's."""
+    settings = config(guard='resync = "5s"', more=CLAIMS)
+    m = machines(disks=[2 << 30, 1 << 30], append=NO_DMEVENTD, config=settings)
+    for unit in UNITS:
+        assert exposure(m, unit) <= 4.5
+
+    see_units_and_activation(m)
+    see_pools(m)
+    see_disks(m)
     said = m.run(f"journalctl -b --no-pager -u {UNITS[0]} -u {UNITS[1]}").out
     assert "extended" in said
     assert re.findall(r".*(?:Permission denied|Operation not permitted).*", said) == []

@@ -89,7 +89,9 @@ def _lines(result: Activated) -> list[str]:
     acted = {action.pool for action, _ in result.outcomes}
     lines += [f"{name}: active" for name in result.up if name not in acted]
     lines += [f"{name}: its disks did not come in time" for name in result.late]
-    lines += [f"{name}: not active" for name in result.down if name not in acted]
+    lines += [
+        f"{name}: not active" for name in (*result.down, *result.blocked) if name not in acted
+    ]
     return lines or ["no pool is to be activated"]
 
 
@@ -101,5 +103,5 @@ def _values(result: Activated | None, actions: Any) -> dict[str, Any]:
         "done": outcome_values(result.outcomes) if result else [],
         "up": list(result.up) if result else [],
         "late": list(result.late) if result else [],
-        "down": list(result.down) if result else [],
+        "down": [*result.down, *result.blocked] if result else [],
     }

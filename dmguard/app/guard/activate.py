@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
 from contextlib import asynccontextmanager
@@ -15,10 +16,14 @@ from dmguard.app.guard.lock import take_lock
 from dmguard.core.actions import ActivateAll, Result
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Entry
+from dmguard.core.model import State, Trigger
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan import Past, make_plan
-from dmguard.core.plan.activate import is_wanted, missing_pools
+from dmguard.core.plan.activate import is_meant, missing_pools
 from dmguard.edge import files, systemd
+from dmguard.edge.consumers import read_consumers
+from dmguard.edge.files import BusyError
+from dmguard.loop.reconcile import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +31,8 @@ if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
-    from dmguard.core.model import State, Trigger
+
+log = logging.getLogger(__name__)
 
 _POLL_S = 0.25
 _ANYWAY_S = 3.0
@@ -38,16 +44,19 @@ BLOCK = Path("/sys/class/block")
 
 @dataclass
 class Activated:
-    """What became of the pools: `up`, `late` (their disks did not come), `down` (it failed)."""
+    """What became of the pools: `up`, `late` (their disks did not come), `down` (it failed), and
+    `blocked`: something forbids to touch their VG.
+    """
 
     outcomes: list[tuple[Action, Outcome]] = field(default_factory=list)
     up: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     down: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        return not self.late and not self.down
+        return not self.late and not self.down and not self.blocked
 
 
 async def activate(
@@ -60,17 +69,23 @@ async def activate(
     want of its pool is held up once.
     """
     deadline = time.monotonic() + timeout_s if timeout_s is not None else await _deadline(loop)
+    by_service = not pools and trigger is Trigger.START
+    # A consumer that is started later in the day gets what it needs, and nothing else is touched:
+    # what is down by then may have been taken down.
+    goal = ActivateAll(pools, needed=by_service and time.monotonic() > deadline)
     result = Activated()
     tries: dict[str, int] = {}
     async with _patience():
         while True:
             before = _block_devices()
-            await _act(loop, pools, result, trigger, tries)
-            _sort(result, loop.reconciler.state, loop, pools)
-            if not result.late and all(tries.get(name, 0) >= _TRIES for name in result.down):
+            trouble = await _try(loop, goal, result, trigger, tries)
+            given_up = all(tries.get(name, 0) >= _TRIES for name in result.down)
+            if trouble is None and not result.late and given_up:
                 break
             left = deadline - time.monotonic()
             if left <= 0:
+                if trouble is not None and not result.late:
+                    raise trouble
                 break
             systemd.notify(STATUS=f"waiting for {', '.join((*result.late, *result.down))}")
             await _until_something_happens(before, min(left, _ANYWAY_S))
@@ -78,14 +93,30 @@ async def activate(
     return result
 
 
+async def _try(
+    loop: Loop, goal: ActivateAll, result: Activated, trigger: Trigger, tries: dict[str, int]
+) -> Exception | None:
+    """Act, and sort the pools. What cannot be read, or a lock that is held, may be well soon: it
+    is returned, and what a consumer needs counts as late as long as nothing better is known.
+    """
+    try:
+        await _act(loop, goal, result, trigger, tries)
+    except (BusyError, *UNREADABLE) as error:
+        log.warning("%s", error)
+        if loop.reconciler.state is None:
+            nothing = State((), (), consumers=read_consumers())
+            result.late = missing_pools(nothing, loop.settings, goal.pools)
+            return error
+        _sort(result, loop.reconciler.state, loop, goal)
+        return error
+    assert loop.reconciler.state is not None
+    _sort(result, loop.reconciler.state, loop, goal)
+    return None
+
+
 async def _act(
-    loop: Loop,
-    pools: tuple[str, ...],
-    result: Activated,
-    trigger: Trigger,
-    tries: dict[str, int],
+    loop: Loop, goal: ActivateAll, result: Activated, trigger: Trigger, tries: dict[str, int]
 ) -> None:
-    goal = ActivateAll(pools)
     state = await loop.observer.look(fresh=True)
     loop.reconciler.state = state
     planned = make_plan(state, loop.settings, Past(), goal).actions
@@ -100,24 +131,33 @@ async def _act(
                 continue
             outcome = await loop.executor.carry_out(action, trigger, lock)
             # A lock that is held is no failure: LVM's own activation has it.
-            if outcome.result is not Result.DONE and outcome.reason != "vg-busy":
+            if outcome.reason == "activation-off":
+                tries[action.pool] = _TRIES
+            elif outcome.result is not Result.DONE and outcome.reason != "vg-busy":
                 tries[action.pool] = tries.get(action.pool, 0) + 1
             result.outcomes.append((action, outcome))
     loop.reconciler.state = loop.observer.glance()
 
 
-def _sort(result: Activated, state: State | None, loop: Loop, pools: tuple[str, ...]) -> None:
-    assert state is not None
+def _sort(result: Activated, state: State, loop: Loop, goal: ActivateAll) -> None:
     wanted = [
         pool
         for pool in state.pools
-        if (pool.name in pools if pools else is_wanted(pool, state, loop.settings))
+        if is_meant(pool, state, loop.settings, goal.pools, needed=goal.needed)
     ]
-    inactive = {pool.name: obstacle(pool, state) for pool in wanted if pool.kernel is None}
+    left_off = {a.pool for a, outcome in result.outcomes if outcome.reason == "activation-off"}
+    inactive = {
+        pool.name: obstacle(pool, state)
+        for pool in wanted
+        if pool.kernel is None and pool.name not in left_off
+    }
     incomplete = tuple(name for name, code in inactive.items() if code == "vg-missing-pv")
     result.up = tuple(pool.name for pool in wanted if pool.kernel is not None)
-    result.late = (*incomplete, *missing_pools(state, loop.settings, pools))
-    result.down = tuple(name for name in inactive if name not in incomplete)
+    result.late = (*incomplete, *missing_pools(state, loop.settings, goal.pools))
+    result.blocked = tuple(
+        name for name, code in inactive.items() if code not in ("vg-missing-pv", "pool-inactive")
+    )
+    result.down = tuple(name for name, code in inactive.items() if code == "pool-inactive")
 
 
 async def _deadline(loop: Loop) -> float:

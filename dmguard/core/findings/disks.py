@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dmguard.core.model import State
     from dmguard.core.settings import Settings
+    from dmguard.core.verdict import Reason
 
 _SILENT = ("disk-in-vg", "disk-ignored", "disk-not-ready", "disk-not-probed")
 
@@ -22,7 +23,7 @@ def find(state: State, settings: Settings) -> Iterator[Finding]:
         verdict = judge(disk, state, settings)
         if verdict.rule is None or not verdict.reasons:
             continue
-        reason = verdict.reasons[0]
+        reason = _telling(verdict.reasons)
         if reason.code in _SILENT:
             continue
         more = f" ({reason.detail})" if reason.detail else ""
@@ -32,3 +33,12 @@ def find(state: State, settings: Settings) -> Iterator[Finding]:
             f"{disk.node}, {disk.identity}: not claimed for {verdict.vg}:"
             f" {CODES[reason.code].clause}{more}",
         )
+
+
+def _telling(reasons: tuple[Reason, ...]) -> Reason:
+    """What the disk itself is refused for, before what its volume group is in the way with.
+
+    The group's state comes and goes. What is on a disk is not gone for that.
+    """
+    own = (r for r in reasons if not r.code.startswith("vg-") and r.code != "disk-not-probed")
+    return next(own, reasons[0])

@@ -80,7 +80,7 @@ def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = 
             claims, refusals = claim.plan_by_hand(state, goal)
             return Plan(actions=claims, refusals=refusals)
         case ActivateAll():
-            return Plan(actions=activate.plan_all(state, settings, goal.pools))
+            return Plan(actions=activate.plan_all(state, settings, goal.pools, needed=goal.needed))
         case Recover():
             plan = _guard(state, settings, past, recover=goal)
             return Plan(plan.actions, find_all(state, settings), wait=plan.wait)

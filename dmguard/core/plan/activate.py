@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Activate
-from dmguard.core.model import dm_name
+from dmguard.core.model import dm_name, split_dm_name
 from dmguard.core.obstacle import obstacle
 
 if TYPE_CHECKING:
@@ -15,14 +15,30 @@ if TYPE_CHECKING:
     from dmguard.core.settings import Settings
 
 
-def plan_all(state: State, settings: Settings, pools: tuple[str, ...]) -> tuple[Activate, ...]:
-    """Every pool that should be up and is not; those in `pools` are asked for by name."""
+def plan_all(
+    state: State, settings: Settings, pools: tuple[str, ...], *, needed: bool = False
+) -> tuple[Activate, ...]:
+    """Every pool that should be up and is not; those in `pools` are asked for by name.
+
+    `needed`: only those that a consumer has, or that this boot waited for in vain. Any other that
+    is down by now may have been taken down to be repaired.
+    """
     return tuple(
-        _activate(pool, state)
+        _activate(pool, state, auto=not (pools or _is_asked_for(pool, state, settings)))
         for pool in state.pools
-        if is_inactive(pool, state)
-        and (pool.name in pools if pools else is_wanted(pool, state, settings))
+        if is_inactive(pool, state) and is_meant(pool, state, settings, pools, needed=needed)
     )
+
+
+def is_meant(
+    pool: Pool, state: State, settings: Settings, pools: tuple[str, ...], *, needed: bool
+) -> bool:
+    """Is this pool one of those that plan_all is for?"""
+    if pools:
+        return pool.name in pools
+    if needed and not (has_consumer(pool, state) or is_late(pool, state)):
+        return False
+    return is_wanted(pool, state, settings)
 
 
 def plan_late(state: State, settings: Settings) -> Iterator[Activate]:
@@ -32,7 +48,8 @@ def plan_late(state: State, settings: Settings) -> Iterator[Activate]:
     """
     for pool in state.pools:
         if is_inactive(pool, state) and is_late(pool, state) and settings.guards(pool.name):
-            yield _activate(pool, state)
+            auto = not _is_asked_for(pool, state, settings)
+            yield _activate(pool, state, auto=auto)
 
 
 def is_late(pool: Pool, state: State) -> bool:
@@ -54,7 +71,11 @@ def is_wanted(pool: Pool, state: State, settings: Settings) -> bool:
     if not settings.guards(pool.name):
         return False
     by_itself = pool.lv.autoactivates and not pool.lv.skips_activation
-    return by_itself or settings.names(pool.name) or has_consumer(pool, state)
+    return by_itself or _is_asked_for(pool, state, settings)
+
+
+def _is_asked_for(pool: Pool, state: State, settings: Settings) -> bool:
+    return settings.names(pool.name) or has_consumer(pool, state)
 
 
 def has_consumer(pool: Pool, state: State) -> bool:
@@ -72,12 +93,12 @@ def missing_pools(state: State, settings: Settings, pools: tuple[str, ...]) -> t
     if pools:
         return tuple(name for name in pools if name not in present)
     named = {glob for glob in settings.pools if not set(glob) & set("*?[")}
-    dm_names = {dm_name(*name.split("/")) for name in present | named}
-    strange = {c.dm_name for c in state.consumers if c.dm_name not in dm_names}
-    return (*sorted(named - present), *sorted(strange))
+    consumed = {split_dm_name(consumer.dm_name) for consumer in state.consumers}
+    guarded = {name for name in consumed if name and settings.guards(name)}
+    return tuple(sorted((named | guarded) - present))
 
 
-def _activate(pool: Pool, state: State) -> Activate:
+def _activate(pool: Pool, state: State, *, auto: bool) -> Activate:
     return Activate(
         vg=pool.lv.vg,
         lv=pool.lv.name,
@@ -86,4 +107,5 @@ def _activate(pool: Pool, state: State) -> Activate:
         components=pool.lv.active_components,
         skip=pool.lv.skips_activation,
         monitor=state.dmeventd,
+        auto=auto,
     )
