@@ -89,7 +89,8 @@ def see_disks(m: Machine) -> None:
     assert acted(m, "claim-disk")["DMGUARD_DISK"] == disk.device
     assert m.run(f"pvs --noheadings -o vg_name {disk.device}").out.strip() == "vg"
     first, second = scsi.add(m, 2)
-    m.run(f"vgextend -q vg {first}")
+    # A PV that nothing lies on is taken back by LVM itself.
+    m.run(f"vgextend -q vg {first} && lvcreate -q -y -Wn -Zn -l 4 -n kept vg {first}")
     scsi.pull(m, first)
     m.run(f"vgextend -q vg {second}")
     assert "missing" in m.run("pvs --noheadings -o pv_missing -S vg_name=vg").out

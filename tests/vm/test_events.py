@@ -159,3 +159,48 @@ def test_each_source_alone_acts_within_three_seconds(machines: Factory) -> None:
     start_unit_by(m, "dbus")
     listen_only_to(m, "timer", resync="1s")
     refresh_by(m, "timer")
+
+
+def lost(m: Machine, pid: str) -> int:
+    """How many events the kernel has dropped for a process's netlink sockets."""
+    rows = [line.split() for line in m.run("cat /proc/net/netlink").out.splitlines()[1:]]
+    return sum(int(row[8]) for row in rows if row[2] == pid)
+
+
+def ticks(m: Machine, pid: str) -> int:
+    """Hundredths of a second of the processor that a process has had."""
+    words = m.run(f"cat /proc/{pid}/stat").out.rpartition(")")[2].split()
+    return int(words[11]) + int(words[12])
+
+
+def test_events_lost_while_the_agent_was_stopped_are_made_up_for(machines: Factory) -> None:
+    """Its buffer overflows, and the disk that comes meanwhile is among what is lost."""
+    claims = CLAIMS.replace("blkdev.3", "blkdev.2")
+    guard = 'sources = ["udev"]\nresync = "1h"'
+    m = machines(disks=[64 * MIB], append=NO_DMEVENTD, config=config(guard=guard, more=claims))
+    make_vg(m, "vg", m.disks)
+    wait_for("udev listening", lambda: sources(m) == {"udev": "listening"})
+    pid = m.run("systemctl show -P MainPID dmguard").out.strip()
+    assert lost(m, pid) == 0
+
+    m.run(f"kill -STOP {pid}")
+    flood = "for i in $(seq 100); do echo change >/sys/class/block/ubdb/uevent; done"
+    for _ in range(30):
+        m.run(f"{flood}; udevadm settle -t 60", timeout=120)
+        if lost(m, pid):
+            break
+    dropped = lost(m, pid)
+    assert dropped > 0
+    disk = m.add_disk(64 * MIB)
+    assert lost(m, pid) > dropped
+    m.run(f"kill -CONT {pid}")
+
+    wait_for("claimed", lambda: entries(m, "claim-disk"), timeout=60)
+    (entry,) = entries(m, "claim-disk")
+    assert (entry["DMGUARD_DISK"], entry["DMGUARD_RESULT"]) == (disk.device, "done")
+    assert entry["DMGUARD_TRIGGER"] == "udev"
+    m.run("udevadm settle")
+    before = ticks(m, pid)
+    m.run("sleep 5")
+    assert ticks(m, pid) - before < 100  # it does not spin on the error of its socket
+    assert m.run("systemctl show -P MainPID dmguard").out.strip() == pid
