@@ -6,6 +6,7 @@ kernel shows afterwards, not an exit code.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_BUSY_TRIES, _BUSY_PAUSE_S = 5, 0.3
 INTENDED, RAN = "intended", "ran"
 """How far an act has come, as the intent file has it: `ran-2` is after its second step."""
 
@@ -158,16 +160,28 @@ class Executor:
         mark: Callable[[str], Awaitable[None]] | None = None,
     ) -> tuple[Done, int]:
         """Run them until one does not succeed; how the last one ended, and how many succeeded."""
-        for number, step in enumerate(steps, 1):
-            try:
-                done = await self._hands[type(step)](step, lock.descriptor)
-            except (RunError, ReportError, DmParseError, OSError) as error:
-                done = Done(ok=False, complaint=str(error))
+        for number, step in enumerate(steps):
+            done, ran = await self._do(step, lock), number
+            for _ in range(_BUSY_TRIES):
+                if done.code != "vg-busy" or not getattr(step, "at_once", False):
+                    break
+                # What it rests on was true before the lock was waited for: it is proved anew.
+                await asyncio.sleep(_BUSY_PAUSE_S)
+                done, ran = await self._do(steps[number - 1], lock), number - 1
+                if not done.ok:
+                    break
+                done, ran = await self._do(step, lock), number
             if not done.ok:
-                return done, number - 1
+                return done, ran
             if mark is not None:
-                await mark(f"{RAN}-{number}")
+                await mark(f"{RAN}-{number + 1}")
         return Done(ok=True), len(steps)
+
+    async def _do(self, step: Step, lock: Lock) -> Done:
+        try:
+            return await self._hands[type(step)](step, lock.descriptor)
+        except (RunError, ReportError, DmParseError, OSError) as error:
+            return Done(ok=False, complaint=str(error))
 
     async def _finish(self, action: Action, ran: int, state: State, lock: Lock) -> bool:
         """Complete the half of an act that a crash left, or take it back; was it completed?"""

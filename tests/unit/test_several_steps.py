@@ -98,10 +98,25 @@ def test_a_claim_that_stops_half_way_is_taken_back_after_the_proof_of_it(
 
 
 def test_where_the_lock_was_held_nothing_is_taken_back(bench: Bench) -> None:
-    answers(bench, OK, BUSY)
+    answers(bench, *[OK, BUSY] * 6)
     outcome = act(bench)
     assert (outcome.result, outcome.reason) == (Result.FAILED, "vg-busy")
-    assert ran(bench) == ["prove", "vgextend"]
+    assert ran(bench) == ["prove", "vgextend"] * 6
+
+
+def test_after_a_wait_for_the_lock_the_disk_is_proved_anew(bench: Bench) -> None:
+    phases = answers(bench, OK, BUSY, OK, OK, OK, then=AFTER)
+    assert act(bench).result is Result.DONE
+    assert ran(bench) == ["prove", "vgextend", "prove", "vgextend", "pvchange"]
+    assert phases == ["intended", "ran-1", "ran-1", "ran-1", "ran-2"]
+
+
+def test_what_someone_made_of_the_disk_meanwhile_is_not_taken_back(bench: Bench) -> None:
+    changed = Done(ok=False, code="disk-changed")
+    answers(bench, OK, BUSY, changed)
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.REFUSED, "disk-changed")
+    assert ran(bench) == ["prove", "vgextend", "prove"]
 
 
 def test_what_cannot_be_proved_to_be_half_a_claim_is_left(bench: Bench) -> None:
