@@ -16,27 +16,25 @@ if TYPE_CHECKING:
 
 # Read past the cache, as LVM writes; the label is in the disk's second sector (lvm2, label.h).
 _CATCH = """
-import glob, mmap, os, subprocess, sys
+import glob, mmap, os, signal, sys
 
-def works():
+def find():
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         try:
             words = open(path, "rb").read().split(b"\\0")
         except OSError:
             continue
         if words[1:2] == [b"vgextend"]:
-            return True
+            return int(path.split("/")[2])
 
-# Not before: dmguard leaves a disk alone that someone has open.
-while not works():
+# Not before it works: dmguard leaves a disk alone that someone has open.
+while not (lvm := find()):
     pass
 fd = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
 buffer = mmap.mmap(-1, 4096)
-while True:
+while buffer[512:520] != b"LABELONE":
     os.preadv(fd, [buffer], 0)
-    if buffer[512:520] == b"LABELONE":
-        break
-print(subprocess.run(["pkill", "-STOP", "-x", "lvm"]).returncode)
+os.kill(lvm, signal.SIGSTOP)
 """
 NODE = "/dev/ubdc"
 
@@ -46,7 +44,7 @@ def stop_between_label_and_commit(m: Machine, claim: Claim) -> str:
     m.put("/tmp/catch.py", _CATCH)
     catcher = m.start(f"python3 /tmp/catch.py {NODE}")
     claim.cause()
-    assert catcher.wait(60).out.strip() == "0"
+    assert catcher.wait(60).status == 0
     seen = "pvs --nolocking --noheadings -o pv_name,vg_name"
     assert m.run(f"{seen} {NODE}").out.split() == [NODE]
     return main_pid(m)
