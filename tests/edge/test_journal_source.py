@@ -39,8 +39,13 @@ mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/journal /run/log/journal /run/lone
 mkfifo /run/lone/kmsg
 mount --bind /run/lone/kmsg /dev/kmsg
-mount -t tmpfs tmpfs /etc/systemd
-printf '[Journal]\\nStorage=auto\\nRateLimitBurst=0\\n' > /etc/systemd/journald.conf
+# A machine has a number of its own, which a bare tree has not yet.
+cp -a /etc /run/lone/etc
+rm -rf /run/lone/etc/machine-id /run/lone/etc/systemd
+mkdir /run/lone/etc/systemd
+echo 0123456789abcdef0123456789abcdef > /run/lone/etc/machine-id
+printf '[Journal]\\nStorage=auto\\nRateLimitBurst=0\\n' > /run/lone/etc/systemd/journald.conf
+mount --bind /run/lone/etc /etc
 mount -t tmpfs tmpfs /var/log
 exec 3<>/dev/kmsg
 exec /lib/systemd/systemd-journald
