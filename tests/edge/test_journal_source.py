@@ -107,7 +107,7 @@ class Journald:
 
     def __init__(self) -> None:
         self.child = subprocess.Popen(
-            ["unshare", "-m", "--propagation", "private", "sh", "-c", HOUSE],
+            ["unshare", "-m", "sh", "-c", HOUSE],
             stderr=subprocess.DEVNULL,
         )
         self.root = Path(f"/proc/{self.child.pid}/root")

@@ -70,7 +70,7 @@ def assert_shows_and_changes_nothing(m: Machine) -> None:
     }
     commands = [line.strip() for line in shown.splitlines()]
     for words in (
-        ("lvchange --activate y", "vg/inactive"),
+        ("lvchange --activate ay", "vg/inactive"),
         ("lvchange --activate y --ignoreactivationskip", "vg/skipped"),
         ("lvchange --activate n", "vg/parts_tdata"),
         ("lvchange --activate y", "vg/parts"),
