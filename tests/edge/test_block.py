@@ -26,6 +26,7 @@ from dmguard.edge import block
 from dmguard.edge.block import Roots, logical_sector, mentions, places, probe, within
 from dmguard.edge.run import SEARCH_PATH, Runner
 from tests.edge.conftest import run, script, until
+from tests.edge.house import unshare_mounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ MOUNTS = (
     LOOPS
     and shutil.which("mkfs.ext4", path=SEARCH_PATH) is not None
     and subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], check=False
+        [*unshare_mounts(), "mount", "-t", "tmpfs", "none", "/mnt"], check=False
     ).returncode
     == 0
 )
@@ -425,7 +426,7 @@ def test_a_mount_in_a_namespace_of_its_own(host: Host, tmp_path: Path, kind: str
     tool("mkfs.ext4", "-q", "-E", "nodiscard", str(host.node))
     with Looped(host) as real:
         line = f"mount -o ro,noload {real.node} {where} && echo mounted && read end"
-        with Guest("unshare", "--mount", "sh", "-c", line) as guest:
+        with Guest(*unshare_mounts(), "sh", "-c", line) as guest:
             assert guest.says() == "mounted"
             assert real.look().users == ("held by another driver or mounted",)
             (host.roots.proc / str(guest.pid)).symlink_to(f"/proc/{guest.pid}")

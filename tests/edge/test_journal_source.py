@@ -25,6 +25,7 @@ from dmguard.edge.sources import journal as source
 from dmguard.edge.sources.journal import LOST, MANY, JournalEvents
 from dmguard.edge.systemd import JournalLostError, JournalTail
 from tests.edge.conftest import run, until
+from tests.edge.house import unshare_mounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +108,7 @@ class Journald:
 
     def __init__(self) -> None:
         self.child = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", HOUSE],
+            [*unshare_mounts(), "sh", "-c", HOUSE],
             stderr=subprocess.DEVNULL,
         )
         self.root = Path(f"/proc/{self.child.pid}/root")

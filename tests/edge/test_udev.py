@@ -26,6 +26,7 @@ from dmguard.edge.sources.udev import UdevEvents
 from dmguard.edge.udev import BlockMonitor, LostEventsError, read_disks
 from dmguard.edge.udevdb import appeared_at
 from tests.edge.conftest import run, until
+from tests.edge.house import unshare_mounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +191,7 @@ class Host:
     def read(self) -> dict[str, dict[str, Any]]:
         """What read_disks says there, by name."""
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", _SCRIPT, "sh", self.root, sys.executable, _READ],
+            [*unshare_mounts(), "sh", "-c", _SCRIPT, "sh", self.root, sys.executable, _READ],
             cwd=ROOT,
             # The files are no sysfs, and libudev would see that.
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_DEVICE_VERIFY_SYSFS": "0"},

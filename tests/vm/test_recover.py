@@ -73,7 +73,7 @@ def assert_shows_and_changes_nothing(m: Machine) -> None:
         ("lvchange --activate ay", "vg/inactive"),
         ("lvchange --activate y --ignoreactivationskip", "vg/skipped"),
         ("lvchange --activate n", "vg/parts_tdata"),
-        ("lvchange --activate y", "vg/parts"),
+        ("lvchange --activate ay", "vg/parts"),
         ("lvchange --activate y", "docker/thinpool"),
         ("lvextend", "vg/full"),
         ("vgextend", "dry /dev/ubde"),
