@@ -194,9 +194,9 @@ def _is_twin(disk: Disk, other: Disk) -> bool:
     """Another device with the same WWN, or with the same serial and no other WWN.
 
     Namespaces of one NVMe controller share its serial and differ in their WWN. A multipath map
-    has its legs' numbers.
+    has its legs' numbers; another disk that has them may be a leg that is not known as one yet.
     """
-    if other.devno == disk.devno or other.multipath_leg or other.name in disk.slaves:
+    if other.devno == disk.devno or other.name in disk.slaves:
         return False
     if disk.wwn and other.wwn:
         return disk.wwn == other.wwn

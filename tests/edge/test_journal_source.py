@@ -480,7 +480,7 @@ asyncio.run(journal.JournalEvents(opened).run(lambda wake: print(wake.subject, f
 def test_the_hosts_journal_is_followed_from_run_to_var(journald: Journald) -> None:
     async def main() -> list[str]:
         child = await asyncio.create_subprocess_exec(
-            *("nsenter", "-t", str(journald.child.pid), "-m", sys.executable, "-c", LISTENER),
+            *("nsenter", "-t", str(journald.child.pid), "-m", "-r", sys.executable, "-c", LISTENER),
             env={**os.environ, "PYTHONPATH": str(Path(systemd.__file__).parents[2])},
             stdout=asyncio.subprocess.PIPE,
         )

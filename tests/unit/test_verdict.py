@@ -253,3 +253,10 @@ def test_the_groups_sector_size_is_unknown_while_its_disks_are() -> None:
 def test_every_reason_is_explained() -> None:
     made = {code for code, *_ in (*PROPERTIES, *PROBES, *LEDGERS, *GROUPS)}
     assert made <= set(CODES)
+
+
+def test_a_leg_with_the_same_serial_is_a_double_unless_the_disk_is_its_map() -> None:
+    leg = make_disk("c", serial=DISK.serial, multipath_leg=True)
+    assert codes(DISK, host(HOME, DISK, leg)) == ["disk-not-unique"]
+    whole = replace(DISK, kind=DiskKind.MULTIPATH, slaves=("sdc",))
+    assert codes(whole, host(HOME, whole, leg)) == []
