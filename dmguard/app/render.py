@@ -16,6 +16,7 @@ from dmguard.core.units import format_seconds, format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dmguard.app.guard.extend import Acted
     from dmguard.app.guard.report import Report
     from dmguard.core.actions import Action
     from dmguard.core.entry import Entry, Outcome
@@ -117,6 +118,15 @@ def say_outcomes(outcomes: Outcomes) -> None:
     """What was done, in the order in which it was."""
     for action, outcome in outcomes:
         say(f"{subject(action)}: {describe(action, outcome)}")
+
+
+def say_acted(acted: Acted) -> None:
+    """What a command did, or would do, and what it refused."""
+    say_outcomes(acted.outcomes)
+    if not acted.outcomes and acted.plan.actions:
+        say_plan(acted.plan.actions, (), commands=True)
+    for refusal in acted.plan.refusals:
+        complain(f"{refusal.message} [{refusal.code}]")
 
 
 def say_findings(findings: Sequence[Finding], actions: Sequence[Action]) -> None:

@@ -45,16 +45,56 @@ class Witness(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Extend:
+class _Pooled:
+    """What every action on a pool has. `key` tells it from others of its kind.
+
+    `elsewhere` is the code of its having been done already, `unmet` that of its commands having
+    succeeded for nothing.
+    """
+
+    vg: str
+    lv: str
+    lv_uuid: str
+
+    witness: ClassVar[Witness] = Witness.KERNEL
+    disk: ClassVar[str] = ""
+    elsewhere: ClassVar[str] = "done-elsewhere"
+
+    @property
+    def unmet(self) -> str:
+        return "act-failed"
+
+    @property
+    def pool(self) -> str:
+        return f"{self.vg}/{self.lv}"
+
+    @property
+    def key(self) -> str:
+        return self.lv_uuid
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """The same of every action on a disk of a VG."""
+
+    vg: str
+    vg_uuid: str
+    disk: str
+
+    witness: ClassVar[Witness] = Witness.LVM
+    pool: ClassVar[str] = ""
+    elsewhere: ClassVar[str] = "done-elsewhere"
+    unmet: ClassVar[str] = "act-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Extend(_Pooled):
     """Grow one resource of a pool from `size` to `target` bytes.
 
     `free` is what the VG had free, `used` what the pool had in use, for the record;
     `threshold` is the data threshold that the live table's low water mark is set to.
     """
 
-    vg: str
-    lv: str
-    lv_uuid: str
     resource: Resource
     size: int
     target: int
@@ -63,129 +103,38 @@ class Extend:
     threshold: int
     reason: str
 
-    witness: ClassVar = Witness.KERNEL
-    disk: ClassVar = ""
+    elsewhere: ClassVar[str] = "grown-elsewhere"
 
     @property
     def act(self) -> Act:
         return Act.EXTEND_DATA if self.resource is Resource.DATA else Act.EXTEND_METADATA
 
-    @property
-    def pool(self) -> str:
-        return f"{self.vg}/{self.lv}"
-
-    @property
-    def key(self) -> str:
-        return self.lv_uuid
-
 
 @dataclass(frozen=True, slots=True)
-class Refresh:
+class Refresh(_Pooled):
     """Load a pool's live table anew: as LVM has it, and with a mark of `low_water` chunks.
 
     With the reason `stale-table` it points at devices that are gone: what counts is that it
     points at the VG's own again.
     """
 
-    vg: str
-    lv: str
-    lv_uuid: str
     size: int
     low_water: int
     threshold: int
     reason: str
     metadata_size: int = 0
 
-    witness: ClassVar = Witness.KERNEL
-    disk: ClassVar = ""
-    act: ClassVar = Act.REFRESH
-
-    @property
-    def pool(self) -> str:
-        return f"{self.vg}/{self.lv}"
-
-    @property
-    def key(self) -> str:
-        return self.lv_uuid
+    act: ClassVar[Act] = Act.REFRESH
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """Make a blank disk a PV of a VG. The disk is told by all that it can be told by.
-
-    `path` is udev's ID_PATH or None, `size` in bytes.
-    """
-
-    vg: str
-    vg_uuid: str
-    disk: str
-    identity: str
-    devno: Devno
-    diskseq: int | None
-    size: int
-    reason: str
-
-    witness: ClassVar = Witness.LVM
-    act: ClassVar = Act.CLAIM_DISK
-    pool: ClassVar = ""
-
-    @property
-    def key(self) -> str:
-        return self.identity
-
-
-@dataclass(frozen=True, slots=True)
-class ResizePv:
-    """Let a PV have all of its device, which grew to `target` bytes."""
-
-    vg: str
-    vg_uuid: str
-    disk: str
-    pv_uuid: str
-    size: int
-    target: int
-    reason: str = "disk-grown"
-
-    witness: ClassVar = Witness.LVM
-    act: ClassVar = Act.RESIZE_PV
-    pool: ClassVar = ""
-
-    @property
-    def key(self) -> str:
-        return self.pv_uuid
-
-
-@dataclass(frozen=True, slots=True)
-class RestorePv:
-    """Take a PV back that returned after its VG was changed without it."""
-
-    vg: str
-    vg_uuid: str
-    disk: str
-    pv_uuid: str
-    size: int
-    reason: str = "pv-returned"
-
-    witness: ClassVar = Witness.LVM
-    act: ClassVar = Act.RESTORE_PV
-    pool: ClassVar = ""
-
-    @property
-    def key(self) -> str:
-        return self.pv_uuid
-
-
-@dataclass(frozen=True, slots=True)
-class Activate:
+class Activate(_Pooled):
     """Bring a pool up. `components` are its hidden volumes that must be put down first.
 
     `skip`: its activation skip flag is set. `monitor`: LVM may hand it to dmeventd. `auto`: only
     if LVM would activate it by itself.
     """
 
-    vg: str
-    lv: str
-    lv_uuid: str
     size: int
     components: tuple[str, ...]
     skip: bool
@@ -193,21 +142,61 @@ class Activate:
     auto: bool = False
     reason: str = "pool-inactive"
 
-    witness: ClassVar = Witness.KERNEL
-    disk: ClassVar = ""
-    act: ClassVar = Act.ACTIVATE
+    act: ClassVar[Act] = Act.ACTIVATE
 
     @property
     def unmet(self) -> str:
         return "activation-off" if self.auto else "act-failed"
 
-    @property
-    def pool(self) -> str:
-        return f"{self.vg}/{self.lv}"
+
+@dataclass(frozen=True, slots=True)
+class Claim(_Grouped):
+    """Make a blank disk a PV of a VG. The disk is told by all that it can be told by; `size` in
+    bytes.
+    """
+
+    identity: str
+    devno: Devno
+    diskseq: int | None
+    size: int
+    reason: str
+
+    act: ClassVar[Act] = Act.CLAIM_DISK
 
     @property
     def key(self) -> str:
-        return self.lv_uuid
+        return self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Member(_Grouped):
+    """The same of every action on a PV; `size` in bytes."""
+
+    pv_uuid: str
+    size: int
+
+    @property
+    def key(self) -> str:
+        return self.pv_uuid
+
+
+@dataclass(frozen=True, slots=True)
+class ResizePv(_Member):
+    """Let a PV have all of its device, which grew to `target` bytes."""
+
+    target: int
+    reason: str = "disk-grown"
+
+    act: ClassVar[Act] = Act.RESIZE_PV
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePv(_Member):
+    """Take a PV back that returned after its VG was changed without it."""
+
+    reason: str = "pv-returned"
+
+    act: ClassVar[Act] = Act.RESTORE_PV
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +214,11 @@ class StartUnit:
     entered: int
     reason: str = "consumer-down"
 
-    witness: ClassVar = Witness.SYSTEMD
-    disk: ClassVar = ""
-    act: ClassVar = Act.START_UNIT
+    witness: ClassVar[Witness] = Witness.SYSTEMD
+    disk: ClassVar[str] = ""
+    act: ClassVar[Act] = Act.START_UNIT
+    elsewhere: ClassVar[str] = "done-elsewhere"
+    unmet: ClassVar[str] = "act-failed"
 
     @property
     def key(self) -> str:

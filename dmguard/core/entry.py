@@ -190,18 +190,27 @@ def _why(action: Extend) -> str:
     return f"{asked}{used}, {action.vg} had {format_size(action.free)} free"
 
 
+def _place(subject: str) -> tuple[str, str]:
+    """The VG and the `vg/pool` that a subject names; empty when it is no pool."""
+    vg, _, lv = subject.partition("/")
+    return (vg, subject) if vg and lv else ("", "")
+
+
+def _is_node(subject: str) -> bool:
+    return subject.startswith("/dev/")
+
+
 def refusal_entry(refusal: Refusal, trigger: Trigger | str) -> Entry:
     """The entry of something that was asked for by hand and refused."""
-    vg, _, lv = refusal.subject.partition("/")
-    is_pool = bool(vg and lv)
+    vg, pool = _place(refusal.subject)
     return Entry(
         code=refusal.code,
         action=str(refusal.act),
         result=str(Result.REFUSED),
         trigger=str(trigger),
-        vg=vg if is_pool else "",
-        pool=refusal.subject if is_pool else "",
-        disk="" if is_pool else refusal.subject,
+        vg=vg,
+        pool=pool,
+        disk="" if pool else refusal.subject,
         reason=refusal.code,
         message=refusal.message,
     )
@@ -217,8 +226,7 @@ _GROWTH = ("vg-dry", "pool-ceiling", "out-of-data", "out-of-data-errors")
 
 def finding_entry(finding: Finding, trigger: Trigger | str, *, cleared: bool = False) -> Entry:
     """The entry of a finding that is new, or gone."""
-    vg, _, lv = finding.subject.partition("/")
-    is_pool = bool(vg and lv)
+    vg, pool = _place(finding.subject)
     message = finding.message
     if cleared:
         message = f"{finding.subject}: no longer: {CODES[finding.code].clause}"
@@ -227,16 +235,16 @@ def finding_entry(finding: Finding, trigger: Trigger | str, *, cleared: bool = F
         action=_about(finding),
         result=str(Result.DONE if cleared else Result.REFUSED),
         trigger=str(trigger),
-        vg=vg if is_pool else "",
-        pool=finding.subject if is_pool else "",
-        disk=finding.subject if finding.subject.startswith("/dev/") else "",
+        vg=vg,
+        pool=pool,
+        disk=finding.subject if _is_node(finding.subject) else "",
         reason=finding.code,
         message=message,
     )
 
 
 def _about(finding: Finding) -> str:
-    if finding.subject.startswith("/dev/"):
+    if _is_node(finding.subject):
         return str(Act.CLAIM_DISK)
     if finding.code in _GROWTH:
         return str(Act.EXTEND_DATA)

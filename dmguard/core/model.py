@@ -198,6 +198,11 @@ class Pool:
     def name(self) -> str:
         return self.lv.full_name
 
+    @property
+    def dm_name(self) -> str:
+        """What the device-mapper, and a consumer's configuration, call it."""
+        return dm_name(self.lv.vg, self.lv.name)
+
 
 class DiskKind(StrEnum):
     """What a block device is. Only the first two can be claimed."""

@@ -1,4 +1,4 @@
-"""Why a pool must not be changed. One place, asked by the planner and told by the findings."""
+"""What is guarded and why it must not be changed. Asked by the planner, told by the findings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 from dmguard.core.model import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dmguard.core.model import KernelPool, Pool, State, Vg
+    from dmguard.core.settings import Settings
 
 
 def obstacle(pool: Pool, state: State) -> str | None:
     """The code of what forbids a change of this pool, or None."""
     return vg_obstacle(pool.vg, state) or _kernel_obstacle(pool.kernel)
+
+
+def guarded_vgs(state: State, settings: Settings) -> Iterator[Vg]:
+    """The VGs that have a guarded pool."""
+    guarded = {pool.vg.uuid for pool in state.pools if settings.guards(pool.name)}
+    return (vg for vg in state.vgs if vg.uuid in guarded)
 
 
 def vg_obstacle(vg: Vg, state: State) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from dmguard.core.actions import (
     Action,
@@ -61,6 +61,8 @@ class Prove:
     vg_uuid: str
     proof: Proof
 
+    at_once: ClassVar[bool] = False
+
     def __str__(self) -> str:
         return f"# check again: {self.disk} is the disk {self.identity}, {self.proof}"
 
@@ -80,10 +82,11 @@ class UnitStep:
     verb: UnitVerb
     unit: str
 
+    at_once: ClassVar[bool] = False
+
     def __str__(self) -> str:
-        return f"systemctl {self.verb} --no-block {self.unit}".replace(
-            "reset-failed --no-block", "reset-failed"
-        )
+        no_wait = "" if self.verb is UnitVerb.RESET_FAILED else "--no-block "
+        return f"systemctl {self.verb} {no_wait}{self.unit}"
 
 
 Step = Lvm | Prove | UnitStep
@@ -138,18 +141,19 @@ def _extend(action: Extend) -> Lvm:
 
 
 def _claim(action: Claim) -> tuple[Step, ...]:
-    return (
-        Prove(
-            action.disk,
-            action.identity,
-            action.devno,
-            action.diskseq,
-            action.size,
-            action.vg,
-            action.vg_uuid,
-            Proof.BLANK,
-        ),
-        *_join(action.vg, action.disk),
+    return (_prove(action, Proof.BLANK), *_join(action.vg, action.disk))
+
+
+def _prove(action: Claim, proof: Proof) -> Prove:
+    return Prove(
+        action.disk,
+        action.identity,
+        action.devno,
+        action.diskseq,
+        action.size,
+        action.vg,
+        action.vg_uuid,
+        proof,
     )
 
 
@@ -208,13 +212,5 @@ def _same_disk(action: Claim, disks: Iterable[Disk]) -> Disk | None:
 
 
 def _orphan(disk: Disk, action: Claim) -> Prove:
-    return Prove(
-        disk.node,
-        disk.identity,
-        disk.devno,
-        disk.diskseq,
-        disk.size,
-        action.vg,
-        action.vg_uuid,
-        Proof.ORPHAN_PV,
-    )
+    proof = _prove(action, Proof.ORPHAN_PV)
+    return replace(proof, disk=disk.node, devno=disk.devno, diskseq=disk.diskseq)

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 LABEL_SPACE = 1 << 20
 """Bytes that LVM keeps at the start of a PV (lvm.conf, devices/default_data_alignment)."""
 
-WAITING = ("disk-settling", "disk-ask")
-"""Reasons that are none against the disk: it may be claimed, later or by hand."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -47,13 +44,6 @@ class Verdict:
     @property
     def claimable(self) -> bool:
         return not self.reasons
-
-    @property
-    def refused(self) -> tuple[Reason, ...]:
-        """The reasons against it, when a rule is for this disk and something forbids it."""
-        if self.rule is None:
-            return ()
-        return tuple(reason for reason in self.reasons if reason.code not in WAITING)
 
 
 def judge(disk: Disk, state: State, settings: Settings) -> Verdict:

@@ -65,9 +65,21 @@ _KERNEL_USERS = (
 _TAKING = frozenset({"spare", "force-spare", "spare-same-slot", "include"})
 _PV = "LVM2_member"
 _TABLES = frozenset(
-    {"gpt", "PMBR", "dos", "sun", "sgi", "mac", "bsd", "atari", "aix", "solaris_x86",
-     "unixware", "ultrix"}
-)  # fmt: skip
+    {
+        "gpt",
+        "PMBR",
+        "dos",
+        "sun",
+        "sgi",
+        "mac",
+        "bsd",
+        "atari",
+        "aix",
+        "solaris_x86",
+        "unixware",
+        "ultrix",
+    }
+)
 _MIDDLE = tuple(
     shift + place
     for shift in (0, 1 << 20)
@@ -635,14 +647,3 @@ def _places(disk: Disk) -> Iterator[str]:
     if disk.path:
         yield disk.path
     yield from (Path(link).name for link in disk.links if Path(link).parent.name == "by-path")
-
-
-def logical_sector(devno: Devno, sys: Path) -> int | None:
-    """Bytes in a logical sector of a device, or of the disk that a partition is on."""
-    device = sys / "dev" / "block" / f"{devno[0]}:{devno[1]}"
-    for queue in (device / "queue", device.resolve().parent / "queue"):
-        try:
-            return int((queue / "logical_block_size").read_text())
-        except (OSError, ValueError):
-            continue
-    return None

@@ -130,7 +130,7 @@ class _Connection(MessageBus):
             line += got
         return line[:-2].decode()
 
-    def send(self, msg: Message) -> asyncio.Future[None]:  # type: ignore[override]
+    def send(self, msg: Message) -> asyncio.Future[None]:  # type: ignore[override] # the library declares None and returns it
         """Its future may fail without anybody waiting for it: the answer's tells the same."""
         future: asyncio.Future[None] = super().send(msg)
         future.add_done_callback(_look_at)
@@ -142,7 +142,7 @@ class _Connection(MessageBus):
         # Every pending call ends with this, whatever it was.
         reason = str(err) or type(err).__name__ if err else "closed"
         ended = ConnectionError(f"the connection is gone: {reason}")
-        super()._finalize(ended)  # type: ignore[no-untyped-call]
+        super()._finalize(ended)  # type: ignore[no-untyped-call] # the library has no types
         _look_at(self._disconnect_future)
         with contextlib.suppress(OSError):
             self._stream.close()

@@ -204,6 +204,7 @@ class Control:
         """One ioctl, with a larger buffer for as long as the kernel says that it was too small."""
         while True:
             buffer = bytearray(self._size)
+            # One value a field of struct dm_ioctl, in its order: a column of them says less.
             _HEADER.pack_into(
                 buffer, 0, 4, 0, 0, self._size, _HEADER.size, 0, 0, flags, 0, 0,
                 _encode(devno) if devno else 0,

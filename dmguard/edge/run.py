@@ -88,7 +88,7 @@ class Runner:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._recent: deque[Started] = deque(maxlen=20)
         self._writing = 0
-        self._stuck: list[subprocess.Popen[bytes]] = []
+        self._stuck: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -154,8 +154,8 @@ class Runner:
 
     def _read(self, argv: tuple[str, ...], timeout_s: float) -> Completed:
         began = time.monotonic()
-        self._stuck = [child for child in self._stuck if child.poll() is None]
-        if any(child.args[0] == argv[0] for child in self._stuck):  # type: ignore[index]
+        self._stuck = [stuck for stuck in self._stuck if stuck[1].poll() is None]
+        if any(program == argv[0] for program, _ in self._stuck):
             # It hangs on a dead disk and cannot be killed. Another would hang beside it.
             raise CommandTimeoutError(argv, timeout_s)
         child = self._spawn(argv, subprocess.DEVNULL)
@@ -164,7 +164,7 @@ class Runner:
         except subprocess.TimeoutExpired:
             _put_down(child)
             if child.poll() is None:
-                self._stuck.append(child)
+                self._stuck.append((argv[0], child))
             raise CommandTimeoutError(argv, timeout_s) from None
         return _completed(argv, child, out, err, began)
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.ledger import Ledger, keep_books, load_ledger
-from dmguard.core.model import dm_name
 from dmguard.edge import files
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ class Books:
 
 def _is_up(name: str, state: State) -> bool:
     pools = (pool for pool in state.pools if pool.kernel is not None)
-    return any(name in (pool.name, dm_name(pool.lv.vg, pool.lv.name)) for pool in pools)
+    return any(name in (pool.name, pool.dm_name) for pool in pools)
 
 
 def _stamp(path: Path) -> object:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Extend, Result, Witness, dump_action, is_met, load_action
+from dmguard.core.actions import Action, Result, Witness, dump_action, is_met, load_action
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Trigger
@@ -163,7 +163,7 @@ class Executor:
         for number, step in enumerate(steps):
             done, ran = await self._do(step, lock), number
             for _ in range(_BUSY_TRIES):
-                if done.code != "vg-busy" or not getattr(step, "at_once", False):
+                if done.code != "vg-busy" or not step.at_once:
                     break
                 # What it rests on was true before the lock was waited for: it is proved anew.
                 await asyncio.sleep(_BUSY_PAUSE_S)
@@ -216,11 +216,10 @@ class Executor:
         except (RunError, ReportError, DmParseError, OSError) as error:
             met, done = None, Done(ok=False, complaint=str(error))
         if met:
-            elsewhere = "grown-elsewhere" if isinstance(action, Extend) else "done-elsewhere"
-            return Outcome(Result.DONE, action.reason if done.ok or ran else elsewhere)
+            return Outcome(Result.DONE, action.reason if done.ok or ran else action.elsewhere)
         self._observer.forget()
         detail = done.complaint or "the command succeeded, and the host did not follow"
-        code = done.code or (getattr(action, "unmet", "act-failed") if done.ok else "act-failed")
+        code = action.unmet if done.ok else done.code or "act-failed"
         refused = code not in ("act-failed", "vg-busy")
         return Outcome(Result.REFUSED if refused else Result.FAILED, code, detail)
 

@@ -23,7 +23,7 @@ import pytest
 
 from dmguard.core.model import Disk, Probe
 from dmguard.edge import block
-from dmguard.edge.block import Roots, logical_sector, mentions, places, probe, within
+from dmguard.edge.block import Roots, mentions, places, probe, within
 from dmguard.edge.run import SEARCH_PATH, Runner
 from tests.edge.conftest import run, script, until
 from tests.edge.house import unshare_mounts
@@ -663,20 +663,6 @@ def test_a_file_that_cannot_be_read_is_an_error(host: Host, name: str) -> None:
     path = host.roots.etc / name
     path.mkdir(parents=True)
     assert host.look() == Probe(error=f"/dev/disk: {path}: Is a directory")
-
-
-def test_the_sector_of_a_disk_and_of_its_partition(tmp_path: Path) -> None:
-    device = tmp_path / "devices" / "pci" / "block" / "sdb"
-    for directory in (device / "queue", device / "sdb1", tmp_path / "dev" / "block"):
-        directory.mkdir(parents=True)
-    (device / "queue" / "logical_block_size").write_text("4096\n")
-    (tmp_path / "dev" / "block" / "8:16").symlink_to("../../devices/pci/block/sdb")
-    (tmp_path / "dev" / "block" / "8:17").symlink_to("../../devices/pci/block/sdb/sdb1")
-    assert logical_sector((8, 16), tmp_path) == 4096
-    assert logical_sector((8, 17), tmp_path) == 4096
-    assert logical_sector((8, 32), tmp_path) is None
-    (device / "queue" / "logical_block_size").write_text("many\n")
-    assert logical_sector((8, 16), tmp_path) is None
 
 
 def test_a_disk_that_changed_its_size(host: Host) -> None:

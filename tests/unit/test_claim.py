@@ -8,8 +8,9 @@ from dmguard.core.actions import Act, ClaimByHand, ResizePv
 from dmguard.core.ledger import Ledger, Member
 from dmguard.core.model import Probe, Pv, State
 from dmguard.core.plan import Past, Plan, make_plan
-from dmguard.core.plan.claim import find_disk, plan_claims, plan_resizes, waits_for_hand
+from dmguard.core.plan.claim import find_disk, plan_claims, plan_resizes
 from dmguard.core.settings import ClaimMode, Settings
+from dmguard.core.verdict import judge
 from tests.unit.builders import GIB, MIB
 from tests.unit.disks import CLAIM, CLAIMS, DISK, RULE, host, make_disk, pv_on, steady, vg_of
 
@@ -84,13 +85,16 @@ def test_each_group_has_its_own_limit() -> None:
     assert claims(state, settings)[0] == ["/dev/sdb", "/dev/sdd"]
 
 
+ASKED = (DISK, make_disk(removable=True))
+
+
 def test_a_rule_that_asks_shows_the_disk_and_claims_nothing() -> None:
     ask = Settings(claims=(replace(RULE, mode=ClaimMode.ASK),))
     state = host(HOME, DISK)
     assert claims(state, ask) == ([], None)
-    assert waits_for_hand(DISK, state, ask)
-    assert not waits_for_hand(DISK, state, CLAIMS)
-    assert not waits_for_hand(make_disk(removable=True), state, ask)
+    shown = {disk: [reason.code for reason in judge(disk, state, ask).reasons] for disk in ASKED}
+    assert shown == {ASKED[0]: ["disk-ask"], ASKED[1]: ["disk-removable"]}
+    assert judge(DISK, state, CLAIMS).reasons == ()
 
 
 OURS = frozenset({DISK.identity})

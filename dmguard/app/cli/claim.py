@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
 
-    from dmguard.app.guard.disks import Claimed
+    from dmguard.app.guard.extend import Acted
 
 
 def add_parser(commands: Any) -> None:
@@ -34,7 +34,13 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.disks import claim
-    from dmguard.app.render import outcome_values, plan_values, refusal_values, say_json
+    from dmguard.app.render import (
+        outcome_values,
+        plan_values,
+        refusal_values,
+        say_acted,
+        say_json,
+    )
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.core.actions import ClaimByHand
     from dmguard.edge.config import load_settings
@@ -51,21 +57,11 @@ async def _execute(options: argparse.Namespace) -> int:
             }
         )
     else:
-        _say(claimed)
+        say_acted(claimed)
     return _exit_code(claimed)
 
 
-def _say(claimed: Claimed) -> None:
-    from dmguard.app.render import complain, say_outcomes, say_plan
-
-    say_outcomes(claimed.outcomes)
-    if not claimed.outcomes and claimed.plan.actions:
-        say_plan(claimed.plan.actions, (), commands=True)
-    for refusal in claimed.plan.refusals:
-        complain(f"{refusal.message} [{refusal.code}]")
-
-
-def _exit_code(claimed: Claimed) -> int:
+def _exit_code(claimed: Acted) -> int:
     from dmguard.app.cli import Exit, exit_of
 
     codes = {refusal.code for refusal in claimed.plan.refusals}

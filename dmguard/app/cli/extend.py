@@ -10,7 +10,7 @@ from dmguard.core.actions import ExtendByHand, Size
 from dmguard.core.units import parse_size
 
 if TYPE_CHECKING:
-    from dmguard.app.guard.extend import Extended
+    from dmguard.app.guard.extend import Acted
 
 
 def add_parser(commands: Any) -> None:
@@ -48,17 +48,18 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.extend import extend
+    from dmguard.app.render import say_acted
     from dmguard.app.wiring import open_loop
     from dmguard.edge.config import load_settings
 
     goal = ExtendByHand(options.pool, data=options.data, metadata=options.metadata)
     with open_loop(load_settings()) as loop:
         extended = await extend(loop, goal, dry_run=options.dry_run)
-    _say_json(extended) if options.json else _say(extended)
+    _say_json(extended) if options.json else say_acted(extended)
     return _exit_code(extended)
 
 
-def _exit_code(extended: Extended) -> int:
+def _exit_code(extended: Acted) -> int:
     from dmguard.app.cli import Exit, exit_of
 
     failed = exit_of(outcome for _, outcome in extended.outcomes)
@@ -70,17 +71,7 @@ def _exit_code(extended: Extended) -> int:
     return Exit.REFUSED if codes - {"not-larger"} else Exit.DONE
 
 
-def _say(extended: Extended) -> None:
-    from dmguard.app.render import complain, say_outcomes, say_plan
-
-    say_outcomes(extended.outcomes)
-    if not extended.outcomes and extended.plan.actions:
-        say_plan(extended.plan.actions, (), commands=True)
-    for refusal in extended.plan.refusals:
-        complain(f"{refusal.message} [{refusal.code}]")
-
-
-def _say_json(extended: Extended) -> None:
+def _say_json(extended: Acted) -> None:
     from dmguard.app.render import plan_values, say_json
 
     say_json(

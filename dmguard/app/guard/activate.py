@@ -99,19 +99,19 @@ async def _try(
     """Act, and sort the pools. What cannot be read, or a lock that is held, may be well soon: it
     is returned, and what a consumer needs counts as late as long as nothing better is known.
     """
+    trouble = None
     try:
         await _act(loop, goal, result, trigger, tries)
     except (BusyError, *UNREADABLE) as error:
         log.warning("%s", error)
-        if loop.reconciler.state is None:
-            nothing = State((), (), consumers=read_consumers())
-            result.late = missing_pools(nothing, loop.settings, goal.pools)
-            return error
-        _sort(result, loop.reconciler.state, loop, goal)
-        return error
-    assert loop.reconciler.state is not None
-    _sort(result, loop.reconciler.state, loop, goal)
-    return None
+        trouble = error
+    state = loop.reconciler.state
+    if state is None:
+        nothing = State((), (), consumers=read_consumers())
+        result.late = missing_pools(nothing, loop.settings, goal.pools)
+    else:
+        _sort(result, state, loop, goal)
+    return trouble
 
 
 async def _act(
@@ -191,7 +191,7 @@ async def _patience() -> AsyncIterator[None]:
 
 
 def _block_devices() -> frozenset[str]:
-    return frozenset(os.listdir(BLOCK)) if BLOCK.is_dir() else frozenset()  # noqa: PTH208 - names
+    return frozenset(os.listdir(BLOCK)) if BLOCK.is_dir() else frozenset()  # noqa: PTH208 - names do, without a Path for each
 
 
 async def _until_something_happens(before: frozenset[str], within_s: float) -> None:

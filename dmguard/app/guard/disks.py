@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dmguard.app.guard.extend import Acted
 from dmguard.app.guard.lock import take_lock
 from dmguard.app.guard.look import look_at_all
 from dmguard.core.actions import Act, ClaimByHand
 from dmguard.core.codes import CODES
 from dmguard.core.entry import refusal_entry
 from dmguard.core.model import Trigger
-from dmguard.core.plan import Past, Plan, Refusal, make_plan
+from dmguard.core.plan import Past, Refusal, make_plan
 from dmguard.core.plan.claim import find_disk
 from dmguard.core.verdict import judge
 
 if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
-    from dmguard.core.actions import Action
-    from dmguard.core.entry import Outcome
     from dmguard.core.verdict import Verdict
 
 
@@ -28,18 +27,10 @@ async def judge_all(loop: Loop) -> tuple[Verdict, ...]:
     return tuple(judge(disk, state, loop.settings) for disk in state.disks)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """What `claim` did, or why it did not."""
-
-    plan: Plan
-    outcomes: tuple[tuple[Action, Outcome], ...] = ()
-
-
-async def claim(loop: Loop, goal: ClaimByHand, *, dry_run: bool) -> Claimed:
+async def claim(loop: Loop, goal: ClaimByHand, *, dry_run: bool) -> Acted:
     """Claim one disk by hand. BusyError if the lock does not come free in time."""
     if dry_run:
-        return Claimed(make_plan(await look_at_all(loop), loop.settings, Past(), goal))
+        return Acted(make_plan(await look_at_all(loop), loop.settings, Past(), goal))
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)
         plan = make_plan(await look_at_all(loop), loop.settings, Past(), goal)
@@ -49,7 +40,7 @@ async def claim(loop: Loop, goal: ClaimByHand, *, dry_run: bool) -> Claimed:
         ]
         for refusal in plan.refusals:
             await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
-    return Claimed(plan, tuple(outcomes))
+    return Acted(plan, tuple(outcomes))
 
 
 @dataclass(frozen=True, slots=True)

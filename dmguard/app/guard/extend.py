@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Extended:
-    """What `extend` did: each action with how it ended, or what was refused."""
+class Acted:
+    """What a command did by hand: each action with how it ended, or what was refused."""
 
     plan: Plan
     outcomes: tuple[tuple[Action, Outcome], ...] = ()
 
 
-async def extend(loop: Loop, goal: ExtendByHand, *, dry_run: bool) -> Extended:
+async def extend(loop: Loop, goal: ExtendByHand, *, dry_run: bool) -> Acted:
     """Grow a pool by hand. BusyError if the lock does not come free in time."""
     if dry_run:
         state = await loop.observer.look(fresh=True)
-        return Extended(make_plan(state, loop.settings, Past(), goal))
+        return Acted(make_plan(state, loop.settings, Past(), goal))
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)
         state = await loop.observer.look(fresh=True)
@@ -42,4 +42,4 @@ async def extend(loop: Loop, goal: ExtendByHand, *, dry_run: bool) -> Extended:
                 break
         for refusal in plan.refusals:
             await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
-    return Extended(plan, tuple(outcomes))
+    return Acted(plan, tuple(outcomes))

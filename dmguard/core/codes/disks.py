@@ -131,15 +131,6 @@ DISKS = (
         "dmguard claim DISK --vg VG, or dmguard ignore DISK.",
     ),
     Code(
-        "disk-settling",
-        "1080554f8180446fa65332540fd04a51",
-        Severity.INFO,
-        "A disk has not been as it is for long enough",
-        "A rule's settle time runs anew whenever something happens to the disk.",
-        "None.",
-        "Nothing to do: it is claimed when the time is over.",
-    ),
-    Code(
         "disk-not-probed",
         "e3bde27a8a7e47309231644a2e6c32c8",
         Severity.INFO,

@@ -6,7 +6,7 @@ One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import (
@@ -81,15 +81,13 @@ def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = 
             return Plan(actions=claims, refusals=refusals)
         case ActivateAll():
             return Plan(actions=activate.plan_all(state, settings, goal.pools, needed=goal.needed))
-        case Recover():
-            plan = _guard(state, settings, past, recover=goal)
-            return Plan(plan.actions, find_all(state, settings), wait=plan.wait)
-        case Guard() | None:
-            plan = _guard(state, settings, past)
-            return Plan(plan.actions, find_all(state, settings), wait=plan.wait)
+        case Recover() | Guard() | None:
+            recover = goal if isinstance(goal, Recover) else None
+            plan = _guard(state, settings, past, recover=recover)
+            return replace(plan, findings=find_all(state, settings))
 
 
-def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None = None) -> Plan:
+def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None) -> Plan:
     from dmguard.core.plan import activate, claim, grow, keep, repair
 
     stale = tuple(repair.plan_stale(state, settings))

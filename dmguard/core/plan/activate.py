@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Activate
-from dmguard.core.model import dm_name, split_dm_name
+from dmguard.core.model import split_dm_name
 from dmguard.core.obstacle import obstacle
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plan_late(state: State, settings: Settings) -> Iterator[Activate]:
 
 
 def is_late(pool: Pool, state: State) -> bool:
-    return bool({pool.name, dm_name(pool.lv.vg, pool.lv.name)} & state.late)
+    return bool({pool.name, pool.dm_name} & state.late)
 
 
 def is_inactive(pool: Pool, state: State) -> bool:
@@ -79,8 +79,7 @@ def _is_asked_for(pool: Pool, state: State, settings: Settings) -> bool:
 
 
 def has_consumer(pool: Pool, state: State) -> bool:
-    name = dm_name(pool.lv.vg, pool.lv.name)
-    return any(consumer.dm_name == name for consumer in state.consumers)
+    return any(consumer.dm_name == pool.dm_name for consumer in state.consumers)
 
 
 def missing_pools(state: State, settings: Settings, pools: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Claim, ClaimByHand, ResizePv
 from dmguard.core.codes import CODES
-from dmguard.core.obstacle import vg_obstacle
+from dmguard.core.obstacle import guarded_vgs, vg_obstacle
 from dmguard.core.plan import Refusal
-from dmguard.core.settings import ClaimMode
 from dmguard.core.verdict import judge, judge_by_hand
 
 if TYPE_CHECKING:
@@ -94,9 +93,8 @@ def plan_resizes(state: State, settings: Settings) -> Iterator[ResizePv]:
     A PV may also be smaller than its device because an administrator made it so. Hence only a
     device that grew while dmguard watched, or between two boots, is taken.
     """
-    guarded = {pool.vg.uuid for pool in state.pools if settings.guards(pool.name)}
-    for vg in state.vgs:
-        if vg.uuid not in guarded or vg_obstacle(vg, state) is not None:
+    for vg in guarded_vgs(state, settings):
+        if vg_obstacle(vg, state) is not None:
             continue
         for pv in vg.pvs:
             known = state.ledger.members.get(pv.uuid)
@@ -106,10 +104,3 @@ def plan_resizes(state: State, settings: Settings) -> Iterator[ResizePv]:
                 yield ResizePv(
                     vg.name, vg.uuid, pv.name, pv.uuid, size=pv.size, target=pv.device_size
                 )
-
-
-def waits_for_hand(disk: Disk, state: State, settings: Settings) -> bool:
-    """Would it be claimed if its rule did not ask first?"""
-    verdict = judge(disk, state, settings)
-    asks = verdict.rule is not None and verdict.rule.mode is ClaimMode.ASK
-    return asks and [reason.code for reason in verdict.reasons] == ["disk-ask"]

@@ -12,7 +12,7 @@ from dmguard.core.sizing import is_behind, low_water_for, policy_for
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-    from dmguard.core.model import Pool, State
+    from dmguard.core.model import KernelPool, Pool, State
     from dmguard.core.settings import Settings
 
 
@@ -30,18 +30,21 @@ def _refresh(pool: Pool, settings: Settings) -> Refresh | None:
     kernel = pool.kernel
     if kernel is None:
         return None
-    threshold = policy_for(pool, settings).data_threshold
-    wanted = low_water_for(pool.lv.size, kernel.chunk, threshold)
     behind = any(is_behind(pool, resource) for resource in Resource)
-    if not behind and is_marked(kernel, wanted):
-        return None
+    action = make_refresh(pool, kernel, settings, "kernel-behind" if behind else "low-water")
+    return action if behind or not is_marked(kernel, action.low_water) else None
+
+
+def make_refresh(pool: Pool, kernel: KernelPool, settings: Settings, reason: str) -> Refresh:
+    """The action that loads an active pool's table as LVM has it, with the mark of its policy."""
+    threshold = policy_for(pool, settings).data_threshold
     return Refresh(
         vg=pool.vg.name,
         lv=pool.lv.name,
         lv_uuid=pool.lv.uuid,
         size=pool.lv.size,
         metadata_size=pool.lv.metadata_size,
-        low_water=wanted,
+        low_water=low_water_for(pool.lv.size, kernel.chunk, threshold),
         threshold=threshold,
-        reason="kernel-behind" if behind else "low-water",
+        reason=reason,
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Refresh, RestorePv, StartUnit, is_stale
-from dmguard.core.model import dm_name
-from dmguard.core.obstacle import vg_obstacle
+from dmguard.core.actions import RestorePv, StartUnit, is_stale
+from dmguard.core.obstacle import guarded_vgs, vg_obstacle
+from dmguard.core.plan.keep import make_refresh
 from dmguard.core.settings import OnRecovered
-from dmguard.core.sizing import low_water_for, policy_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dmguard.core.actions import Refresh
     from dmguard.core.model import Consumer, Pool, State, Vg
     from dmguard.core.settings import ConsumerPolicy, Settings
 
@@ -24,9 +24,8 @@ def plan_returned(state: State, settings: Settings) -> Iterator[RestorePv]:
     Only when all of them are back, so that nothing is changed while one is away, and not in a VG
     with mirrors or RAID, whose legs have to be brought into step first.
     """
-    guarded = {pool.vg.uuid for pool in state.pools if settings.guards(pool.name)}
-    for vg in state.vgs:
-        if vg.uuid not in guarded or vg.mirrored or not vg.missing:
+    for vg in guarded_vgs(state, settings):
+        if vg.mirrored or not vg.missing:
             continue
         if any(pv.devno is None for pv in vg.missing) or _otherwise_blocked(vg, state):
             continue
@@ -52,17 +51,7 @@ def plan_stale(state: State, settings: Settings) -> Iterator[Refresh]:
             continue
         if vg_obstacle(pool.vg, state) is not None or kernel.suspended:
             continue
-        threshold = policy_for(pool, settings).data_threshold
-        yield Refresh(
-            vg=pool.vg.name,
-            lv=pool.lv.name,
-            lv_uuid=pool.lv.uuid,
-            size=pool.lv.size,
-            metadata_size=pool.lv.metadata_size,
-            low_water=low_water_for(pool.lv.size, kernel.chunk, threshold),
-            threshold=threshold,
-            reason="stale-table",
-        )
+        yield make_refresh(pool, kernel, settings, "stale-table")
 
 
 def plan_units(state: State, settings: Settings) -> Iterator[StartUnit]:
@@ -87,8 +76,7 @@ def plan_units(state: State, settings: Settings) -> Iterator[StartUnit]:
 
 
 def pool_of(consumer: Consumer, state: State) -> Pool | None:
-    found = (p for p in state.pools if dm_name(p.lv.vg, p.lv.name) == consumer.dm_name)
-    return next(found, None)
+    return next((pool for pool in state.pools if pool.dm_name == consumer.dm_name), None)
 
 
 def is_usable(pool: Pool, settings: Settings) -> bool:
