@@ -39,6 +39,15 @@ log = logging.getLogger(__name__)
 
 _ROUNDS = 8
 _QUICK = (Act.EXTEND_DATA, Act.EXTEND_METADATA, Act.REFRESH)
+_CAUSES = {
+    Act.EXTEND_DATA: (Trigger.DM_EVENT, Trigger.JOURNAL),
+    Act.EXTEND_METADATA: (Trigger.DM_EVENT, Trigger.JOURNAL),
+    Act.CLAIM_DISK: (Trigger.UDEV,),
+    Act.RESIZE_PV: (Trigger.UDEV,),
+    Act.RESTORE_PV: (Trigger.UDEV,),
+    Act.START_UNIT: (Trigger.DBUS,),
+}
+"""Which event an act is named for where several woke at once."""
 _BUSY_S = 1.0
 _AFTER_EVENT_S = 1.0
 _UNREADABLE_S = 5.0
@@ -88,6 +97,7 @@ class Reconciler:
         self._busy = False
         self._event_until = 0.0
         self._wakes: list[Wake] = []
+        self._shown: Trigger | None = None
         self._woken = asyncio.Event()
         self._again: asyncio.TimerHandle | None = None
 
@@ -125,24 +135,26 @@ class Reconciler:
     async def cycle(self, wake: Wake, *others: Wake) -> None:
         """Observe, plan and act until nothing is left to do now; then tell what remains.
 
-        `wake` is who is named as the trigger. What any of the others may have changed is read, too.
+        `wake` is who is named as the trigger, but for acts that an event of another kind among
+        them all is about. What any of the others may have changed is read, too.
         """
         trigger = wake.trigger
         log.debug("looking, woken by %s", wake)
         self._cancel_again()
         try:
-            plan = await self._settle(trigger, self._how_to_look((wake, *others)))
+            plan = await self._settle((wake, *others))
         except UNREADABLE as error:
             kept = tuple(f for f in self._memory.findings if f.code != "lvm-unreadable")
             plan = Plan(findings=(*kept, Finding("lvm-unreadable", "lvm", str(error))))
             self._look_again(trigger, _UNREADABLE_S)
         self.plan = plan
         await self._tell(plan, trigger)
-        self._schedule(wake)
+        self._schedule((wake, *others))
         self.published()
 
-    async def _settle(self, trigger: Trigger, look: Look) -> Plan:
+    async def _settle(self, wakes: tuple[Wake, ...]) -> Plan:
         plan = Plan()
+        look = self._how_to_look(wakes)
         for _ in range(_ROUNDS):
             state, plan, due = await self._look(look)
             if not due and not self._executor.interrupted:
@@ -160,7 +172,8 @@ class Reconciler:
                 for action in due:
                     if self._stopping:
                         return plan
-                    outcome = await self._executor.carry_out(action, trigger, lock)
+                    cause = self._cause_of(action.act, wakes)
+                    outcome = await self._executor.carry_out(action, cause, lock)
                     self._memory.note(
                         action,
                         state,
@@ -173,8 +186,15 @@ class Reconciler:
                         break
             look = _GLANCE
         log.debug("still something to do after %d rounds", _ROUNDS)
-        self._look_again(trigger, _BUSY_S)
+        self._look_again(wakes[0].trigger, _BUSY_S)
         return plan
+
+    def _cause_of(self, act: Act, wakes: tuple[Wake, ...]) -> Trigger:
+        """Who an act is named for. Others wake while a disk settles, and it is not for them."""
+        if act is Act.CLAIM_DISK and self._shown is not None:
+            return self._shown
+        kinds = _CAUSES.get(act, ())
+        return next((wake.trigger for wake in wakes if wake.trigger in kinds), wakes[0].trigger)
 
     def _how_to_look(self, wakes: tuple[Wake, ...]) -> Look:
         """What events of these kinds may have changed is read anew."""
@@ -206,9 +226,10 @@ class Reconciler:
         for finding in gone:
             await self._recorder.record(finding_entry(finding, trigger, cleared=True))
 
-    def _schedule(self, wake: Wake) -> None:
+    def _schedule(self, wakes: tuple[Wake, ...]) -> None:
         """Ask for the next look: soon, if something is held or settling; else by the fill rate."""
         waits = []
+        wake = wakes[0]
         now = time.monotonic()
         if wake.trigger in (Trigger.DM_EVENT, Trigger.JOURNAL) and wake.subject:
             self._event_until = now + _AFTER_EVENT_S
@@ -221,19 +242,27 @@ class Reconciler:
             waits.append(_BUSY_S)
         if self._memory.unsettled:
             waits.append(SETTLE_S)
+        self._note_who_showed(wakes)
         if self.plan.wait is not None:
             waits.append(self.plan.wait)
         held = self._memory.retry_in(now)
         if held is not None and self.plan.actions:
             waits.append(held)
-        trigger = wake.trigger
-        if self.plan.wait is not None and not self._how_to_look((wake,)).disks:
-            # What is waited for is a disk, and events of this kind do not have the disks read.
-            trigger = Trigger.TIMER
         if waits:
-            self._look_again(trigger, max(0.1, min(waits)))
-        soonest = min(self._times_to_threshold(), default=None)
-        self.look_within(next_look(soonest, self.settings.resync))
+            soonest = min(waits)
+            disk = self._shown if soonest == self.plan.wait else None
+            self._look_again(disk or wake.trigger, max(0.1, soonest))
+        full = min(self._times_to_threshold(), default=None)
+        self.look_within(next_look(full, self.settings.resync))
+
+    def _note_who_showed(self, wakes: tuple[Wake, ...]) -> None:
+        """Who showed the disk that is still to be claimed; that is done in its name."""
+        due = any(action.act is Act.CLAIM_DISK for action in self.plan.actions)
+        if self.plan.wait is None and not due:
+            self._shown = None
+        elif self._shown is None:
+            read = (wake.trigger for wake in wakes if self._how_to_look((wake,)).disks)
+            self._shown = next(read, Trigger.TIMER)
 
     def _times_to_threshold(self) -> list[float]:
         times = []

@@ -317,6 +317,54 @@ def test_a_disk_that_has_settled_is_claimed_once(rig: Rig) -> None:
     assert rig.again is None
 
 
+@pytest.mark.parametrize("other", [Trigger.TIMER, Trigger.DM_EVENT, Trigger.DBUS])
+def test_a_disk_is_claimed_in_the_name_of_who_showed_it_whoever_wakes_later(
+    rig: Rig, other: Trigger
+) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    rig.cycle(ARRIVED, wake=UDEV)
+    rig.revive()
+    rig.hand(CLAIMED)
+    rig.cycle(ARRIVED, wake=Wake(other))
+    assert [(entry.code, entry.trigger) for entry in rig.bench.told()] == [("disk-claimed", "udev")]
+    # The next one is another's.
+    third = make_disk("c")
+    rig.revive()
+    rig.cycle(host(HOME, DISK, third, vg=vg_of(HOME, DISK)), wake=Wake(Trigger.START))
+    rig.revive()
+    rig.hand(host(HOME, DISK, third, vg=vg_of(HOME, DISK, third)))
+    rig.cycle(host(HOME, DISK, third, vg=vg_of(HOME, DISK)), wake=Wake(other))
+    assert [entry.trigger for entry in rig.bench.told()] == ["udev", "start"]
+
+
+def test_a_claim_that_another_command_held_up_is_still_in_the_name_of_who_showed_it(
+    rig: Rig,
+) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    rig.cycle(ARRIVED, wake=UDEV)
+    rig.revive()
+    with Lock.acquire(rig.bench.paths.lock):
+        rig.cycle(ARRIVED, wake=TIMER)
+    rig.revive()
+    rig.hand(CLAIMED)
+    rig.cycle(ARRIVED, wake=TIMER)
+    assert [(entry.code, entry.trigger) for entry in rig.bench.told()] == [("disk-claimed", "udev")]
+
+
+@pytest.mark.parametrize("first", [TIMER, Wake(Trigger.DM_EVENT, "uuid")])
+def test_an_act_is_named_for_the_event_of_its_kind_among_several(rig: Rig, first: Wake) -> None:
+    claims = tuple(replace(claim, settle=0.0) for claim in CLAIMS.claims)
+    rig.loop.settings = replace(rig.loop.settings, claims=claims)
+    rig.hand(CLAIMED)
+    rig.observer.state = ARRIVED
+
+    async def work() -> None:
+        await rig.loop.cycle(first, UDEV)
+
+    asyncio.run(finish(rig.bench, work()))
+    assert [(entry.code, entry.trigger) for entry in rig.bench.told()] == [("disk-claimed", "udev")]
+
+
 def test_a_disk_that_changes_while_it_settles_settles_anew(rig: Rig) -> None:
     rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
     changing = [host(HOME, replace(DISK, stamp=number)) for number in range(3)]
