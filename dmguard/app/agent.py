@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PATIENCE_S = 1.0
+"""How long one look waits for what is on the disks: meanwhile no pool is grown."""
+
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _STUCK_S = 300.0
 _WORDS = {

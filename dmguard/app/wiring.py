@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmguard.core.model import Trigger
 from dmguard.core.verdict import cheap_objections, needs_probe
+from dmguard.core.wake import Wake
 from dmguard.edge.consumers import is_plugin_broken, read_consumers
 from dmguard.edge.run import Runner
 from dmguard.edge.systemd import JournalWriter
@@ -55,11 +58,13 @@ class Reach:
     """How far a loop reaches beyond LVM and the kernel.
 
     `disks`: udev and what is on the disks, `every` of them or only those that a rule is for.
-    `bus`: systemd's units. What starts at boot has neither, and imports neither library.
+    `patience_s`: how long one look waits for what is on the disks. `bus`: systemd's units. What
+    starts at boot has neither, and imports neither library.
     """
 
     disks: bool = True
     every: bool = False
+    patience_s: float = math.inf
     bus: SystemBus | None = None
 
 
@@ -82,7 +87,10 @@ def open_loop(
         def in_force() -> Settings:
             return reconciler.settings
 
-        survey = _make_survey(runner, in_force, every=reach.every) if reach.disks else None
+        def answered() -> None:
+            reconciler.wake(Wake(Trigger.UDEV, "a close look came back"))
+
+        survey = _make_survey(runner, in_force, reach, answered) if reach.disks else None
         observer = Observer(runner, senses=_senses(runner, books, survey, in_force, reach))
 
         async def prove(step: Prove) -> Done:
@@ -135,14 +143,22 @@ def _senses(
     )
 
 
-def _make_survey(runner: Runner, in_force: Callable[[], Settings], *, every: bool) -> Survey:
+def _make_survey(
+    runner: Runner, in_force: Callable[[], Settings], reach: Reach, answered: Callable[[], None]
+) -> Survey:
     from dmguard.edge.block import probe
     from dmguard.edge.udev import read_disks
     from dmguard.loop.survey import Survey
 
     def wants(disk: Disk, state: State) -> bool:
-        if every:
+        if reach.every:
             return not any(cheap_objections(disk, state))
         return needs_probe(disk, state, in_force())
 
-    return Survey(read_disks, lambda disk: probe(disk, runner), wants)
+    return Survey(
+        read_disks,
+        lambda disk: probe(disk, runner),
+        wants,
+        patience_s=reach.patience_s,
+        answered=answered,
+    )

@@ -217,16 +217,27 @@ def parse_profile(text: str) -> Profile | None:
     return Profile(*{**values, **found}.values()) if found else None
 
 
-def fingerprint(root: Path = Path("/etc/lvm")) -> tuple[tuple[str, int, int, int], ...]:
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+
+_SETTINGS = ("lvm.conf", "lvmlocal.conf", "profile/*")
+_METADATA = ("backup/*", "devices/*")
+
+
+def fingerprint(root: Path = Path("/etc/lvm")) -> Fingerprint:
     """Changes whenever LVM's configuration, a profile or a VG's metadata does, at no cost.
 
     Every command that commits a VG's metadata rewrites backup/VG (lvm.conf, backup/backup).
     """
-    return tuple(sorted(_signatures(root)))
+    return tuple(sorted(_signatures(root, (*_SETTINGS, *_METADATA))))
 
 
-def _signatures(root: Path) -> Iterable[tuple[str, int, int, int]]:
-    for pattern in ("lvm.conf", "lvmlocal.conf", "profile/*", "backup/*", "devices/*"):
+def settings_fingerprint(root: Path = Path("/etc/lvm")) -> Fingerprint:
+    """Changes whenever LVM's configuration or a profile does."""
+    return tuple(sorted(_signatures(root, _SETTINGS)))
+
+
+def _signatures(root: Path, patterns: tuple[str, ...]) -> Iterable[tuple[str, int, int, int]]:
+    for pattern in patterns:
         for path in root.glob(pattern):
             try:
                 stat = path.stat()

@@ -54,6 +54,7 @@ class Observer:
         self._seen: Hashable = None
         self._vgs: tuple[Vg, ...] = ()
         self._profiles: dict[str, Profile | None] = {}
+        self._settings: Hashable = None
         self._disks: tuple[Disk, ...] = ()
         self._consumers: tuple[Consumer, ...] = ()
 
@@ -96,11 +97,16 @@ class Observer:
             # known of it still holds for its pools' sizes; LVM's own lock keeps it unchanged.
             self._vgs = merge(self._vgs, error.partial)
             seen = None
-        names = {pool.profile for vg in self._vgs for pool in vg.pools if pool.profile}
-        self._profiles = {
-            name: await lvm.read_profile(self._runner, name) for name in sorted(names)
-        }
+        await self._read_profiles()
         self._seen = seen
+
+    async def _read_profiles(self) -> None:
+        """A process for each, and so only when a file changed or another one is in use."""
+        used = sorted({pool.profile for vg in self._vgs for pool in vg.pools if pool.profile})
+        settings = lvm.settings_fingerprint()
+        if (settings, used) != (self._settings, sorted(self._profiles)):
+            self._profiles = {name: await lvm.read_profile(self._runner, name) for name in used}
+            self._settings = settings
 
     def glance(self) -> State:
         """The kernel's pools as they are now, joined with what LVM said last. Starts no process."""

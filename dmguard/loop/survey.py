@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dmguard.core.model import Probe
 from dmguard.core.obstacle import vg_obstacle
 from dmguard.core.steps import Proof
 from dmguard.core.verdict import objections
@@ -15,10 +18,11 @@ from dmguard.loop.execute import Done
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
-    from dmguard.core.model import Disk, Probe, State
+    from dmguard.core.model import Disk, State
     from dmguard.core.steps import Prove
 
-_BUDGET_S = 1.0
+log = logging.getLogger(__name__)
+
 _AGAIN_S = 60.0
 
 
@@ -31,9 +35,11 @@ class _Look:
 class Survey:
     """`read_disks` lists them without a close look, `probe` takes one, `wants` says of which.
 
-    A close look is kept for as long as nothing happened to the disk. Looks are taken for one
-    second at a time, so that a burst of disks does not hold up a pool that must grow; the rest
-    follows at the next look.
+    A close look is kept for as long as nothing happened to the disk. One read waits for looks for
+    `patience_s` at most, so that neither a burst of disks nor one that does not answer holds up a
+    pool that must grow. Looks that were not begun follow at the next read. One that takes longer
+    goes on by itself; until it comes back, and `answered` is called, its disk is one that could
+    not be read.
     """
 
     def __init__(
@@ -42,38 +48,69 @@ class Survey:
         probe: Callable[[Disk], Awaitable[Probe]],
         wants: Callable[[Disk, State], bool],
         *,
-        budget_s: float = _BUDGET_S,
+        patience_s: float = math.inf,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
         self._read_disks = read_disks
         self._probe = probe
         self._wants = wants
-        self._budget_s = budget_s
+        self._patience_s = patience_s
+        self._answered = answered
         self._looks: dict[Hashable, _Look] = {}
+        self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def read(self, state: State) -> tuple[Disk, ...]:
         """All disks, each with its close look if one is wanted and there was time for it."""
         disks = self._read_disks()
         state = replace(state, disks=disks)
         now = time.monotonic()
-        wanted = [disk for disk in disks if self._wants(disk, state)]
-        kept: dict[Hashable, _Look] = {
-            disk.fingerprint: known
-            for disk in wanted
-            if (known := self._looks.get(disk.fingerprint)) and known.until > now
+        wanted = {disk.fingerprint: disk for disk in disks if self._wants(disk, state)}
+        self._looks = {
+            fingerprint: known
+            for fingerprint in wanted
+            if (known := self._looks.get(fingerprint)) and known.until > now
         }
-        until = now + self._budget_s
-        for disk in wanted:
-            if disk.fingerprint not in kept and time.monotonic() < until:
-                probe = await self._probe(disk)
-                # A failed look is no knowledge. It is taken again, but not at once: it may have
-                # taken long, and others wait for theirs.
-                good_for = math.inf if probe.error is None else _AGAIN_S
-                kept[disk.fingerprint] = _Look(probe, time.monotonic() + good_for)
-        self._looks = kept
+        until = now + self._patience_s
+        for fingerprint, disk in wanted.items():
+            begun = fingerprint in self._looks or disk.node in self._under_way
+            if not begun and time.monotonic() < until:
+                await self._take(disk, until)
         return tuple(
-            replace(disk, probe=kept[disk.fingerprint].probe if disk.fingerprint in kept else None)
+            replace(disk, probe=self._known(disk) if disk.fingerprint in wanted else None)
             for disk in disks
         )
+
+    async def _take(self, disk: Disk, until: float) -> None:
+        task = asyncio.create_task(self._look(disk))
+        patience = None if until == math.inf else max(0.0, until - time.monotonic())
+        done, _ = await asyncio.wait({task}, timeout=patience)
+        if done:
+            task.result()
+        else:
+            self._under_way[disk.node] = task
+            task.add_done_callback(lambda task: self._came_back(disk.node, task))
+
+    async def _look(self, disk: Disk) -> None:
+        probe = await self._probe(disk)
+        # A failed look is no knowledge. It is taken again, but not at once: it may have taken
+        # long, and others wait for theirs.
+        good_for = math.inf if probe.error is None else _AGAIN_S
+        self._looks[disk.fingerprint] = _Look(probe, time.monotonic() + good_for)
+
+    def _came_back(self, node: str, task: asyncio.Task[None]) -> None:
+        del self._under_way[node]
+        if not task.cancelled():
+            if task.exception() is not None:
+                log.error("%s: a close look failed", node, exc_info=task.exception())
+            self._answered()
+
+    def _known(self, disk: Disk) -> Probe | None:
+        look = self._looks.get(disk.fingerprint)
+        if look is not None:
+            return look.probe
+        if disk.node in self._under_way:
+            return Probe(error=f"{disk.node}: no answer yet")
+        return None
 
     async def prove(self, step: Prove, look: Callable[[], Awaitable[State]]) -> Done:
         """Is the disk still the very one that was judged, and what it has to be?

@@ -316,6 +316,20 @@ def test_the_fingerprint_stays_when_nothing_was_written(tmp_path: Path) -> None:
     assert len(first) == 1
 
 
+def test_the_fingerprint_of_the_settings_is_another_thing_than_that_of_the_metadata(
+    tmp_path: Path,
+) -> None:
+    prints = [lvm.settings_fingerprint(tmp_path)]
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "docker").write_text("seqno = 1")
+    assert lvm.settings_fingerprint(tmp_path) == prints[0]
+    (tmp_path / "profile").mkdir()
+    for path in (tmp_path / "lvm.conf", tmp_path / "lvmlocal.conf", tmp_path / "profile" / "a"):
+        path.write_text("x")
+        prints.append(lvm.settings_fingerprint(tmp_path))
+    assert len(set(prints)) == len(prints) == 4
+
+
 @pytest.mark.parametrize(
     ("status", "stderr", "expected"),
     [

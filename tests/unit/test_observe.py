@@ -1,7 +1,19 @@
-"""What the kernel and LVM say, joined."""
+"""What the kernel and LVM say, joined, and when LVM is asked."""
 
-from dmguard.loop.observe import join, merge
+import asyncio
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from dmguard.core.model import Profile, State, Vg
+from dmguard.edge.dm import DmUnavailableError
+from dmguard.loop.observe import Observer, join, merge
 from tests.unit.builders import make_pool, make_vg
+
+if TYPE_CHECKING:
+    from dmguard.edge.run import Runner
 
 
 def test_a_vg_that_a_report_leaves_out_stays_as_it_was_known() -> None:
@@ -16,3 +28,89 @@ def test_a_pool_that_the_kernel_runs_alone_is_kept_apart() -> None:
     state = join((pool.vg,), (pool.kernel,), {})
     assert state.pools == ()
     assert state.unknown == (pool.kernel,)
+
+
+class FakeLvm:
+    """LVM with one VG; notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.profile = "a"
+        self.settings = self.metadata = 0
+        self.asked: list[str] = []
+        self.fails = False
+
+    def fingerprint(self) -> Hashable:
+        return self.settings, self.metadata
+
+    def settings_fingerprint(self) -> Hashable:
+        return self.settings
+
+    async def read_vgs(self, _: "Runner") -> tuple[Vg, ...]:
+        self.asked.append("vgs")
+        pool = make_pool()
+        return (replace(pool.vg, pools=(replace(pool.lv, profile=self.profile),)),)
+
+    async def read_profile(self, _: "Runner", name: str) -> Profile:
+        self.asked.append(name)
+        if self.fails:
+            raise OSError("no answer")
+        return Profile(self.settings, 20)
+
+    class ReportBusyError(Exception):
+        pass
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeLvm:
+    fake = FakeLvm()
+    monkeypatch.setattr("dmguard.loop.observe.lvm", fake)
+    return fake
+
+
+def no_control() -> None:
+    raise DmUnavailableError("no kernel here")
+
+
+def make_observer() -> Observer:
+    return Observer(cast("Runner", None), no_control)  # type: ignore[arg-type]
+
+
+def look(observer: Observer, *, fresh: bool = False) -> State:
+    return asyncio.run(observer.look(fresh=fresh))
+
+
+def test_lvm_is_asked_when_its_files_changed_or_the_caller_must_be_sure(fake: FakeLvm) -> None:
+    observer = make_observer()
+    look(observer)
+    look(observer)
+    assert fake.asked == ["vgs", "a"]
+    fake.metadata = 1
+    look(observer)
+    assert fake.asked.count("vgs") == 2
+    look(observer, fresh=True)
+    assert fake.asked.count("vgs") == 3
+    observer.forget()
+    look(observer)
+    assert fake.asked.count("vgs") == 4
+
+
+def test_a_profile_is_read_when_the_settings_changed_or_another_is_used(fake: FakeLvm) -> None:
+    observer = make_observer()
+    look(observer)
+    fake.metadata = 1
+    look(observer, fresh=True)
+    assert fake.asked == ["vgs", "a", "vgs"]
+    fake.settings = 7
+    assert look(observer).pools[0].profile == Profile(7, 20)
+    fake.profile = "b"
+    look(observer, fresh=True)
+    assert fake.asked == ["vgs", "a", "vgs", "vgs", "a", "vgs", "b"]
+
+
+def test_a_profile_that_could_not_be_read_is_read_again(fake: FakeLvm) -> None:
+    observer = make_observer()
+    fake.fails = True
+    with pytest.raises(OSError, match="no answer"):
+        look(observer)
+    fake.fails = False
+    assert look(observer).pools[0].profile == Profile(0, 20)

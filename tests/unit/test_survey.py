@@ -1,6 +1,7 @@
 """Close looks at disks: taken when wanted, kept for a while, taken again before an act."""
 
 import asyncio
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -29,13 +30,27 @@ class Far:
         self.now = 0.0
         self.takes_s = 0.0
         self.asked = 0
-        self.survey = Survey(
-            lambda: self.disks, self.probe, lambda disk, _: disk.name in self.wanted
+        self.silent: dict[str, asyncio.Event] = {}
+        self.answers = 0
+        self.survey = self.make_survey(patience_s=1.0)
+
+    def make_survey(self, patience_s: float) -> Survey:
+        return Survey(
+            lambda: self.disks,
+            self.probe,
+            lambda disk, _: disk.name in self.wanted,
+            patience_s=patience_s,
+            answered=self.answered,
         )
+
+    def answered(self) -> None:
+        self.answers += 1
 
     async def probe(self, disk: Disk) -> Probe:
         self.looked.append(disk.name)
         self.now += self.takes_s
+        if disk.name in self.silent:
+            await self.silent[disk.name].wait()
         return self.shows
 
     def read(self) -> list[Probe | None]:
@@ -121,6 +136,70 @@ def test_looks_take_a_second_at_a_time_and_the_rest_follows(far: Far) -> None:
     reads = [sum(probe is not None for probe in far.read()) for _ in range(4)]
     assert reads == [2, 4, 5, 5]
     assert far.looked == ["sdb", "sdc", "sdd", "sde", "sdf"]
+
+
+def test_who_has_the_time_waits_for_every_look(far: Far) -> None:
+    far.takes_s = 60.0
+    far.survey = far.make_survey(patience_s=math.inf)
+    assert far.read() == [Probe(), Probe()]
+    assert far.answers == 0
+
+
+def test_a_disk_that_does_not_answer_holds_up_nobody_for_longer_than_once(far: Far) -> None:
+    """And what it says when it comes back after all counts, unless something happened to it."""
+    unread = Probe(error="/dev/sdb: no answer yet")
+
+    async def read() -> list[Probe | None]:
+        return [disk.probe for disk in await far.survey.read(host())]
+
+    async def answer(node: str) -> None:
+        far.silent.pop(node).set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def work() -> None:
+        far.survey = far.make_survey(patience_s=0.01)
+        far.silent["sdb"] = asyncio.Event()
+        assert await read() == [unread, Probe()]
+        # From now on nobody waits for it, and it is not asked a second time, whatever happens.
+        far.survey._patience_s = math.inf
+        assert await read() == [unread, Probe()]
+        far.disks = (replace(BARE, stamp=1), far.disks[1])
+        assert await read() == [unread, Probe()]
+        assert (far.looked, far.answers) == (["sdb", "sdc"], 0)
+        await answer("sdb")
+        assert far.answers == 1
+        assert await read() == [Probe(), Probe()]
+        assert far.looked == ["sdb", "sdc", "sdb"]  # what it said was of the disk before
+
+        far.disks = (replace(BARE, stamp=2), far.disks[1])
+        far.silent["sdb"] = asyncio.Event()
+        far.survey._patience_s = 0.01
+        assert await read() == [unread, Probe()]
+        await answer("sdb")
+        assert await read() == [Probe(), Probe()]
+        assert far.looked == ["sdb", "sdc", "sdb", "sdb"]
+
+    asyncio.run(work())
+
+
+def test_a_look_that_ends_in_an_unforeseen_way_is_told_and_taken_again(
+    far: Far, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        far.survey = far.make_survey(patience_s=0.01)
+        far.silent["sdb"] = asyncio.Event()
+        await far.survey.read(host())
+        far.shows = None  # type: ignore[assignment]
+        far.silent.pop("sdb").set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert far.answers == 1
+        assert "/dev/sdb: a close look failed" in caplog.text
+        far.shows = Probe()
+        assert [disk.probe for disk in await far.survey.read(host())] == [Probe(), Probe()]
+
+    asyncio.run(work())
 
 
 def step(disk: Disk = DISK, proof: Proof = Proof.BLANK, vg: str = "vg") -> Prove:

@@ -41,7 +41,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 async def _run(settings: Any, writer: Any) -> None:
-    from dmguard.app.agent import Agent
+    from dmguard.app.agent import PATIENCE_S, Agent
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.edge.bus import SystemBus
     from dmguard.edge.files import Lock
@@ -49,8 +49,9 @@ async def _run(settings: Any, writer: Any) -> None:
 
     # A second agent would tell everything twice.
     bus = SystemBus()
+    reach = Reach(bus=bus, patience_s=PATIENCE_S)
     with (
         Lock.acquire(Paths().agent),
-        open_loop(settings, journal=writer, reach=Reach(bus=bus)) as loop,
+        open_loop(settings, journal=writer, reach=reach) as loop,
     ):
         await Agent(loop, bus).run()

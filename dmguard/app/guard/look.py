@@ -11,16 +11,9 @@ if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
     from dmguard.core.model import State
 
-_ROUNDS = 600
-
 
 async def look_at_all(loop: Loop) -> State:
     """The state, with every close look at a disk that is wanted: some seconds for many disks."""
     state = await loop.observer.look(fresh=True, disks=True, units=True)
-    for _ in range(_ROUNDS):
-        looked = sum(disk.probe is not None for disk in state.disks)
-        state = await loop.observer.look(disks=True)
-        if sum(disk.probe is not None for disk in state.disks) <= looked:
-            break
     # Without an agent nobody noted yet what an administrator took out.
     return replace(state, ledger=keep_books(state.ledger, state))
