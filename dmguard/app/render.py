@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dmguard.core.actions import subject
 from dmguard.core.codes import CODES
 from dmguard.core.entry import describe
-from dmguard.core.steps import steps_for
+from dmguard.core.steps import every_step
 from dmguard.core.units import format_seconds, format_size
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def say_plan(actions: Sequence[Action], findings: Sequence[Finding], *, commands
     for action in actions:
         say(f"{subject(action)}: {describe(action)}")
         if commands:
-            for step in steps_for(action):
+            for step in every_step(action):
                 say(f"    {step}")
     for finding in findings:
         say(f"{finding.message} [{finding.code}]")
@@ -164,7 +164,7 @@ def plan_values(actions: Sequence[Action]) -> list[dict[str, Any]]:
             "pool": action.pool,
             "disk": action.disk,
             "why": describe(action),
-            "commands": [str(step) for step in steps_for(action)],
+            "commands": [str(step) for step in every_step(action)],
         }
         for action in actions
     ]

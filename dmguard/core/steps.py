@@ -141,7 +141,7 @@ def _extend(action: Extend) -> Lvm:
 
 
 def _claim(action: Claim) -> tuple[Step, ...]:
-    return (_prove(action, Proof.BLANK), *_join(action.vg, action.disk))
+    return (_prove(action, Proof.BLANK), _join(action.vg, action.disk))
 
 
 def _prove(action: Claim, proof: Proof) -> Prove:
@@ -157,13 +157,14 @@ def _prove(action: Claim, proof: Proof) -> Prove:
     )
 
 
-def _join(vg: str, node: str) -> tuple[Step, ...]:
+def _join(vg: str, node: str) -> Lvm:
     # Without --yes, and with a closed standard input: LVM's own look at the disk is the second
     # line of defence, and what it asks is answered with no.
-    return (
-        Lvm(("vgextend", "--config", _QUIET, vg, node), "disk-refused-by-lvm", at_once=True),
-        Lvm(("pvchange", "--config", _QUIET, "--addtag", TAG, node)),
-    )
+    return Lvm(("vgextend", "--config", _QUIET, vg, node), "disk-refused-by-lvm", at_once=True)
+
+
+def _tag(node: str) -> Lvm:
+    return Lvm(("pvchange", "--config", _QUIET, "--addtag", TAG, node))
 
 
 def _activate(action: Activate) -> tuple[Step, ...]:
@@ -190,7 +191,23 @@ def finish_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, .
     if not isinstance(action, Claim) or ran < 1:
         return ()
     disk = _same_disk(action, disks)
-    return () if disk is None else (_orphan(disk, action), *_join(action.vg, disk.node))
+    return () if disk is None else (_orphan(disk, action), _join(action.vg, disk.node))
+
+
+def after_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, ...]:
+    """What follows when an action is done and told; whether it succeeds does not change that.
+
+    A disk that another command added to the group meanwhile is not tagged as dmguard's.
+    """
+    if not isinstance(action, Claim) or ran < 1:
+        return ()
+    disk = _same_disk(action, disks)
+    return () if disk is None else (_tag(disk.node),)
+
+
+def every_step(action: Action) -> tuple[Step, ...]:
+    """All that is done for an action when nothing goes wrong, to be shown beforehand."""
+    return (*steps_for(action), *((_tag(action.disk),) if isinstance(action, Claim) else ()))
 
 
 def undo_for(action: Action, ran: int, disks: Iterable[Disk]) -> tuple[Step, ...]:

@@ -19,7 +19,7 @@ from dmguard.core.actions import Action, Result, Witness, dump_action, is_met, l
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Trigger
-from dmguard.core.steps import Step, finish_for, steps_for, undo_for
+from dmguard.core.steps import Step, after_for, finish_for, steps_for, undo_for
 from dmguard.edge import files
 from dmguard.edge.dm import DmParseError
 from dmguard.edge.lvm import ReportError
@@ -27,7 +27,7 @@ from dmguard.edge.run import RunError
 from dmguard.loop.record import read_history
 
 if TYPE_CHECKING:
-    from dmguard.core.model import State
+    from dmguard.core.model import Disk, State
     from dmguard.edge.files import Lock
     from dmguard.loop.observe import Observer
     from dmguard.loop.record import Ink, Paths, Recorder
@@ -105,6 +105,8 @@ class Executor:
         if outcome.result is not Result.DONE and outcome.reason != "vg-busy":
             await self._undo(action, ran, lock)
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
+        if outcome.result is Result.DONE:
+            await self._follow(action, ran, self._disks(), lock)
         await self._forget_intent()
         return outcome
 
@@ -127,21 +129,41 @@ class Executor:
         except (KeyError, TypeError, ValueError) as error:
             log.warning("%s: not an intent: %s", self._paths.intent, error)
         else:
-            if not self._is_settled(identity):
+            if identity not in self._settled:
                 state = await self._observer.look(fresh=True, disks=True)
-                outcome = Outcome(Result.FAILED, "act-interrupted")
-                if is_met(action, state) or await self._finish(action, ran, state, lock):
-                    outcome = Outcome(Result.DONE, "resumed")
+                result = self._recorded(identity)
+                if result is None:
+                    outcome = Outcome(Result.FAILED, "act-interrupted")
+                    if is_met(action, state) or await self._finish(action, ran, state, lock):
+                        outcome = Outcome(Result.DONE, "resumed")
+                    result = outcome.result
+                    await self._recorder.record(
+                        replace(act_entry(action, outcome, trigger), id=identity)
+                    )
                 self._settled.add(identity)
-                await self._recorder.record(
-                    replace(act_entry(action, outcome, trigger), id=identity)
-                )
+                if result is Result.DONE:
+                    await self._follow(action, ran, state.disks, lock)
         await self._forget_intent()
 
-    def _is_settled(self, identity: str) -> bool:
-        if identity in self._settled:
-            return True
-        return any(entry.id == identity for entry in read_history(self._paths)[-20:])
+    def _recorded(self, identity: str) -> Result | None:
+        """How an act ended of which it was told already."""
+        known = read_history(self._paths)[-20:]
+        return next((Result(entry.result) for entry in known if entry.id == identity), None)
+
+    def _disks(self) -> tuple[Disk, ...]:
+        """The disks as they were read last."""
+        try:
+            return self._observer.glance().disks
+        except (DmParseError, OSError) as error:
+            log.warning("%s", error)
+            return ()
+
+    async def _follow(self, action: Action, ran: int, disks: tuple[Disk, ...], lock: Lock) -> None:
+        """What comes after an act that is done; that it failed is no failure of the act."""
+        steps = after_for(action, ran, disks)
+        done, _ = await self._run_steps(steps, lock)
+        if not done.ok:
+            log.warning("%s: %s: %s", action.disk, steps[-1], done.complaint)
 
     async def _forget_intent(self) -> None:
         removed = await self._ink.write(lambda: files.remove(self._paths.intent))
@@ -197,11 +219,7 @@ class Executor:
 
     async def _undo(self, action: Action, ran: int, lock: Lock) -> None:
         """Take back the half of an act that did not come to its end, if it left one."""
-        try:
-            steps = undo_for(action, ran, self._observer.glance().disks)
-        except (DmParseError, OSError) as error:
-            log.warning("%s", error)
-            return
+        steps = undo_for(action, ran, self._disks())
         if not steps:
             return
         done, undone = await self._run_steps(steps, lock)

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FAILED = ROOT / "build" / "lab" / "failed"
+# Without the 512 terminals of BSD's, for each of which udev runs its rules at every boot.
 FIXED = (
     "root=/dev/ubda rw init=/lib/systemd/systemd con=null con0=null,fd:1 ssl=null quiet "
-    "systemd.show_status=0"
+    "systemd.show_status=0 pty.legacy_count=0"
 )
 LETTERS = "bcdefghijklmnop"
 

@@ -7,8 +7,12 @@ mkdir -p "$tree/usr/lib/modules" "$tree/var/log/journal" "$tree/usr/share/lab" "
 cp -a "$modules" "$tree/usr/lib/modules/"
 chroot "$tree" depmod "$(basename "$modules")"
 
+# Nothing here is about what is tested, and each costs every boot its time: nobody logs in.
 for unit in serial-getty@ttyS0.service e2scrub_reap.service e2scrub_all.timer apt-daily.timer \
-    apt-daily-upgrade.timer man-db.timer dpkg-db-backup.timer fstrim.timer; do
+    apt-daily-upgrade.timer man-db.timer dpkg-db-backup.timer fstrim.timer getty@tty1.service \
+    getty-static.service systemd-logind.service systemd-user-sessions.service \
+    systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-binfmt.service \
+    proc-sys-fs-binfmt_misc.automount systemd-pstore.service sys-fs-fuse-connections.mount; do
     ln -sfn /dev/null "$tree/etc/systemd/system/$unit"
 done
 for unit in docker.service docker.socket containerd.service; do

@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dmguard.core.actions import Action, Result, dump_action
-from dmguard.core.entry import Outcome
+from dmguard.core.entry import Entry, Outcome
 from dmguard.core.model import State, Trigger
 from dmguard.core.steps import steps_for
-from dmguard.edge.files import Lock, write_atomic
+from dmguard.edge.files import Lock, append_line, write_atomic
 from dmguard.loop.execute import Done, boundaries
 from dmguard.loop.record import read_history
 from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, START, consumer, host, make_disk, vg_of
@@ -57,12 +58,20 @@ def ran(bench: Bench) -> list[str]:
 OK = Done(ok=True)
 
 
-def test_a_claim_is_proved_made_and_tagged_and_each_step_is_noted(bench: Bench) -> None:
-    phases = answers(bench, OK, OK, OK, then=AFTER)
+def test_a_claim_is_proved_made_told_and_tagged_and_each_step_is_noted(bench: Bench) -> None:
+    told: list[int] = []
+    phases = answers(bench, OK, OK, then=AFTER)
+    does = bench.does
+
+    def do() -> Done:
+        told.append(len(bench.told()))
+        return does()
+
+    bench.does = do
     outcome = act(bench)
     assert (outcome.result, outcome.reason) == (Result.DONE, "disk-matches")
     assert ran(bench) == ["prove", "vgextend", "pvchange"]
-    assert phases == ["intended", "ran-1", "ran-2"]
+    assert (phases, told) == (["intended", "ran-1", "ran-2"], [0, 0, 1])
     assert not bench.paths.intent.exists()
     assert bench.observer.looks == [True]
     (entry,) = bench.told()
@@ -105,7 +114,7 @@ def test_where_the_lock_was_held_nothing_is_taken_back(bench: Bench) -> None:
 
 
 def test_after_a_wait_for_the_lock_the_disk_is_proved_anew(bench: Bench) -> None:
-    phases = answers(bench, OK, BUSY, OK, OK, OK, then=AFTER)
+    phases = answers(bench, OK, BUSY, OK, OK, then=AFTER)
     assert act(bench).result is Result.DONE
     assert ran(bench) == ["prove", "vgextend", "prove", "vgextend", "pvchange"]
     assert phases == ["intended", "ran-1", "ran-1", "ran-1", "ran-2"]
@@ -125,16 +134,25 @@ def test_what_cannot_be_proved_to_be_half_a_claim_is_left(bench: Bench) -> None:
     assert ran(bench) == ["prove", "vgextend", "prove"]
 
 
-def test_a_claim_is_done_though_its_tag_failed(bench: Bench) -> None:
-    answers(bench, OK, OK, FAILED, then=AFTER)
+def test_a_claim_is_done_though_its_tag_failed(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers(bench, OK, OK, then=AFTER)
+    does = bench.does
+    bench.does = lambda: FAILED if len(bench.steps) == 3 else does()
     assert act(bench).result is Result.DONE
     assert ran(bench) == ["prove", "vgextend", "pvchange"]
+    assert [entry.result for entry in bench.told()] == ["done"]
+    assert "/dev/sdb: pvchange" in caplog.text
+    assert "Input/output error" in caplog.text
+    assert not bench.paths.intent.exists()
 
 
-def test_a_claim_that_another_did_is_told_as_that(bench: Bench) -> None:
+def test_a_claim_that_another_did_is_told_as_that_and_not_tagged(bench: Bench) -> None:
     answers(bench, Done(ok=False, code="disk-changed"), then=AFTER)
     outcome = act(bench)
     assert (outcome.result, outcome.reason) == (Result.DONE, "done-elsewhere")
+    assert ran(bench) == ["prove"]
 
 
 def test_nothing_is_taken_back_of_another_act(bench: Bench) -> None:
@@ -173,13 +191,13 @@ def resume(bench: Bench) -> None:
     asyncio.run(finish(bench, work()))
 
 
-FINISH = ["prove", "vgextend", "pvchange"]
+FINISH = ["prove", "vgextend"]
 RESUMES: list[tuple[str, State, list[str], str]] = [
     ("intended", BEFORE, [], "act-interrupted"),
     ("ran-1", BEFORE, [*FINISH, "prove", "pvremove"], "act-interrupted"),
     ("ran-2", BEFORE, [*FINISH, "prove", "pvremove"], "act-interrupted"),
-    ("ran-1", AFTER, [], "resumed"),
-    ("ran-2", AFTER, [], "resumed"),
+    ("ran-1", AFTER, ["pvchange"], "resumed"),
+    ("ran-2", AFTER, ["pvchange"], "resumed"),
     ("intended", AFTER, [], "resumed"),
     ("ran-1", host(HOME), [], "act-interrupted"),
 ]
@@ -209,9 +227,24 @@ def test_an_interrupted_claim_whose_label_is_there_is_completed(bench: Bench) ->
 
     bench.does = do
     resume(bench)
-    assert ran(bench) == FINISH
+    assert ran(bench) == [*FINISH, "pvchange"]
     (entry,) = read_history(bench.paths)
     assert (entry.code, entry.result, entry.reason) == ("disk-claimed", "done", "resumed")
+
+
+@pytest.mark.parametrize(("result", "steps"), [("done", ["pvchange"]), ("failed", [])])
+def test_a_claim_that_was_told_before_the_crash_is_not_told_again_and_tagged_if_done(
+    bench: Bench, result: str, steps: list[str]
+) -> None:
+    leave_intent(bench, "ran-2")
+    bench.observer.state = AFTER
+    told = Entry("disk-claimed", "claim-disk", result, "udev", "", "vg", "disk-matches", "x")
+    line = json.dumps(replace(told, id="1234", at=1.0).as_values())
+    append_line(bench.paths.history, line, limit=1 << 20)
+    resume(bench)
+    assert ran(bench) == steps
+    assert len(read_history(bench.paths)) == 1
+    assert not bench.paths.intent.exists()
 
 
 @pytest.mark.parametrize("phase", ["ran-", "ran-x", "ran-1-2"])
@@ -223,10 +256,10 @@ def test_a_phase_that_is_none_undoes_nothing(bench: Bench, phase: str) -> None:
 
 
 def test_the_boundaries_of_a_claim_are_each_side_of_each_step() -> None:
-    assert len(steps_for(CLAIM)) == 3
+    assert len(steps_for(CLAIM)) == 2
     assert boundaries(CLAIM) == (
         "intended",
-        *("step-1", "ran-1", "step-2", "ran-2", "step-3", "ran-3"),
+        *("step-1", "ran-1", "step-2", "ran-2"),
         "recorded",
         "cleared",
     )

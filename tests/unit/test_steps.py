@@ -7,7 +7,17 @@ import pytest
 
 from dmguard.core.actions import Action, dump_action, load_action
 from dmguard.core.model import Resource
-from dmguard.core.steps import Lvm, Proof, Prove, UnitStep, UnitVerb, steps_for, undo_for
+from dmguard.core.steps import (
+    Lvm,
+    Proof,
+    Prove,
+    UnitStep,
+    UnitVerb,
+    after_for,
+    every_step,
+    steps_for,
+    undo_for,
+)
 from tests.unit.builders import MIB, make_extend, make_refresh
 from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, RESTORE, START, make_disk
 
@@ -17,7 +27,7 @@ CONFIG = f"{QUIET} activation/thin_pool_autoextend_threshold=75"
 
 
 def commands(action: Action) -> list[tuple[str, ...]]:
-    return [step.argv for step in steps_for(action) if isinstance(step, Lvm)]
+    return [step.argv for step in every_step(action) if isinstance(step, Lvm)]
 
 
 COMMANDS: list[tuple[Action, list[tuple[str, ...]]]] = [
@@ -61,7 +71,7 @@ def test_an_action_is_these_commands_and_no_others(
 
 
 def test_a_disk_is_proved_before_anything_is_written_to_it() -> None:
-    proof, extend, _ = steps_for(CLAIM)
+    proof, extend = steps_for(CLAIM)
     assert proof == Prove(
         "/dev/sdb", DISK.identity, DISK.devno, DISK.diskseq, DISK.size, "vg", "uuid-vg", Proof.BLANK
     )
@@ -158,6 +168,15 @@ def test_after_a_reboot_it_is_the_disk_of_that_identity_by_its_new_name() -> Non
 def test_what_is_in_doubt_is_not_taken_back(ran: int, disks: list[object]) -> None:
     assert undo_for(CLAIM, ran, disks) == ()  # type: ignore[arg-type]
     assert undo_for(CLAIM, 1, [DISK]) != ()
+
+
+def test_only_a_disk_that_dmguard_claimed_is_tagged_by_its_name_now() -> None:
+    moved = make_disk("q", serial=DISK.serial)
+    tag = ("pvchange", "--config", QUIET, "--addtag", "dmguard")
+    assert after_for(CLAIM, 1, [DISK]) == (Lvm((*tag, "/dev/sdb")),)
+    assert after_for(CLAIM, 2, [moved]) == (Lvm((*tag, "/dev/sdq")),)
+    assert after_for(CLAIM, 0, [DISK]) == after_for(CLAIM, 2, [DISK, moved]) == ()
+    assert after_for(RESIZE, 1, [DISK]) == ()
 
 
 @pytest.mark.parametrize("action", [a for a in ACTIONS if a is not CLAIM], ids=lambda a: str(a.act))

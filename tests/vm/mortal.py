@@ -163,7 +163,7 @@ def orphans(m: Machine) -> str:
 class Claim:
     """claim-disk: blank disks are plugged in, one after the other."""
 
-    steps: ClassVar = 3
+    steps: ClassVar = 2
 
     def __init__(self, m: Machine) -> None:
         self.m = m
@@ -180,10 +180,12 @@ class Claim:
         wait_for("told", lambda: told(m, "claim-disk", disk), timeout=60)
         assert told(m, "claim-disk", disk) == 1
         assert self.members() == {disk.device for disk in m.disks}
+        assert self.members("&& pv_tags=dmguard") == {disk.device for disk in m.disks[1:]}
         assert orphans(m) == ""
 
-    def members(self) -> set[str]:
-        return set(self.m.run("pvs --noheadings -o pv_name -S vg_name=vg").out.split())
+    def members(self, only: str = "") -> set[str]:
+        select = f"vg_name=vg {only}".strip()
+        return set(self.m.run(f"pvs --noheadings -o pv_name -S '{select}'").out.split())
 
     def assert_intact(self) -> None:
         self.m.run("vgck vg && lvcreate -q -y -an -Zn -Wn -l 100%FREE -n all vg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from tests.edge.schema import check
@@ -62,7 +63,9 @@ def test_extend_grows_by_hand_shows_before_and_refuses_what_does_not_fit(
 
     m.run("dmguard extend docker/thinpool --data max")
     assert 100 * MIB <= vg_free(m, "docker") < 104 * MIB
-    acts = [e for e in history(m) if e["action"].startswith("extend")]
+    kept = json.loads(m.run("dmguard history --last 0 --json").out)["entries"]
+    assert kept == history(m)
+    acts = [e for e in kept if e["action"].startswith("extend")]
     assert {act["trigger"] for act in acts} == {"command"}
     told = m.journal("-b", "SYSLOG_IDENTIFIER=dmguard", "DMGUARD_TRIGGER=command")
     assert len([e for e in told if e["DMGUARD_RESULT"] == "done"]) == 3
