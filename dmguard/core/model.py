@@ -222,6 +222,7 @@ class Probe:
     `signatures` are as blkid and wipefs name them, with their offsets. `tables` are partition
     tables among them. `data_at` is the offset of the first byte found that is not blank.
     `users` are those that have it open or mounted; `mentions` are files that name it.
+    `under_way`: the look has not come back yet.
     """
 
     signatures: tuple[str, ...] = ()
@@ -231,6 +232,7 @@ class Probe:
     users: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
     error: str | None = None
+    under_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def objections(disk: Disk, state: State, vg: str | None = None) -> tuple[Reason,
     cheap = tuple(cheap_objections(disk, state, vg))
     if cheap:
         return cheap
-    if disk.probe is None:
+    if disk.probe is None or disk.probe.under_way:
         return (Reason("disk-not-probed"),)
     return tuple(probed_objections(disk.probe))
 

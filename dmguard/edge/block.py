@@ -326,7 +326,7 @@ async def _named(node: Path, runner: Runner) -> tuple[Signature, ...]:
 async def _wipefs(node: Path, runner: Runner) -> tuple[Signature, ...]:
     """Every magic, with its offset. Without --all or --offset wipefs opens the disk to read."""
     argv = ["wipefs", "--no-act", "--json", "--output", "OFFSET,TYPE,USAGE", str(node)]
-    completed = await runner.read(argv, timeout_s=_TOOL_S)
+    completed = await runner.read(argv, timeout_s=_TOOL_S, aside=True)
     try:
         rows = json.loads(completed.stdout)["signatures"] if completed.stdout.strip() else []
         return tuple(
@@ -342,7 +342,7 @@ async def _wipefs(node: Path, runner: Runner) -> tuple[Signature, ...]:
 async def _blkid(node: Path, runner: Runner) -> tuple[Signature, ...]:
     """The one superblock and the one table that libblkid decides for; two rivals are an error."""
     argv = ["blkid", "--probe", "--output", "export", str(node)]
-    completed = await runner.read(argv, timeout_s=_TOOL_S, check=False)
+    completed = await runner.read(argv, timeout_s=_TOOL_S, aside=True, check=False)
     if completed.status == 8:
         raise DoubtError(f"{node}: blkid cannot decide between several signatures")
     if completed.status not in (0, 2) or completed.stderr.strip():

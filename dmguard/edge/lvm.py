@@ -202,10 +202,15 @@ def _flag(row: Row, column: str, where: str) -> bool:
 
 
 async def read_profile(runner: Runner, name: str) -> Profile | None:
-    """The autoextend settings of a metadata profile; None if it is not there or names neither."""
+    """The autoextend settings of a metadata profile; None if it is not there or names neither.
+
+    RunError if that cannot be told.
+    """
     argv = [LVM, "lvmconfig", "--metadataprofile", name, "--mergedconfig", _THRESHOLD, _PERCENT]
     # Status 5 when one of the two is not set, with the other printed.
     completed = await runner.read(argv, check=False)
+    if completed.status not in (0, _EXIT_FAILED):
+        raise CommandFailedError(completed)
     return parse_profile(completed.stdout)
 
 

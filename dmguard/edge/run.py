@@ -80,11 +80,16 @@ class Started:
 
 
 class Runner:
-    """Starts processes in threads of its own: readers side by side, writers one at a time."""
+    """Starts processes in threads of its own: readers side by side, writers one at a time.
+
+    Readers that look at a disk, which may hang, are `aside`: one at a time, and none of them in
+    the way of LVM's reports.
+    """
 
     def __init__(self, path: str = SEARCH_PATH) -> None:
         self._environment = {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": "/"}
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._recent: deque[Started] = deque(maxlen=20)
         self._writing = 0
@@ -96,7 +101,8 @@ class Runner:
     def __exit__(self, *_: object) -> None:
         """Wait for a writer to its end; not for a reader that outlived its kill."""
         self._writer.shutdown(wait=True)
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        for readers in (self._readers, self._aside):
+            readers.shutdown(wait=False, cancel_futures=True)
 
     @property
     def writing(self) -> bool:
@@ -108,11 +114,17 @@ class Runner:
         return tuple(self._recent)
 
     async def read(
-        self, argv: Sequence[str], *, timeout_s: float = 20.0, check: bool = True
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float = 20.0,
+        check: bool = True,
+        aside: bool = False,
     ) -> Completed:
         """Run a command that changes nothing. RunError when it fails, hangs or is not there."""
         loop = asyncio.get_running_loop()
-        completed = await loop.run_in_executor(self._readers, self._read, tuple(argv), timeout_s)
+        readers = self._aside if aside else self._readers
+        completed = await loop.run_in_executor(readers, self._read, tuple(argv), timeout_s)
         if check and completed.status != 0:
             raise CommandFailedError(completed)
         return completed

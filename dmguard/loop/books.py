@@ -28,8 +28,8 @@ class Books:
     def __init__(self, paths: Paths, ink: Ink) -> None:
         self._paths = paths
         self._ink = ink
-        self._ledger: tuple[object, Ledger] = (None, Ledger())
-        self._unsaved: Ledger | None = None
+        self._ledger: tuple[object, Ledger] = (None, Ledger())  # as long as there is no file
+        self._unsaved: tuple[Ledger, Ledger] | None = None
         self._late: tuple[object, frozenset[str]] = (None, frozenset())
 
     def read_ledger(self) -> Ledger:
@@ -38,15 +38,17 @@ class Books:
         While what must be noted cannot be written, no disk is known not to be one taken out.
         """
         if self._unsaved is not None:
-            return replace(self._unsaved, unreadable=True)
+            return replace(self._unsaved[1], unreadable=True)
         stamp = _stamp(self._paths.ledger)
         if stamp != self._ledger[0]:
-            self._ledger = (stamp, self._load_ledger() if stamp else Ledger())
+            self._ledger = (stamp, self._load_ledger())
         return self._ledger[1]
 
     def _load_ledger(self) -> Ledger:
         try:
             return load_ledger(json.loads(self._paths.ledger.read_text()))
+        except FileNotFoundError:
+            return Ledger()
         except (OSError, ValueError) as error:
             log.warning("%s: %s", self._paths.ledger, error)
             return Ledger(unreadable=True)
@@ -74,18 +76,27 @@ class Books:
             return
         with lock:
             # What is on disk may have been changed by a command since the look.
-            now, self._unsaved = self._unsaved or self.read_ledger(), None
-            ledger = keep_books(now, state)
-            changed = not now.unreadable and ledger != self.read_ledger()
-            if changed and not await self.write_ledger(ledger):
-                self._unsaved = ledger
+            unsaved, self._unsaved = self._unsaved, None
+            on_disk = self.read_ledger()
+            base, now = unsaved or (on_disk, on_disk)
+            ledger = keep_books(_with_words(now, base, on_disk), state)
+            changed = not now.unreadable and ledger != on_disk
+            if changed and not await self._write_ledger(ledger, base):
+                self._unsaved = (base, ledger)
             if came:
                 await self.write_late(self.read_late() - came)
 
-    async def write_ledger(self, ledger: Ledger) -> bool:
-        """Under the lock: replace the ledger. False if it could not be written (in time)."""
-        data = json.dumps(ledger.as_values(), indent=1).encode()
-        return await self._ink.write(lambda: files.write_atomic(self._paths.ledger, data))
+    async def _write_ledger(self, ledger: Ledger, base: Ledger) -> bool:
+        """Under the lock: replace the ledger, which was made of `base`. False if it could not be
+        written (in time).
+        """
+
+        def write() -> None:
+            # It may come late, when a command has had the lock and its word.
+            values = _with_words(ledger, base, self._load_ledger()).as_values()
+            files.write_atomic(self._paths.ledger, json.dumps(values, indent=1).encode())
+
+        return await self._ink.write(write)
 
     async def write_late(self, late: frozenset[str]) -> None:
         """Under the lock: replace the list of late pools, which is on a tmpfs."""
@@ -99,7 +110,13 @@ class Books:
         ledger = self.read_ledger()
         if ledger.unreadable:
             return False
-        return await self.write_ledger(replace(ledger, ignored=ledger.ignored | {identity}))
+        added = replace(ledger, ignored=ledger.ignored | {identity})
+        return await self._write_ledger(added, ledger)
+
+
+def _with_words(ledger: Ledger, base: Ledger, on_disk: Ledger) -> Ledger:
+    """With what a command has had ignored since the ledger that this one was made of."""
+    return replace(ledger, ignored=ledger.ignored | (on_disk.ignored - base.ignored))
 
 
 def _is_up(name: str, state: State) -> bool:
@@ -108,10 +125,13 @@ def _is_up(name: str, state: State) -> bool:
 
 
 def _stamp(path: Path) -> object:
+    """Another one whenever the file is another; no two are alike of one that cannot be told."""
     try:
         stat = path.stat()
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError:
+        return object()
     return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 

@@ -64,7 +64,7 @@ class Memory:
         self._findings: dict[tuple[str, str], Finding] = {}
         self._since: dict[tuple[str, str], float] = {}
         self._disks: dict[str, tuple[Hashable, float]] = {}
-        self._now = 0.0
+        self._now = self._asked = 0.0
         self.unsettled = False
 
     def sample(self, state: State, now: float) -> None:
@@ -101,6 +101,7 @@ class Memory:
 
     def due(self, actions: Iterable[Action], state: State, now: float) -> tuple[Action, ...]:
         """The actions that are not backed off. A change of their inputs ends a back-off."""
+        self._asked = now
         return tuple(action for action in actions if not self._is_held(action, state, now))
 
     def forget_failures(self) -> None:
@@ -108,9 +109,10 @@ class Memory:
         self._backoff.clear()
 
     def retry_in(self, now: float) -> float | None:
-        """Seconds until the first back-off ends."""
-        waits = (held.until - now for held in self._backoff.values())
-        return min((wait for wait in waits if 0 < wait < math.inf), default=None)
+        """Seconds until the first back-off ends; 0 if one has ended since `due` was asked."""
+        ends = (held.until for held in self._backoff.values())
+        waits = (max(0.0, end - now) for end in ends if self._asked < end < math.inf)
+        return min(waits, default=None)
 
     def note(
         self, action: Action, state: State, now: float, *, done: bool, reason: str = ""

@@ -90,6 +90,7 @@ class Observer:
         return state
 
     async def _ask_lvm(self, seen: Hashable) -> None:
+        self._seen = None  # until LVM has answered: who must be sure asks again
         try:
             self._vgs = await lvm.read_vgs(self._runner)
         except lvm.ReportBusyError as error:

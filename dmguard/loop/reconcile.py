@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Act, Guard, Result
+from dmguard.core.actions import Act, Claim, Guard, Result
 from dmguard.core.entry import finding_entry
 from dmguard.core.findings import Finding
 from dmguard.core.forecast import next_look, time_to
@@ -97,7 +97,8 @@ class Reconciler:
         self._busy = False
         self._event_until = 0.0
         self._wakes: list[Wake] = []
-        self._shown: Trigger | None = None
+        self._owed: tuple[Wake, ...] = ()
+        self._shown: dict[str, Trigger] = {}
         self._woken = asyncio.Event()
         self._again: asyncio.TimerHandle | None = None
 
@@ -122,6 +123,7 @@ class Reconciler:
                     except Exception:
                         # The last resort: whatever this was, the guard goes on guarding.
                         log.exception("a look failed")
+                        self._owed = tuple(wakes)
                         self._look_again(wake.trigger, _UNREADABLE_S)
                     self.busy_since = None
         finally:
@@ -138,18 +140,20 @@ class Reconciler:
         `wake` is who is named as the trigger, but for acts that an event of another kind among
         them all is about. What any of the others may have changed is read, too.
         """
-        trigger = wake.trigger
         log.debug("looking, woken by %s", wake)
         self._cancel_again()
+        # What a look that failed was to read is still to be read.
+        wakes, self._owed = (wake, *others, *self._owed), ()
         try:
-            plan = await self._settle((wake, *others))
+            self.plan = await self._settle(wakes)
+            self._note_who_showed(wakes)
         except UNREADABLE as error:
             kept = tuple(f for f in self._memory.findings if f.code != "lvm-unreadable")
-            plan = Plan(findings=(*kept, Finding("lvm-unreadable", "lvm", str(error))))
-            self._look_again(trigger, _UNREADABLE_S)
-        self.plan = plan
-        await self._tell(plan, trigger)
-        self._schedule((wake, *others))
+            self.plan = Plan(findings=(*kept, Finding("lvm-unreadable", "lvm", str(error))))
+            self._owed = tuple({wake.trigger: wake for wake in wakes}.values())
+            self._look_again(wake.trigger, _UNREADABLE_S)
+        await self._tell(self.plan, wake.trigger)
+        self._schedule(wake)
         self.published()
 
     async def _settle(self, wakes: tuple[Wake, ...]) -> Plan:
@@ -172,7 +176,7 @@ class Reconciler:
                 for action in due:
                     if self._stopping:
                         return plan
-                    cause = self._cause_of(action.act, wakes)
+                    cause = self._cause_of(action, wakes)
                     outcome = await self._executor.carry_out(action, cause, lock)
                     self._memory.note(
                         action,
@@ -189,11 +193,11 @@ class Reconciler:
         self._look_again(wakes[0].trigger, _BUSY_S)
         return plan
 
-    def _cause_of(self, act: Act, wakes: tuple[Wake, ...]) -> Trigger:
+    def _cause_of(self, action: Action, wakes: tuple[Wake, ...]) -> Trigger:
         """Who an act is named for. Others wake while a disk settles, and it is not for them."""
-        if act is Act.CLAIM_DISK and self._shown is not None:
-            return self._shown
-        kinds = _CAUSES.get(act, ())
+        if isinstance(action, Claim) and action.identity in self._shown:
+            return self._shown[action.identity]
+        kinds = _CAUSES.get(action.act, ())
         return next((wake.trigger for wake in wakes if wake.trigger in kinds), wakes[0].trigger)
 
     def _how_to_look(self, wakes: tuple[Wake, ...]) -> Look:
@@ -226,10 +230,9 @@ class Reconciler:
         for finding in gone:
             await self._recorder.record(finding_entry(finding, trigger, cleared=True))
 
-    def _schedule(self, wakes: tuple[Wake, ...]) -> None:
+    def _schedule(self, wake: Wake) -> None:
         """Ask for the next look: soon, if something is held or settling; else by the fill rate."""
         waits = []
-        wake = wakes[0]
         now = time.monotonic()
         if wake.trigger in (Trigger.DM_EVENT, Trigger.JOURNAL) and wake.subject:
             self._event_until = now + _AFTER_EVENT_S
@@ -242,7 +245,6 @@ class Reconciler:
             waits.append(_BUSY_S)
         if self._memory.unsettled:
             waits.append(SETTLE_S)
-        self._note_who_showed(wakes)
         if self.plan.wait is not None:
             waits.append(self.plan.wait)
         held = self._memory.retry_in(now)
@@ -250,19 +252,21 @@ class Reconciler:
             waits.append(held)
         if waits:
             soonest = min(waits)
-            disk = self._shown if soonest == self.plan.wait else None
-            self._look_again(disk or wake.trigger, max(0.1, soonest))
+            settled = [who for disk, who in self._shown.items() if self._is_next(disk, soonest)]
+            self._look_again(next(iter(settled), wake.trigger), max(0.1, soonest))
         full = min(self._times_to_threshold(), default=None)
         self.look_within(next_look(full, self.settings.resync))
 
+    def _is_next(self, disk: str, soonest: float) -> bool:
+        return self.plan.waits.get(disk) == soonest
+
     def _note_who_showed(self, wakes: tuple[Wake, ...]) -> None:
-        """Who showed the disk that is still to be claimed; that is done in its name."""
-        due = any(action.act is Act.CLAIM_DISK for action in self.plan.actions)
-        if self.plan.wait is None and not due:
-            self._shown = None
-        elif self._shown is None:
-            read = (wake.trigger for wake in wakes if self._how_to_look((wake,)).disks)
-            self._shown = next(read, Trigger.TIMER)
+        """Who showed each disk that is still to be claimed; that is done in its name."""
+        read = (wake.trigger for wake in wakes if self._how_to_look((wake,)).disks)
+        now = next(read, Trigger.TIMER)
+        claims = {action.identity for action in self.plan.actions if isinstance(action, Claim)}
+        pending = claims | self.plan.waits.keys()
+        self._shown = {disk: self._shown.get(disk, now) for disk in pending}
 
     def _times_to_threshold(self) -> list[float]:
         times = []

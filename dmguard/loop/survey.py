@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AGAIN_S = 60.0
+_AGAIN_S, _SELDOM_S = 60.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,13 @@ class _Look:
 class Survey:
     """`read_disks` lists them without a close look, `probe` takes one, `wants` says of which.
 
-    A close look is kept for as long as nothing happened to the disk. One read waits for looks for
-    `patience_s` at most, so that neither a burst of disks nor one that does not answer holds up a
-    pool that must grow. Looks that were not begun follow at the next read. One that takes longer
-    goes on by itself; until it comes back, and `answered` is called, its disk is one that could
-    not be read.
+    What is on a disk is known for as long as nothing happened to it. Who uses it, and what names
+    it, changes without a word: a look that found any is taken again, as is one that failed, but
+    not at once and ever more seldom, for each reads the disk.
+
+    One read waits for looks for `patience_s` at most, so that neither a burst of disks nor one
+    that does not answer holds up a pool that must grow. Looks that were not begun follow at the
+    next read. One that takes longer goes on by itself, and `answered` is called when it comes back.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Survey:
         self._patience_s = patience_s
         self._answered = answered
         self._looks: dict[Hashable, _Look] = {}
+        self._pauses: dict[Hashable, float] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     async def read(self, state: State) -> tuple[Disk, ...]:
@@ -70,6 +73,7 @@ class Survey:
             for fingerprint in wanted
             if (known := self._looks.get(fingerprint)) and known.until > now
         }
+        self._pauses = {key: pause for key, pause in self._pauses.items() if key in wanted}
         until = now + self._patience_s
         for fingerprint, disk in wanted.items():
             begun = fingerprint in self._looks or disk.node in self._under_way
@@ -92,10 +96,15 @@ class Survey:
 
     async def _look(self, disk: Disk) -> None:
         probe = await self._probe(disk)
-        # A failed look is no knowledge. It is taken again, but not at once: it may have taken
-        # long, and others wait for theirs.
-        good_for = math.inf if probe.error is None else _AGAIN_S
-        self._looks[disk.fingerprint] = _Look(probe, time.monotonic() + good_for)
+        self._looks[disk.fingerprint] = _Look(probe, time.monotonic() + self._good_for(disk, probe))
+
+    def _good_for(self, disk: Disk, probe: Probe) -> float:
+        """For how many seconds a look holds."""
+        if probe.error is None and not probe.users and not probe.mentions:
+            return math.inf
+        pause = self._pauses.get(disk.fingerprint, _AGAIN_S)
+        self._pauses[disk.fingerprint] = min(2 * pause, _SELDOM_S)
+        return pause
 
     def _came_back(self, node: str, task: asyncio.Task[None]) -> None:
         del self._under_way[node]
@@ -109,7 +118,7 @@ class Survey:
         if look is not None:
             return look.probe
         if disk.node in self._under_way:
-            return Probe(error=f"{disk.node}: no answer yet")
+            return Probe(under_way=True)
         return None
 
     async def prove(self, step: Prove, look: Callable[[], Awaitable[State]]) -> Done:

@@ -283,6 +283,12 @@ def test_a_profile_names_both_settings_or_one_or_is_none(
     assert fake.argv[:3] == ["lvmconfig", "--metadataprofile", "thin-grow"]
 
 
+def test_a_profile_that_lvm_dies_of_is_not_one_that_names_nothing(fake: FakeLvm) -> None:
+    fake.answers("", status=137)
+    with fake.runner, pytest.raises(CommandFailedError):
+        run(lvm.read_profile(fake.runner, "thin-grow"))
+
+
 def test_the_fingerprint_changes_with_every_file_that_lvm_commits_to(tmp_path: Path) -> None:
     (tmp_path / "backup").mkdir()
     (tmp_path / "profile").mkdir()

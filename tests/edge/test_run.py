@@ -127,6 +127,24 @@ def test_readers_run_side_by_side(runner: Runner, tmp_path: Path) -> None:
         assert run(main()) == "hello\n"
 
 
+def test_disks_that_hang_keep_no_report_from_being_read(runner: Runner, tmp_path: Path) -> None:
+    go, begun = tmp_path / "go", tmp_path / "begun"
+    script(tmp_path / "bin", "look", f"echo x >> {begun}; until test -e {go}; do sleep 0.01; done")
+
+    async def work() -> None:
+        looks = [asyncio.create_task(runner.read(["look"], aside=True)) for _ in range(3)]
+        await until(begun.exists)
+        reports = await asyncio.gather(*(runner.read(["echo", "report"]) for _ in range(4)))
+        assert {report.stdout for report in reports} == {"report\n"}
+        assert begun.read_text() == "x\n"  # and only one of them is begun
+        go.touch()
+        await asyncio.gather(*looks)
+        assert begun.read_text() == "x\n" * 3
+
+    with runner:
+        run(work())
+
+
 def test_the_environment_is_built_from_nothing(
     runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -113,6 +113,66 @@ def test_a_ledger_that_became_unreadable_since_the_look_is_not_overwritten(shelf
     write_atomic(shelf.paths.ledger, b"{")
     shelf.run(shelf.books.keep(state))
     assert shelf.paths.ledger.read_text() == "{"
+
+
+class SlowInk(Ink):
+    """Keeps what it is to write, and says that it is late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queued: list[Callable[[], None]] = []
+
+    async def write(self, operation: Callable[[], None]) -> bool:
+        self.queued.append(operation)
+        return False
+
+
+@pytest.mark.parametrize("lands", ["before the word", "after it"])
+def test_a_word_is_not_lost_to_a_note_that_was_written_late(shelf: Shelf, lands: str) -> None:
+    ink = SlowInk()
+    books = Books(shelf.paths, ink)
+    shelf.run(shelf.others.ignore("serial:old"))
+    state = replace(shelf.state(A, B), ledger=books.read_ledger())
+    shelf.run(books.keep(state))
+    assert books.read_ledger().unreadable
+    (late,) = ink.queued
+    if lands == "before the word":
+        late()
+        shelf.run(shelf.others.ignore("serial:new"))
+    else:
+        shelf.run(shelf.others.ignore("serial:new"))
+        late()
+    assert shelf.others.read_ledger().ignored == {"serial:old", "serial:new"}
+    assert len(shelf.others.read_ledger().members) == 2
+
+    # The next note is made of what could not be written before, and of the word.
+    shelf.run(books.keep(replace(state, ledger=books.read_ledger())))
+    for write in ink.queued[1:]:
+        write()
+    assert shelf.others.read_ledger().ignored == {"serial:old", "serial:new"}
+
+
+def test_a_disk_that_joins_a_group_is_ignored_no_more_also_if_that_is_noted_late(
+    shelf: Shelf,
+) -> None:
+    ink = SlowInk()
+    books = Books(shelf.paths, ink)
+    shelf.run(shelf.others.ignore(B.identity))
+    for members in ((A,), (A, B)):
+        state = host(A, B, vg=vg_of(*members), ledger=books.read_ledger())
+        shelf.run(books.keep(state))
+        ink.queued[-1]()
+    assert shelf.others.read_ledger().ignored == frozenset()
+
+
+def test_a_ledger_that_cannot_even_be_looked_at_is_no_empty_one(shelf: Shelf) -> None:
+    shelf.paths.ledger.parent.mkdir(parents=True)
+    shelf.paths.ledger.symlink_to(shelf.paths.ledger)  # a loop
+    assert shelf.books.read_ledger().unreadable
+    shelf.keep(A, B)
+    assert shelf.paths.ledger.is_symlink()
+    shelf.paths.ledger.unlink()
+    assert shelf.books.read_ledger() == Ledger()
 
 
 def test_ignoring_does_not_overwrite_what_cannot_be_read(shelf: Shelf) -> None:

@@ -1,5 +1,6 @@
 """Disks that become space: by rule, by hand, and by growing."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -22,13 +23,22 @@ def claims(
 ) -> tuple[list[str], float | None]:
     """The nodes that are claimed, and the wait."""
     past = past or Past(steady=steady(*state.disks))
-    actions, wait = plan_claims(state, settings, past)
-    return [action.disk for action in actions], wait
+    actions, waits = plan_claims(state, settings, past)
+    return [action.disk for action in actions], min(waits.values(), default=None)
 
 
 def test_a_claim_tells_the_disk_by_all_that_it_can_be_told_by() -> None:
     past = Past(steady=steady(DISK))
-    assert plan_claims(host(HOME, DISK), CLAIMS, past) == ((CLAIM,), None)
+    assert plan_claims(host(HOME, DISK), CLAIMS, past) == ((CLAIM,), {})
+
+
+def test_a_disk_whose_look_is_under_way_is_waited_for_without_a_time() -> None:
+    slow = replace(DISK, probe=Probe(under_way=True))
+    state = host(HOME, slow)
+    assert claims(state) == ([], math.inf)
+    plan = make_plan(state, CLAIMS, Past(steady=steady(slow)))
+    assert (plan.waits, plan.wait) == ({DISK.identity: math.inf}, None)
+    assert plan.findings == ()
 
 
 def test_without_a_rule_no_disk_is_claimed_and_nothing_is_waited_for() -> None:

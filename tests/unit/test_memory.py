@@ -63,6 +63,14 @@ def test_back_off_doubles_on_though_it_was_due_between() -> None:
     assert memory.retry_in(5.0) == 2.0
 
 
+def test_a_back_off_that_ends_while_a_look_goes_on_is_not_forgotten() -> None:
+    memory = failed()
+    assert memory.due([ACTION], STATE, 0.9) == ()
+    assert memory.retry_in(1.5) == 0.0
+    assert memory.due([ACTION], STATE, 1.6) == (ACTION,)
+    assert memory.retry_in(1.6) is None
+
+
 def test_jitter_shortens_a_pause_by_up_to_half(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, float]] = []
 

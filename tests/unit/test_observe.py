@@ -37,7 +37,7 @@ class FakeLvm:
         self.profile = "a"
         self.settings = self.metadata = 0
         self.asked: list[str] = []
-        self.fails = False
+        self.fails = self.broken = False
 
     def fingerprint(self) -> Hashable:
         return self.settings, self.metadata
@@ -47,6 +47,8 @@ class FakeLvm:
 
     async def read_vgs(self, _: "Runner") -> tuple[Vg, ...]:
         self.asked.append("vgs")
+        if self.broken:
+            raise OSError("no report")
         pool = make_pool()
         return (replace(pool.vg, pools=(replace(pool.lv, profile=self.profile),)),)
 
@@ -105,6 +107,17 @@ def test_a_profile_is_read_when_the_settings_changed_or_another_is_used(fake: Fa
     fake.profile = "b"
     look(observer, fresh=True)
     assert fake.asked == ["vgs", "a", "vgs", "vgs", "a", "vgs", "b"]
+
+
+def test_a_look_that_failed_is_made_up_for_by_the_next_one(fake: FakeLvm) -> None:
+    observer = make_observer()
+    look(observer)
+    fake.broken = True
+    with pytest.raises(OSError, match="no report"):
+        look(observer, fresh=True)
+    fake.broken = False
+    look(observer)
+    assert fake.asked.count("vgs") == 3
 
 
 def test_a_profile_that_could_not_be_read_is_read_again(fake: FakeLvm) -> None:

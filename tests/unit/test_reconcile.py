@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dmguard.core.actions import dump_action
-from dmguard.core.model import Mode, State, Trigger, Usage
+from dmguard.core.model import Mode, Probe, State, Trigger, Usage
 from dmguard.core.wake import Wake
 from dmguard.edge.files import Lock, write_atomic
 from dmguard.edge.lvm import ReportError
@@ -349,6 +349,40 @@ def test_a_claim_that_another_command_held_up_is_still_in_the_name_of_who_showed
     rig.hand(CLAIMED)
     rig.cycle(ARRIVED, wake=TIMER)
     assert [(entry.code, entry.trigger) for entry in rig.bench.told()] == [("disk-claimed", "udev")]
+
+
+def test_each_disk_is_claimed_in_the_name_of_who_showed_it(rig: Rig) -> None:
+    """Also while another one waits for ever, and if its own look took its time."""
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    third = make_disk("c")
+    slow = replace(DISK, probe=Probe(under_way=True))
+    rig.cycle(host(HOME, slow), wake=Wake(Trigger.START))
+    rig.revive()
+    rig.cycle(host(HOME, slow, third), wake=TIMER)
+    rig.revive()
+    rig.hand(host(HOME, slow, third, vg=vg_of(HOME, third)))
+    rig.cycle(host(HOME, slow, third), wake=UDEV)
+    rig.revive()
+    rig.hand(host(HOME, DISK, third, vg=vg_of(HOME, DISK, third)))
+    rig.cycle(host(HOME, DISK, third, vg=vg_of(HOME, third)), wake=UDEV)
+    told = [(entry.disk, entry.trigger) for entry in rig.bench.told()]
+    assert told == [(third.node, "timer"), (DISK.node, "start")]
+
+
+def test_what_a_failed_look_was_to_read_is_read_by_the_next_one_whoever_wakes(rig: Rig) -> None:
+    rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
+    wakes = (Wake(Trigger.DM_EVENT, "uuid"), UDEV)
+
+    async def work() -> None:
+        rig.observer.state = ReportError("x")
+        await rig.loop.cycle(*wakes)
+        rig.observer.state = FINE
+        await rig.loop.cycle(Wake(Trigger.DM_EVENT, "uuid"))
+        await rig.loop.cycle(Wake(Trigger.DM_EVENT, "uuid"))
+
+    asyncio.run(finish(rig.bench, work()))
+    assert rig.observer.looks == [True, True, False]
+    assert rig.observer.read == [(True, True), (True, True), (False, False)]
 
 
 @pytest.mark.parametrize("first", [TIMER, Wake(Trigger.DM_EVENT, "uuid")])

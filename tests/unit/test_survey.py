@@ -113,6 +113,27 @@ def test_a_look_that_failed_is_no_knowledge(far: Far) -> None:
     assert far.looked == ["sdb", "sdc"] * 2
 
 
+@pytest.mark.parametrize(
+    "passing", [ERROR, Probe(users=("opened by smartctl (77)",)), Probe(mentions=("/etc/fstab",))]
+)
+def test_what_changes_without_a_word_is_looked_at_again_ever_more_seldom(
+    far: Far, passing: Probe
+) -> None:
+    far.wanted = {"sdb"}
+    far.shows = passing
+    for _ in range(3 * 3600):
+        far.read()
+        far.now += 1.0
+    # After 1, 2, 4 … minutes, and from then on once an hour.
+    assert len(far.looked) == 8
+    far.shows = Probe()
+    far.now += 3600.0
+    assert far.read() == [Probe(), None]
+    far.now += 1e9
+    far.read()
+    assert len(far.looked) == 9
+
+
 def test_a_look_that_fails_slowly_does_not_keep_others_from_theirs(far: Far) -> None:
     far.shows, far.takes_s = ERROR, 5.0
     assert far.read() == [ERROR, None]
@@ -147,7 +168,7 @@ def test_who_has_the_time_waits_for_every_look(far: Far) -> None:
 
 def test_a_disk_that_does_not_answer_holds_up_nobody_for_longer_than_once(far: Far) -> None:
     """And what it says when it comes back after all counts, unless something happened to it."""
-    unread = Probe(error="/dev/sdb: no answer yet")
+    unread = Probe(under_way=True)
 
     async def read() -> list[Probe | None]:
         return [disk.probe for disk in await far.survey.read(host())]

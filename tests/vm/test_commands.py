@@ -64,7 +64,7 @@ def test_extend_grows_by_hand_shows_before_and_refuses_what_does_not_fit(
     m.run("dmguard extend docker/thinpool --data max")
     assert 100 * MIB <= vg_free(m, "docker") < 104 * MIB
     kept = json.loads(m.run("dmguard history --last 0 --json").out)["entries"]
-    assert kept == history(m)
+    assert history(m)[: len(kept)] == kept
     acts = [e for e in kept if e["action"].startswith("extend")]
     assert {act["trigger"] for act in acts} == {"command"}
     told = m.journal("-b", "SYSLOG_IDENTIFIER=dmguard", "DMGUARD_TRIGGER=command")

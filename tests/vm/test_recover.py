@@ -154,6 +154,8 @@ def leave_a_pool_that_needs_a_check(m: Machine) -> None:
     explained = left.out.partition("Left alone:")[2]
     assert "torn/pool: " in explained
     assert "[pool-needs-check]" in explained
+    assert '"--clear-needs-check-flag"' in explained
+    assert "lvconvert --repair VG/POOL" in explained
     status = pool_status(m, "torn", "pool")
     assert (status["mode"], status["needs_check"]) == ("ro", True)
     # The others are well, and that is what is said of them alone.

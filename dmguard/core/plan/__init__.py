@@ -6,6 +6,7 @@ One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -45,13 +46,19 @@ class Refusal:
 class Plan:
     """Actions in the order in which they are to be done, and what stands in the way of more.
 
-    `wait` is in how many seconds more may be due by the mere passing of time.
+    `waits`: the disks, by identity, that may be claimed in so many seconds; infinite while a look
+    at one is under way.
     """
 
     actions: tuple[Action, ...] = ()
     findings: tuple[Finding, ...] = ()
     refusals: tuple[Refusal, ...] = ()
-    wait: float | None = None
+    waits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def wait(self) -> float | None:
+        """In how many seconds more may be due by the mere passing of time."""
+        return min((wait for wait in self.waits.values() if wait < math.inf), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
     reloaded = {action.key for action in stale}
     growth = tuple(a for a in grow.plan_growth(state, settings, past) if a.key not in reloaded)
     reloaded |= {action.key for action in growth}
-    claims, wait = claim.plan_claims(state, settings, past)
+    claims, waits = claim.plan_claims(state, settings, past)
     # What an administrator took down is only brought up when one asks for it.
     activation = (
         tuple(activate.plan_late(state, settings))
@@ -115,7 +122,7 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
     )
     if recover is not None and recover.pools:
         actions = tuple(action for action in actions if _concerns(action, recover.pools))
-    return Plan(actions, wait=wait)
+    return Plan(actions, waits=waits)
 
 
 def _concerns(action: Action, pools: tuple[str, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Claim, ClaimByHand, ResizePv
@@ -22,33 +23,33 @@ _SOON_S = 0.1
 
 def plan_claims(
     state: State, settings: Settings, past: Past
-) -> tuple[tuple[Claim, ...], float | None]:
-    """The claims that are due, and in how many seconds the next one may be.
+) -> tuple[tuple[Claim, ...], dict[str, float]]:
+    """The claims that are due, and in how many seconds each of the others may be.
 
     Each VG's limit is dealt out in the order of the disks' names, so that a burst of disks does
     not exceed it. A disk that is not claimed for the limit's sake keeps its verdict of `vg-limit`
     from the next look on.
     """
     actions: list[Claim] = []
-    waits: list[float] = []
+    waits: dict[str, float] = {}
     taken: dict[str, int] = {}
     for disk in state.disks:
         verdict = judge(disk, state, settings)
         vg = state.vg(verdict.vg) if verdict.vg else None
         if [reason.code for reason in verdict.reasons] == ["disk-not-probed"]:
-            waits.append(_SOON_S)
+            waits[disk.identity] = math.inf if disk.probe else _SOON_S
         if not verdict.claimable or verdict.rule is None or vg is None:
             continue
         left = verdict.rule.settle - past.steady.get(disk.node, 0.0)
         if left > 0:
-            waits.append(left)
+            waits[disk.identity] = left
             continue
         limit = verdict.rule.limit
         if limit is not None and len(vg.pvs) + taken.get(vg.uuid, 0) >= limit:
             continue
         taken[vg.uuid] = taken.get(vg.uuid, 0) + 1
         actions.append(make_claim(disk, vg, "disk-matches"))
-    return tuple(actions), min(waits, default=None)
+    return tuple(actions), waits
 
 
 def plan_by_hand(state: State, goal: ClaimByHand) -> tuple[tuple[Claim, ...], tuple[Refusal, ...]]:
