@@ -133,15 +133,16 @@ STEPS = """\
 The disk stays as it is for the settle time of its rule. Every event of the disk begins it anew.
 
 Under the lock that the agent and the commands share, an intent is written, and the disk is looked
-at once more: it must be the same device, of the same size, and still blank and unused.
+at once more: it must be the same device, of the same size, with no event of udev's since it was
+looked at, still blank at both ends, and unused.
 
 vgextend VG DISK, which makes the physical volume itself: one command, without --yes, and with an
 empty standard input. If LVM asks whether to wipe something, that is a no.
 
-The physical volume gets the LVM tag dmguard: pvs @dmguard lists all that have it.
-
 LVM's report must show the disk in the volume group. What vgextend leaves behind when it ends half
 way, a label of no group on a disk that was blank, is taken away again.
+
+The physical volume gets the LVM tag dmguard: pvs @dmguard lists all that have it.
 """
 BY_HAND = """\
 dmguard claim DISK --vg VG claims one disk without any rule, whatever its limit is, and also one

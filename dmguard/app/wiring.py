@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dmguard.loop.execute import Done
     from dmguard.loop.survey import Survey
 
+_BRIEF_S = 10.0
 DMEVENTD = Path("/run/dmeventd-client")
 """dmeventd's socket: there when systemd listens for it, or it runs."""
 
@@ -158,6 +159,7 @@ def _make_survey(
     return Survey(
         read_disks,
         lambda disk: probe(disk, runner),
+        lambda disk: probe(disk, runner, brief=True, timeout_s=_BRIEF_S),
         wants,
         patience_s=reach.patience_s,
         answered=answered,

@@ -112,9 +112,17 @@ class Content:
 
 
 async def probe(
-    disk: Disk, runner: Runner, *, roots: Roots = Roots(), timeout_s: float = 60.0
+    disk: Disk,
+    runner: Runner,
+    *,
+    roots: Roots = Roots(),
+    timeout_s: float = 60.0,
+    brief: bool = False,
 ) -> Probe:
     """Look at a disk, for at most `timeout_s` and what blkid and wipefs take.
+
+    A `brief` look leaves out the samples between the two ends: a spinning disk takes ten seconds
+    for them. It is for a disk that was looked at before, and to which nothing happened since.
 
     OSError, RunError and an answer that is none become the Probe's `error`, and nothing else is
     then said. A disk that does not answer the reading is not handed to blkid and wipefs. One look
@@ -122,7 +130,7 @@ async def probe(
     """
     try:
         using, mentioned, content = await within(
-            timeout_s, disk.node, lambda stop: _look(disk, roots, stop)
+            timeout_s, disk.node, lambda stop: _look(disk, roots, stop, brief=brief)
         )
         named = await _named(roots.dev / disk.name, runner)
     except DoubtError as doubt:
@@ -183,7 +191,7 @@ async def within(seconds: float, what: str, work: Callable[[threading.Event], T]
 
 
 def _look(
-    disk: Disk, roots: Roots, stop: threading.Event
+    disk: Disk, roots: Roots, stop: threading.Event, *, brief: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...], Content]:
     """What names the disk, what is on it, who uses it: all that blocks.
 
@@ -193,7 +201,7 @@ def _look(
     mentioned = mentions(disk, roots.etc)
     target = Target.of(disk, roots)
     claimed = exclusive(node)
-    content = read_content(node, disk, stop)
+    content = read_content(node, disk, stop, brief=brief)
     using = tuple(dict.fromkeys(chain(claimed, users(target, roots, stop))))
     return using, mentioned, content
 
@@ -210,7 +218,7 @@ def exclusive(node: Path) -> tuple[str, ...]:
     return ()
 
 
-def read_content(node: Path, disk: Disk, stop: threading.Event) -> Content:
+def read_content(node: Path, disk: Disk, stop: threading.Event, *, brief: bool = False) -> Content:
     """Read both ends, and the whole or samples between. DoubtError, OSError: it cannot be told.
 
     Blank is a disk of nothing but 0x00, or of nothing but 0xff (erased flash).
@@ -222,7 +230,7 @@ def read_content(node: Path, disk: Disk, stop: threading.Event) -> Content:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead
         marks = tuple(_marks(descriptor, disk))
-        return Content(_data_at(descriptor, disk, stop), marks)
+        return Content(_data_at(descriptor, disk, stop, brief=brief), marks)
     finally:
         os.close(descriptor)
 
@@ -244,12 +252,12 @@ def _check_same(descriptor: int, disk: Disk) -> None:
         raise DoubtError(f"{disk.node}: {size} bytes are too few to look at")
 
 
-def _data_at(descriptor: int, disk: Disk, stop: threading.Event) -> int | None:
+def _data_at(descriptor: int, disk: Disk, stop: threading.Event, *, brief: bool) -> int | None:
     """The offset of the first byte read that is not blank."""
     fill = _pread(descriptor, disk, 0, 1)
     if fill not in (b"\x00", b"\xff"):
         return 0
-    for offset, length in places(disk.size):
+    for offset, length in places(disk.size, samples=0 if brief else SAMPLES):
         if stop.is_set():
             raise DoubtError(f"{disk.node}: the look at it was given up")
         rest = _pread(descriptor, disk, offset, length).lstrip(fill)
@@ -258,14 +266,16 @@ def _data_at(descriptor: int, disk: Disk, stop: threading.Event) -> int | None:
     return None
 
 
-def places(size: int) -> Iterator[tuple[int, int]]:
-    """(offset, length) of what is read of a disk of so many bytes, in order."""
+def places(size: int, samples: int = SAMPLES) -> Iterator[tuple[int, int]]:
+    """(offset, length) of what is read of a disk of so many bytes, in order.
+
+    Beside the two ends: so many samples, and where filesystems keep copies of their superblock.
+    """
     if size <= WHOLE:
         yield from _chunks(0, size)
         return
     last = size - EDGE
-    step = (last - EDGE) / SAMPLES
-    even = (EDGE + int(step * number) // BLOCK * BLOCK for number in range(SAMPLES))
+    even = (EDGE + (last - EDGE) * number // samples // BLOCK * BLOCK for number in range(samples))
     known = (place for place in _MIDDLE if EDGE <= place <= last - BLOCK)
     yield from _chunks(0, EDGE)
     for offset in sorted({*even, *known}):

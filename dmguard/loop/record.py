@@ -7,9 +7,11 @@ import json
 import logging
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from dmguard.core.entry import Entry, load_entry
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dmguard.edge.systemd import JournalWriter
+
+    _Queue = SimpleQueue[tuple[Callable[[], None], Future[None]] | None]
 
 log = logging.getLogger(__name__)
 
@@ -73,21 +77,28 @@ class Ink:
     """
 
     def __init__(self, patience_s: float = _PATIENCE_S) -> None:
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="ink")
+        self._queue: _Queue = SimpleQueue()
+        self._thread: Thread | None = None
         self._patience_s = patience_s
         self.late = False
 
     async def write(self, operation: Callable[[], None]) -> bool:
         """Run a write; False if it failed, or is still not done. Never raises for either."""
-        future = asyncio.get_running_loop().run_in_executor(self._worker, operation)
+        if self._thread is None:
+            # A daemon: whoever ends is not held back by a write that hangs.
+            self._thread = Thread(target=_work, args=(self._queue,), name="ink", daemon=True)
+            self._thread.start()
+        future: Future[None] = Future()
+        self._queue.put((operation, future))
+        done = asyncio.wrap_future(future)
         try:
             async with asyncio.timeout(0.0 if self.late else self._patience_s):
-                await asyncio.shield(future)
+                await asyncio.shield(done)
         except TimeoutError:
             if not self.late:
                 log.warning("writing to disk takes longer than %.0f s: going on", self._patience_s)
             self.late = True
-            future.add_done_callback(self._caught_up)
+            done.add_done_callback(self._caught_up)
             return False
         except OSError as error:
             log.warning("%s", error)
@@ -100,7 +111,23 @@ class Ink:
             future.exception()
 
     def close(self) -> None:
-        self._worker.shutdown(wait=not self.late, cancel_futures=True)
+        """After what is queued, unless that hangs: then it may never be written."""
+        self._queue.put(None)
+        if self._thread is not None and not self.late:
+            self._thread.join()
+        self._queue, self._thread = SimpleQueue(), None
+
+
+def _work(queue: _Queue) -> None:
+    while (writing := queue.get()) is not None:
+        operation, future = writing
+        future.set_running_or_notify_cancel()
+        try:
+            operation()
+        except BaseException as error:  # noqa: BLE001 - handed to the one who waits
+            future.set_exception(error)
+        else:
+            future.set_result(None)
 
 
 class Recorder:

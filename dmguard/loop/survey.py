@@ -33,7 +33,8 @@ class _Look:
 
 
 class Survey:
-    """`read_disks` lists them without a close look, `probe` takes one, `wants` says of which.
+    """`read_disks` lists them without a close look, `probe` takes one, `wants` says of which;
+    `probe_again` takes a brief one of a disk that is known.
 
     What is on a disk is known for as long as nothing happened to it. Who uses it, and what names
     it, changes without a word: a look that found any is taken again, as is one that failed, but
@@ -48,6 +49,7 @@ class Survey:
         self,
         read_disks: Callable[[], tuple[Disk, ...]],
         probe: Callable[[Disk], Awaitable[Probe]],
+        probe_again: Callable[[Disk], Awaitable[Probe]],
         wants: Callable[[Disk, State], bool],
         *,
         patience_s: float = math.inf,
@@ -55,6 +57,7 @@ class Survey:
     ) -> None:
         self._read_disks = read_disks
         self._probe = probe
+        self._probe_again = probe_again
         self._wants = wants
         self._patience_s = patience_s
         self._answered = answered
@@ -124,22 +127,26 @@ class Survey:
     async def prove(self, step: Prove, look: Callable[[], Awaitable[State]]) -> Done:
         """Is the disk still the very one that was judged, and what it has to be?
 
-        `look` asks LVM anew, after the disk was read, which can take long.
+        No pool is grown meanwhile: a disk that was looked at before is only looked at briefly.
+        `look` asks LVM anew, after the disk was read.
         """
         found = [disk for disk in self._read_disks() if disk.node == step.disk]
         if len(found) != 1 or not _is_same(found[0], step):
             return _changed(f"{step.disk} is another disk now")
-        probe = await self._probe(found[0])
+        # It was looked at closely, and udev would have told if anyone had written to it since.
+        known = self._looks.get(found[0].fingerprint)
+        again = known is not None and known.probe.error is None
+        probe = await (self._probe_again if again else self._probe)(found[0])
         state = await look()
         group = next((vg for vg in state.vgs if vg.uuid == step.vg_uuid), None)
         obstacle = "vg-unknown" if group is None else vg_obstacle(group, state)
         if obstacle is not None:
             return _changed(f"{step.vg}: {obstacle}")
         disks = self._read_disks()
-        again = [disk for disk in disks if disk.node == step.disk]
-        if len(again) != 1 or again[0].fingerprint != found[0].fingerprint:
+        there = [disk for disk in disks if disk.node == step.disk]
+        if len(there) != 1 or there[0].fingerprint != found[0].fingerprint:
             return _changed(f"something happened to {step.disk} while it was looked at")
-        disk = replace(again[0], probe=probe)
+        disk = replace(there[0], probe=probe)
         reasons = objections(disk, replace(state, disks=disks), step.vg)
         wanted = [] if step.proof is Proof.BLANK else ["disk-orphan-pv"]
         if [reason.code for reason in reasons] == wanted:

@@ -358,6 +358,30 @@ def test_both_ends_are_read_whole_and_the_middle_evenly(size: int) -> None:
     assert all(length <= MIB and offset + length <= size for offset, length in reads)
 
 
+@pytest.mark.parametrize("size", [64 * MIB + 512, 100 << 30])
+def test_a_brief_look_reads_both_ends_whole_and_little_between(size: int) -> None:
+    whole, brief = list(places(size)), list(places(size, samples=0))
+    assert set(brief) < set(whole)
+    ends = [read for read in whole if read[0] < 4 * MIB or read[0] >= size - 4 * MIB]
+    between = set(brief) - set(ends)
+    assert len(brief) == len(ends) + len(between)
+    assert len(between) <= 20
+
+
+def test_a_brief_look_sees_what_is_at_the_ends_and_who_uses_the_disk(host: Host) -> None:
+    async def main() -> None:
+        with Runner() as runner:
+            assert await probe(host.disk, runner, roots=host.roots, brief=True) == BLANK
+            with host.node.open("r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                file.write(b"A")
+                file.flush()
+                seen = await probe(host.disk, runner, roots=host.roots, brief=True)
+            assert seen.data_at == host.disk.size - 1
+
+    run(main())
+
+
 @pytest.mark.parametrize("size", [8192, 8192 + 512, MIB - 512, 64 * MIB])
 def test_a_small_disk_is_read_whole(size: int) -> None:
     reads = list(places(size))

@@ -310,7 +310,7 @@ def disks(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
         Disk("sdy", (65, 128), 10 * GIB, wwn="0xY", holders=("md0",)),
     )
 
-    async def look(*_: object) -> Probe:
+    async def look(*_: object, **_how: object) -> Probe:
         return Probe()
 
     monkeypatch.setattr("dmguard.edge.udev.read_disks", lambda: found)

@@ -12,7 +12,6 @@ from dmguard.core.wake import Wake
 from dmguard.loop.execute import Done
 from dmguard.loop.memory import Memory
 from dmguard.loop.reconcile import Reconciler
-from dmguard.loop.record import Ink
 from tests.unit.builders import make_pool, make_settings, make_state
 from tests.unit.fakes import Bench, finish
 
@@ -64,10 +63,6 @@ class Rig:
             self.again = None if again is None else again.when() - loop.time()
 
         asyncio.run(finish(self.bench, work()))
-
-    def revive(self) -> None:
-        """Let a cycle follow those whose end closed the bench."""
-        self.bench.ink._worker = Ink()._worker
 
     def run(self, *, cycles: int) -> None:
         """Woken once, until so many cycles are over."""

@@ -323,15 +323,12 @@ def test_a_disk_is_claimed_in_the_name_of_who_showed_it_whoever_wakes_later(
 ) -> None:
     rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
     rig.cycle(ARRIVED, wake=UDEV)
-    rig.revive()
     rig.hand(CLAIMED)
     rig.cycle(ARRIVED, wake=Wake(other))
     assert [(entry.code, entry.trigger) for entry in rig.bench.told()] == [("disk-claimed", "udev")]
     # The next one is another's.
     third = make_disk("c")
-    rig.revive()
     rig.cycle(host(HOME, DISK, third, vg=vg_of(HOME, DISK)), wake=Wake(Trigger.START))
-    rig.revive()
     rig.hand(host(HOME, DISK, third, vg=vg_of(HOME, DISK, third)))
     rig.cycle(host(HOME, DISK, third, vg=vg_of(HOME, DISK)), wake=Wake(other))
     assert [entry.trigger for entry in rig.bench.told()] == ["udev", "start"]
@@ -342,10 +339,8 @@ def test_a_claim_that_another_command_held_up_is_still_in_the_name_of_who_showed
 ) -> None:
     rig.loop.settings = replace(rig.loop.settings, claims=CLAIMS.claims)
     rig.cycle(ARRIVED, wake=UDEV)
-    rig.revive()
     with Lock.acquire(rig.bench.paths.lock):
         rig.cycle(ARRIVED, wake=TIMER)
-    rig.revive()
     rig.hand(CLAIMED)
     rig.cycle(ARRIVED, wake=TIMER)
     assert [(entry.code, entry.trigger) for entry in rig.bench.told()] == [("disk-claimed", "udev")]
@@ -357,12 +352,9 @@ def test_each_disk_is_claimed_in_the_name_of_who_showed_it(rig: Rig) -> None:
     third = make_disk("c")
     slow = replace(DISK, probe=Probe(under_way=True))
     rig.cycle(host(HOME, slow), wake=Wake(Trigger.START))
-    rig.revive()
     rig.cycle(host(HOME, slow, third), wake=TIMER)
-    rig.revive()
     rig.hand(host(HOME, slow, third, vg=vg_of(HOME, third)))
     rig.cycle(host(HOME, slow, third), wake=UDEV)
-    rig.revive()
     rig.hand(host(HOME, DISK, third, vg=vg_of(HOME, DISK, third)))
     rig.cycle(host(HOME, DISK, third, vg=vg_of(HOME, third)), wake=UDEV)
     told = [(entry.disk, entry.trigger) for entry in rig.bench.told()]
@@ -405,7 +397,6 @@ def test_a_disk_that_changes_while_it_settles_settles_anew(rig: Rig) -> None:
     rig.hand(CLAIMED)
     rig.cycle(*changing, wake=UDEV)
     assert rig.bench.steps == []
-    rig.revive()
     rig.cycle(changing[-1], wake=UDEV)
     assert rig.told() == ["disk-claimed"]
 
@@ -427,10 +418,8 @@ def test_who_took_a_disk_out_is_kept_and_it_is_not_claimed_again(rig: Rig) -> No
 
     rig.cycle(CLAIMED, wake=UDEV)
     assert len(books.read_ledger().members) == 2
-    rig.revive()
     rig.cycle(now(ARRIVED), wake=UDEV)
     assert books.read_ledger().taken_out == {DISK.identity}
-    rig.revive()
     rig.cycle(*[now(ARRIVED)] * 3, wake=UDEV)
     assert rig.bench.steps == []
     assert rig.told() == ["disk-taken-out"]
@@ -470,7 +459,6 @@ def test_a_disk_that_is_waited_for_is_read_at_the_next_look_whoever_woke(
     rig.cycle(host(HOME, replace(DISK, probe=None)), wake=Wake(trigger))
     assert asked == [then]
     seen = len(rig.observer.read)
-    rig.revive()
     rig.cycle(host(HOME, DISK), wake=Wake(then))
     assert rig.observer.read[seen] == (True, True)
 

@@ -1,6 +1,8 @@
 """Each entry to the journal and to the history, and neither holds up the loop."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -99,6 +101,23 @@ def test_a_write_that_hangs_does_not_hold_up_and_is_done_when_it_can_be(
 
     asyncio.run(work())
     assert order == ["first", "second"]
+
+
+def test_no_process_waits_for_a_write_that_hangs() -> None:
+    """An interpreter ends although what it wrote is still on its way."""
+    program = (
+        "import asyncio, time\n"
+        "from dmguard.loop.record import Ink\n"
+        "async def main():\n"
+        "    ink = Ink(patience_s=0.01)\n"
+        "    print(await ink.write(lambda: time.sleep(600)), flush=True)\n"
+        "    ink.close()\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "False\n")
 
 
 def is_late(ink: Ink) -> bool:

@@ -38,6 +38,7 @@ class Far:
         return Survey(
             lambda: self.disks,
             self.probe,
+            self.probe_again,
             lambda disk, _: disk.name in self.wanted,
             patience_s=patience_s,
             answered=self.answered,
@@ -51,6 +52,10 @@ class Far:
         self.now += self.takes_s
         if disk.name in self.silent:
             await self.silent[disk.name].wait()
+        return self.shows
+
+    async def probe_again(self, disk: Disk) -> Probe:
+        self.looked.append(f"{disk.name} briefly")
         return self.shows
 
     def read(self) -> list[Probe | None]:
@@ -239,11 +244,25 @@ def step(disk: Disk = DISK, proof: Proof = Proof.BLANK, vg: str = "vg") -> Prove
 def test_a_proof_looks_again_whatever_is_known(far: Far) -> None:
     far.read()
     assert far.prove(step()) == Done(ok=True)
-    assert far.looked == ["sdb", "sdc", "sdb"]
+    assert far.looked == ["sdb", "sdc", "sdb briefly"]
     far.shows = Probe(users=("mounted at /data",))
     done = far.prove(step())
     assert (done.ok, done.code) == (False, "disk-changed")
     assert "disk-in-use (mounted at /data)" in done.complaint
+
+
+def test_a_disk_that_was_not_looked_at_since_something_happened_to_it_is_looked_at_whole(
+    far: Far,
+) -> None:
+    assert far.prove(step()) == Done(ok=True)
+    far.read()
+    far.disks = (replace(BARE, stamp=1), far.disks[1])
+    assert far.prove(step()) == Done(ok=True)
+    far.shows = ERROR
+    far.read()
+    far.shows = Probe()
+    assert far.prove(step()) == Done(ok=True)
+    assert far.looked == ["sdb", "sdb", "sdc", "sdb", "sdb", "sdb"]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +326,7 @@ def test_a_disk_that_something_happens_to_during_the_look_is_not_proved(far: Far
         far.disks = (replace(disk, stamp=disk.stamp + 1), far.disks[1])
         return Probe()
 
-    far.survey = Survey(lambda: far.disks, probe, lambda *_: True)
+    far.survey = Survey(lambda: far.disks, probe, probe, lambda *_: True)
     done = far.prove(step())
     assert (done.ok, done.code) == (False, "disk-changed")
 

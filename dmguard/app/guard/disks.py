@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.app.guard.extend import Acted
 from dmguard.app.guard.lock import take_lock
-from dmguard.app.guard.look import look_at_all
+from dmguard.app.guard.look import look_again, look_at_all
 from dmguard.core.actions import Act, ClaimByHand
 from dmguard.core.codes import CODES
 from dmguard.core.entry import refusal_entry
@@ -31,9 +31,10 @@ async def claim(loop: Loop, goal: ClaimByHand, *, dry_run: bool) -> Acted:
     """Claim one disk by hand. BusyError if the lock does not come free in time."""
     if dry_run:
         return Acted(make_plan(await look_at_all(loop), loop.settings, Past(), goal))
+    await look_at_all(loop)
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)
-        plan = make_plan(await look_at_all(loop), loop.settings, Past(), goal)
+        plan = make_plan(await look_again(loop), loop.settings, Past(), goal)
         outcomes = [
             (action, await loop.executor.carry_out(action, Trigger.COMMAND, lock))
             for action in plan.actions

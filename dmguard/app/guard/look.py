@@ -13,7 +13,19 @@ if TYPE_CHECKING:
 
 
 async def look_at_all(loop: Loop) -> State:
-    """The state, with every close look at a disk that is wanted: some seconds for many disks."""
-    state = await loop.observer.look(fresh=True, disks=True, units=True)
+    """The state, with every close look at a disk that is wanted: long, for many disks or slow
+    ones, and so without the lock.
+    """
+    return _booked(await loop.observer.look(fresh=True, disks=True, units=True))
+
+
+async def look_again(loop: Loop) -> State:
+    """Under the lock: what may have changed since a look at everything. An act on a disk proves
+    that disk itself.
+    """
+    return _booked(await loop.observer.look(fresh=True, units=True))
+
+
+def _booked(state: State) -> State:
     # Without an agent nobody noted yet what an administrator took out.
     return replace(state, ledger=keep_books(state.ledger, state))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dmguard.app.guard.lock import take_lock
-from dmguard.app.guard.look import look_at_all
+from dmguard.app.guard.look import look_again, look_at_all
 from dmguard.core.actions import Recover, Result, StartUnit
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Plan, make_plan
@@ -48,8 +48,8 @@ class _Work:
     outcomes: list[tuple[Action, Outcome]] = field(default_factory=list)
     tried: set[tuple[str, str]] = field(default_factory=set)
 
-    async def look(self) -> tuple[State, Plan]:
-        state = await look_at_all(self.loop)
+    async def look(self, *, locked: bool = False) -> tuple[State, Plan]:
+        state = await (look_again if locked else look_at_all)(self.loop)
         self.loop.memory.sample(state, time.monotonic())
         return state, make_plan(state, self.loop.settings, self.loop.memory.past, self.goal)
 
@@ -96,7 +96,7 @@ async def _act(work: _Work) -> None:
     loop = work.loop
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)
-        _, plan = await work.look()
+        _, plan = await work.look(locked=True)
         for action in work.due(plan):
             outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
             work.outcomes.append((action, outcome))
