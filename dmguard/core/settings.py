@@ -339,7 +339,8 @@ SETTINGS: tuple[Setting, ...] = (
         list(SOURCES),
         "What wakes the agent: udev (disks), journal (dmeventd's, the kernel's and the consumers'"
         " lines), dm-event (the kernel's own events), dbus (systemd's units) and timer. Leave one"
-        " out only if something about it hurts; none of them is needed for another.",
+        " out only if something about it hurts; none of them is needed for another, but without"
+        " dbus no consumer is started again.",
         _sources,
     ),
     Setting(
