@@ -15,6 +15,13 @@ for unit in serial-getty@ttyS0.service e2scrub_reap.service e2scrub_all.timer ap
     proc-sys-fs-binfmt_misc.automount systemd-pstore.service sys-fs-fuse-connections.mount; do
     ln -sfn /dev/null "$tree/etc/systemd/system/$unit"
 done
+mkdir -p "$tree/etc/systemd/system/systemd-udev-trigger.service.d"
+cat >"$tree/etc/systemd/system/systemd-udev-trigger.service.d/no-terminals.conf" <<'UNIT'
+[Service]
+ExecStart=
+ExecStart=-udevadm trigger --type=all --action=add --subsystem-nomatch=tty \
+    --prioritized-subsystem=module,block,net,input
+UNIT
 for unit in docker.service docker.socket containerd.service; do
     if [ -e "$tree/usr/lib/systemd/system/$unit" ] || [ -e "$tree/lib/systemd/system/$unit" ]; then
         chroot "$tree" systemctl disable -q "$unit"

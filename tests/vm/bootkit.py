@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from tests.vm.kit import wait_for
+from tests.lab.lvmkit import containerd_devmapper, docker_direct_lvm
+from tests.vm.kit import entries, wait_for
 
 if TYPE_CHECKING:
     from tests.lab.machine import Disk, Machine
+    from tests.vm.conftest import Factory
 
 ERROR = "Non existing device"
 ACTIVATE = "dmguard-activate.service"
@@ -49,23 +51,23 @@ def turns(m: Machine, unit: str) -> list[Turn]:
     return found
 
 
-def cut_and_boot(m: Machine, append: str = "") -> None:
+def cut_and_boot(m: Machine, append: str = "", *, wait: bool = True) -> None:
     """Cut the power without a word, and boot with these words for the kernel."""
     m.run("sync")
     m.power_cut()
     m.append = append
-    m.boot(240)
+    m.boot(240, wait=wait)
 
 
-def boot_without(m: Machine, disk: Disk) -> float:
-    """Cut the power, boot without the disk; when the activation began, in seconds of uptime."""
+def boot_without(m: Machine, disk: Disk, unit: str = ACTIVATE, append: str = "") -> float:
+    """Cut the power, boot without the disk; when the unit was started, in seconds of uptime."""
     m.run("sync")
     m.power_cut()
     disk.plugged = False
-    m.append = ""
+    m.append = append
     m.boot(240, wait=False)
-    m.wait_until(f"test $(systemctl show -P InactiveExitTimestampMonotonic {ACTIVATE}) -gt 0", 90)
-    return entered(m, ACTIVATE, "InactiveExit")
+    begun: float = wait_for(f"{unit} begun", lambda: entered(m, unit, "InactiveExit"), timeout=180)
+    return begun
 
 
 def plug_at(m: Machine, disk: Disk, moment: float) -> float:
@@ -93,6 +95,12 @@ def errors(m: Machine) -> list[str]:
     ]
 
 
+def done(m: Machine, action: str) -> list[dict[str, Any]]:
+    """What dmguard did in this boot: no try in vain, nor word of what is no longer so."""
+    told = [e for e in entries(m, action) if e["DMGUARD_RESULT"] == "done"]
+    return [e for e in told if ": no longer: " not in e["MESSAGE"]]
+
+
 def assert_docker_works(m: Machine) -> None:
     """It runs, has its pool, and runs containers on it."""
     wait_for("docker active", lambda: is_active(m, "docker"), timeout=120)
@@ -109,3 +117,63 @@ def switch_autoactivation_off(m: Machine) -> None:
     """LVM brings nothing up by itself any more, at the next boot and after."""
     m.put("/etc/lvm/lvm.conf", f"activation {{\n\t{AUTOACTIVATION_OFF}\n}}\n")
     m.run("vgchange -q --setautoactivation n docker")
+
+
+def plugin(m: Machine) -> str:
+    """What containerd says of its devmapper plugin."""
+    lines = m.run("ctr plugins ls").out.splitlines()
+    (line,) = [line for line in lines if "devmapper" in line]
+    return line.split()[-1]
+
+
+class Consumer(Protocol):
+    """A program on a machine of its own, started at boot, with its data in docker/thinpool."""
+
+    unit: ClassVar[str]
+    m: Machine
+
+    def __init__(self, machines: Factory) -> None: ...
+
+    def assert_works(self) -> None:
+        """It was started once in this boot, found its pool, and works with it."""
+
+    def is_broken(self) -> bool:
+        """It has been started, complained of its pool, and does not work with it now."""
+
+
+class Docker:
+    """On Debian 12, its pool made as its manual has it."""
+
+    unit: ClassVar = "docker.service"
+
+    def __init__(self, machines: Factory) -> None:
+        self.m = machines(disks=[2 << 30])
+        docker_direct_lvm(self.m, self.m.disks[0])
+        self.m.run("systemctl enable docker.service docker.socket")
+
+    def assert_works(self) -> None:
+        assert_docker_works(self.m)
+        assert errors(self.m) == []
+        assert len(turns(self.m, self.unit)) == 1
+
+    def is_broken(self) -> bool:
+        return not is_active(self.m, self.unit) and bool(errors(self.m))
+
+
+class Containerd:
+    """On Debian 13, with its devmapper plugin. It tries once, and runs on without it."""
+
+    unit: ClassVar = "containerd.service"
+
+    def __init__(self, machines: Factory) -> None:
+        self.m = machines("trixie", disks=[1 << 30])
+        containerd_devmapper(self.m, self.m.disks[0])
+        self.m.run("systemctl enable containerd.service")
+
+    def assert_works(self) -> None:
+        wait_for("containerd active", lambda: is_active(self.m, self.unit), timeout=120)
+        assert plugin(self.m) == "ok"
+        assert len(turns(self.m, self.unit)) == 1
+
+    def is_broken(self) -> bool:
+        return is_active(self.m, self.unit) and plugin(self.m) == "error"

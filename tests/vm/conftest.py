@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # So that an assertion in them says what it compared.
-pytest.register_assert_rewrite("tests.vm.kit", "tests.vm.mortal")
+pytest.register_assert_rewrite("tests.vm.kit", "tests.vm.bootkit", "tests.vm.mortal")
 
 RUN = ROOT / "build" / "lab" / "run"
 REPORTS = {

@@ -2,62 +2,70 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.lvmkit import containerd_devmapper, docker_direct_lvm
 from tests.vm.bootkit import (
     ACTIVATE,
     WITHOUT,
+    Consumer,
+    Containerd,
+    Docker,
+    Turn,
     assert_docker_works,
     boot_without,
     cut_and_boot,
+    done,
     entered,
     errors,
     is_active,
     plug_at,
+    plugin,
     switch_autoactivation_off,
     turns,
 )
-from tests.vm.kit import entries, wait_for
+from tests.vm.kit import wait_for
+from tests.vm.test_confinement import UNITS, exposure
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
 
+CONSUMERS = pytest.mark.parametrize("kind", [Docker, Containerd])
+POOL_IS_DOWN = "! dmsetup info docker-thinpool"
 
-def make_docker_host(machines: Factory, **words: str) -> Machine:
-    """Docker on a thin pool as its manual has it, started at boot."""
-    m = machines(disks=[2 << 30], **words)  # type: ignore[arg-type]
-    docker_direct_lvm(m, m.disks[0])
-    m.run("systemctl enable docker")
-    return m
+# Before the rules of LVM: its own activation comes after the consumer's start for sure.
+SLOW_DISK = 'KERNEL=="ubdb", ACTION=="add", PROGRAM="/bin/sleep 30"\n'
 
 
-def test_docker_finds_its_pool_in_five_plain_boots(machines: Factory) -> None:
-    """The same machine without dmguard starts Docker before its pool is there."""
-    m = make_docker_host(machines)
-    for _ in range(5):
+@pytest.mark.parametrize(("kind", "boots"), [(Docker, 5), (Containerd, 2)])
+def test_a_consumer_finds_its_pool_in_plain_boots(
+    machines: Factory, kind: type[Consumer], boots: int
+) -> None:
+    """And once with a disk that udev is slow to look at: without dmguard it is started too soon."""
+    consumer = kind(machines)
+    m = consumer.m
+    for _ in range(boots):
         cut_and_boot(m)
-        wait_for("docker active", lambda: is_active(m, "docker"), timeout=120)
-        (first,) = turns(m, "docker.service")
-        (activation,) = turns(m, ACTIVATE)
-        assert not activation.failed
-        assert activation.ended <= first.begun
-        print(f"activation {activation}, docker {first}")
-        assert_docker_works(m)
-        assert errors(m) == []
+        assert_works_behind_its_activation(consumer)
 
-    failed = False
-    for _ in range(3):
-        cut_and_boot(m, WITHOUT)
-        wait_for("docker's first start", lambda: turns(m, "docker.service"), timeout=120)
-        failed = failed or bool(errors(m))
-        if failed:
-            break
-    assert failed
+    m.put("/etc/udev/rules.d/50-slow-disk.rules", SLOW_DISK)
+    cut_and_boot(m, WITHOUT, wait=False)
+    wait_for("complaint", consumer.is_broken, timeout=180)
     assert turns(m, ACTIVATE) == []
+    cut_and_boot(m)
+    assert_works_behind_its_activation(consumer)
+
+
+def assert_works_behind_its_activation(consumer: Consumer) -> None:
+    consumer.assert_works()
+    (first,) = turns(consumer.m, consumer.unit)
+    activation = turns(consumer.m, ACTIVATE)[0]
+    print(f"activation {activation}, {consumer.unit} {first}")
+    assert not activation.failed
+    assert activation.ended <= first.begun
 
 
 EARLY_COMPONENT = """
@@ -65,70 +73,87 @@ EARLY_COMPONENT = """
 DefaultDependencies=no
 After=systemd-udevd.service dev-ubdb.device
 BindsTo=dev-ubdb.device
-Before=dmguard-activate.service
+Before=dmguard-activate.service docker.service containerd.service
+# The unit that LVM's rule makes.
+Before=lvm-activate-docker.service
 
 [Service]
 Type=oneshot
+RemainAfterExit=yes
 ExecStart=/usr/sbin/lvchange -y -ay docker/thinpool_tmeta
 
 [Install]
-WantedBy=dmguard-activate.service
+WantedBy=docker.service containerd.service
 """
 
 
-def test_docker_finds_a_pool_that_nothing_else_would_bring_up(machines: Factory) -> None:
-    """Autoactivation off; then the skip flag, a component left active, a disk 20 s late."""
-    m = make_docker_host(machines)
-    switch_autoactivation_off(m)
+@CONSUMERS
+def test_a_consumer_finds_a_pool_that_would_not_be_up_in_time(
+    machines: Factory, kind: type[Consumer]
+) -> None:
+    """Skip flag, active component, late disk, no autoactivation; each without dmguard first."""
+    consumer = kind(machines)
+    m = consumer.m
 
-    # The control: without dmguard Docker tries in vain, and the pool stays down.
-    cut_and_boot(m, WITHOUT)
-    m.wait_until("systemctl is-failed docker", 120)
-    assert len(turns(m, "docker.service")) > 1
-    assert errors(m)
-    assert m.run("dmsetup info docker-thinpool", check=False).status != 0
+    m.run("lvchange -q -ky docker/thinpool")
+    assert_broken_without_dmguard(consumer)
+    assert_lvm_has_tried_in_vain(m)
+    assert "put down first" not in activated_at_boot(consumer)
 
-    cut_and_boot(m)
-    assert_docker_works(m)
-    assert errors(m) == []
-
-    m.run(
-        "systemctl stop docker && lvchange -q -an docker/thinpool && lvchange -ky docker/thinpool"
-    )
-    assert m.run("lvchange -ay docker/thinpool && ! test -e /dev/mapper/docker-thinpool").err == ""
-    cut_and_boot(m)
-    assert_docker_works(m)
-    assert errors(m) == []
-    (told,) = entries(m, "activate")
-    assert (told["DMGUARD_RESULT"], told["DMGUARD_TRIGGER"]) == ("done", "start")
-
-    m.run("lvchange -kn docker/thinpool")
-    boot_with_an_active_component(m)
-    boot_with_a_late_disk(m)
-
-
-def boot_with_an_active_component(m: Machine) -> None:
+    m.run("lvchange -q -kn docker/thinpool")
     m.put("/etc/systemd/system/early.service", EARLY_COMPONENT)
     m.run("systemctl enable early")
-    cut_and_boot(m)
-    assert_docker_works(m)
-    assert errors(m) == []
+    assert_broken_without_dmguard(consumer)
+    assert_lvm_has_tried_in_vain(m)
+    m.run("dmsetup info docker-thinpool_tmeta")
+    assert "thinpool_tmeta put down first" in activated_at_boot(consumer)
     (early,) = turns(m, "early.service")
-    (activation,) = turns(m, ACTIVATE)
     assert not early.failed
-    assert early.ended <= activation.begun
-    assert m.run("dmsetup info docker-thinpool_tmeta").status == 0
+    assert early.ended <= turns(m, ACTIVATE)[0].begun
     m.run("systemctl disable early")
 
+    boot_with_a_late_disk(consumer)
 
-def boot_with_a_late_disk(m: Machine) -> None:
+    switch_autoactivation_off(m)
+    assert_broken_without_dmguard(consumer)
+    activated_at_boot(consumer)
+
+
+def assert_broken_without_dmguard(consumer: Consumer) -> None:
+    """It comes to nothing, and the pool is left down."""
+    cut_and_boot(consumer.m, WITHOUT)
+    wait_for("complaint", consumer.is_broken, timeout=120)
+    consumer.m.run(POOL_IS_DOWN)
+
+
+def assert_lvm_has_tried_in_vain(m: Machine) -> None:
+    """Its own activation of this boot has come to its end, and the pool is down."""
+    ended = "journalctl -b -q UNIT=lvm-activate-docker.service --grep='Deactivated|Failed'"
+    m.wait_until(f"{ended} | grep -q .", 60)
+    m.run(POOL_IS_DOWN)
+
+
+def activated_at_boot(consumer: Consumer) -> str:
+    """Boot, see it work; what was told of the activation before its start."""
+    cut_and_boot(consumer.m)
+    assert_works_behind_its_activation(consumer)
+    (told,) = done(consumer.m, "activate")
+    assert told["DMGUARD_TRIGGER"] == "start"
+    print(told["MESSAGE"])
+    return str(told["MESSAGE"])
+
+
+def boot_with_a_late_disk(consumer: Consumer) -> None:
+    m = consumer.m
     disk = m.disks[0]
+    boot_without(m, disk, consumer.unit, WITHOUT)
+    wait_for("complaint", consumer.is_broken, timeout=120)
+    assert turns(m, consumer.unit)[0].seconds < 20
+
     begun = boot_without(m, disk)
     there = plug_at(m, disk, begun + 20)
-    assert_docker_works(m)
-    assert errors(m) == []
-    (activation,) = turns(m, ACTIVATE)
-    assert not activation.failed
+    assert_works_behind_its_activation(consumer)
+    activation = turns(m, ACTIVATE)[0]
     assert activation.seconds > 20
     print(f"disk there at {there:.1f} s, {activation}")
     assert activation.ended - there < 15
@@ -142,109 +167,125 @@ TIMEOUT_S, LATE_S = 60, 100
 def test_docker_is_held_up_once_and_started_when_its_disk_comes_after_all(
     machines: Factory, *, autoactivation: bool
 ) -> None:
-    m = make_docker_host(machines)
-    if not autoactivation:
+    docker = Docker(machines)
+    m = docker.m
+    if autoactivation:
+        assert_broken_for_good_without_dmguard(docker, 20)
+        m.run("systemctl is-failed docker")
+    else:
         switch_autoactivation_off(m)
-    disk = m.disks[0]
 
-    begun = boot_without(m, disk)
-    m.wait_until("systemctl is-failed docker", 120)
-    there = plug_at(m, disk, begun + LATE_S)
-
+    begun = boot_without(m, m.disks[0])
+    m.wait_until("systemctl is-failed docker", 180)
+    there = plug_at(m, m.disks[0], begun + LATE_S)
     wait_for("docker active", lambda: is_active(m, "docker"), timeout=60)
-    first, *later = turns(m, ACTIVATE)
-    assert first.failed
-    # Its own start takes a second or two here; LVM is asked once more at the end.
-    assert TIMEOUT_S - 1 < first.seconds < TIMEOUT_S + 15
+    waited = assert_held_up_once(docker, there)
     dockers = turns(m, "docker.service")
     assert dockers[0].failed
-    assert first.ended <= dockers[0].begun
     tried = [turn for turn in dockers if turn.begun < there]
-    waited = [turn for turn in later if turn.begun < there]
-    print(
-        f"begun {begun:.1f}, disk there {there:.1f}, docker {dockers}, activation {first} {later}"
-    )
+    print(f"begun {begun:.1f}, disk there {there:.1f}, docker {dockers}")
     assert len(tried) > 1
     # Once more for the start that systemd's rate limit then refused.
     assert len(tried) - 1 <= len(waited) <= len(tried)
-    assert [turn for turn in waited if turn.seconds > 10] == []
 
     assert dockers[-1].begun > there
     assert entered(m, "docker") - there < 15
-    (start,) = entries(m, "start-unit")
-    assert (start["DMGUARD_RESULT"], start["DMGUARD_POOL"]) == ("done", "docker/thinpool")
-    brought_up = [e for e in entries(m, "activate") if e["DMGUARD_RESULT"] == "done"]
+    (start,) = done(m, "start-unit")
+    assert start["DMGUARD_POOL"] == "docker/thinpool"
     # LVM itself is as quick as the agent, if it is let.
-    assert autoactivation or len(brought_up) == 1
+    assert autoactivation or len(done(m, "activate")) == 1
     assert_docker_works(m)
 
 
-def plugin(m: Machine) -> str:
-    """What containerd says of its devmapper plugin."""
-    lines = m.run("ctr plugins ls").out.splitlines()
-    (line,) = [line for line in lines if "devmapper" in line]
-    return line.split()[-1]
-
-
-def test_containerd_loads_its_plugin_and_is_restarted_when_it_could_not(
+def test_containerd_is_held_up_once_and_restarted_when_its_disk_comes_after_all(
     machines: Factory,
 ) -> None:
-    """containerd tries once: without dmguard its plugin stays in error, though its pool is up."""
-    m = machines("trixie", disks=[1 << 30])
-    disk = m.disks[0]
-    containerd_devmapper(m, disk)
-    m.run("systemctl enable containerd")
-
-    cut_and_boot(m)
-    assert plugin(m) == "ok"
+    """It tries once: without dmguard its plugin stays in error, though its pool is up."""
+    containerd = Containerd(machines)
+    m = containerd.m
     switch_autoactivation_off(m)
-    cut_and_boot(m)
-    assert plugin(m) == "ok"
-    (first,) = turns(m, "containerd.service")
-    (activation,) = turns(m, ACTIVATE)
-    assert not activation.failed
-    assert activation.ended <= first.begun
-    assert entries(m, "start-unit") == []
+    assert_broken_for_good_without_dmguard(containerd, 30)
 
-    cut_and_boot(m, WITHOUT)
-    assert plugin(m) == "error"
-    m.run("lvchange -q -ay docker/thinpool && udevadm settle && dmsetup info docker-thinpool")
-    assert plugin(m) == "error"
-
-    begun = boot_without(m, disk)
-    wait_for("containerd active", lambda: is_active(m, "containerd"), timeout=120)
-    assert plugin(m) == "error"
-    there = plug_at(m, disk, begun + LATE_S)
+    begun = boot_without(m, m.disks[0])
+    wait_for("complaint", containerd.is_broken, timeout=180)
+    there = plug_at(m, m.disks[0], begun + LATE_S)
     wait_for("restarted", lambda: entered(m, "containerd") > there, timeout=60)
+    print(f"begun {begun:.1f}, disk there {there:.1f}, {turns(m, 'containerd.service')}")
     assert entered(m, "containerd") - there < 15
     assert plugin(m) == "ok"
-    (restart,) = entries(m, "start-unit")
-    assert restart["DMGUARD_RESULT"] == "done"
-    print(f"disk there {there:.1f}, containerd {turns(m, 'containerd.service')}")
+    assert_held_up_once(containerd, there)
+    (restart,) = done(m, "start-unit")
+    assert restart["DMGUARD_POOL"] == "docker/thinpool"
 
 
-def test_units_order_docker_behind_its_pool_and_let_it_live(machines: Factory) -> None:
-    """No complaint of systemd; a start by the socket; Docker outlives the package."""
-    m = make_docker_host(machines)
-    units = f"dmguard.service {ACTIVATE}"
-    verified = m.run(f"systemd-analyze verify --man=no {units}")
+def assert_broken_for_good_without_dmguard(consumer: Consumer, seconds: float) -> None:
+    """Its disk comes once it has given up, the pool comes up, and nobody starts it again."""
+    m = consumer.m
+    boot_without(m, m.disks[0], consumer.unit, WITHOUT)
+    wait_for("complaint", consumer.is_broken, timeout=120)
+    m.wait_until(f"systemctl show -P ActiveState {consumer.unit} | grep -qx 'active\\|failed'", 60)
+    m.replug(m.disks[0])
+    m.run("lvchange -q -ay docker/thinpool && udevadm settle && dmsetup info docker-thinpool")
+    time.sleep(seconds)
+    assert consumer.is_broken()
+
+
+def assert_held_up_once(consumer: Consumer, there: float) -> list[Turn]:
+    """By the first activation, for all its time; the others before the disk, which do not wait."""
+    first, *later = turns(consumer.m, ACTIVATE)
+    assert first.failed
+    # Its own start takes a second or two here; LVM is asked once more at the end.
+    assert TIMEOUT_S - 1 < first.seconds < TIMEOUT_S + 20
+    assert first.ended <= turns(consumer.m, consumer.unit)[0].begun
+    waited = [turn for turn in later if turn.begun < there]
+    print(f"activation {first}, {later}")
+    assert [turn for turn in waited if turn.seconds > 10] == []
+    return waited
+
+
+MAKES_A_CYCLE = "[Unit]\nAfter=basic.target\nBefore=sockets.target\n"
+
+
+@CONSUMERS
+def test_units_are_sound_and_without_a_cycle(machines: Factory, kind: type[Consumer]) -> None:
+    consumer = kind(machines)
+    m = consumer.m
+    verified = m.run(f"systemd-analyze verify --man=no {' '.join(UNITS)}")
     assert (verified.out, verified.err) == ("", "")
     # The control: it does complain.
     m.put("/etc/systemd/system/wrong.service", "[Service]\nExecStart=/usr/bin/false\nNone=1\n")
     assert "Unknown key" in m.run("systemd-analyze verify --man=no wrong.service", check=False).err
     m.run("rm /etc/systemd/system/wrong.service")
+    for unit in UNITS:
+        assert exposure(m, unit) <= 4.5
 
     cut_and_boot(m)
-    assert m.run("journalctl -b --grep='Starting.*docker' -q").out
-    assert m.run("journalctl -b --grep='ordering cycle|deleted to break' -q", check=False).out == ""
+    consumer.assert_works()
+    assert told_of_cycles(m) == ""
+    # The control: there is one, and it is told in these words.
+    m.put(f"/etc/systemd/system/{ACTIVATE}.d/cycle.conf", MAKES_A_CYCLE)
+    cut_and_boot(m, wait=False)
+    wait_for("cycle told", lambda: told_of_cycles(m), timeout=120)
+
+
+def told_of_cycles(m: Machine) -> str:
+    words = "ordering cycle|deleted to break"
+    return m.run(f"journalctl -b -q --grep='{words}'", check=False).out
+
+
+def test_docker_started_by_its_socket_finds_its_pool_and_outlives_dmguard(
+    machines: Factory,
+) -> None:
+    m = Docker(machines).m
+    cut_and_boot(m)
     assert_docker_works(m)
 
     m.run("systemctl stop docker.service && lvchange -q -an docker/thinpool")
     before = len(turns(m, ACTIVATE))
     assert m.run("docker ps -q", timeout=120).out == ""
-    activation, docker = turns(m, ACTIVATE)[before:], turns(m, "docker.service")[-1]
-    assert [turn.failed for turn in activation] == [False]
-    assert activation[0].ended <= docker.begun
+    activation, docker = turns(m, ACTIVATE)[before], turns(m, "docker.service")[-1]
+    assert not activation.failed
+    assert activation.ended <= docker.begun
     assert_docker_works(m)
     assert errors(m) == []
 
