@@ -45,7 +45,9 @@ def make_hands(
             return Done(ok=False, complaint=str(error), code="vg-busy")
         if completed.status == 0:
             return Done(ok=True)
-        return Done(ok=False, complaint=completed.complaint, code=step.refusal)
+        # A command that a signal ended has refused nothing.
+        code = step.refusal if completed.status > 0 else ""
+        return Done(ok=False, complaint=completed.complaint, code=code)
 
     async def prove_disk(step: Prove, lock: int) -> Done:
         del lock

@@ -33,12 +33,17 @@ def add(m: Machine, count: int, size_mb: int = 16, options: str = "") -> list[st
     return [node for node in present(m) if node not in before]
 
 
-def pull(m: Machine, node: str) -> None:
-    """Pull a disk out, in use or not."""
-    name = shlex.quote(node.removeprefix("/dev/"))
-    m.run(f"echo 1 >/sys/block/{name}/device/delete && udevadm settle")
+def pull(m: Machine, node: str) -> str:
+    """Pull a disk out, in use or not; return the place that it was in."""
+    device = f"/sys/block/{shlex.quote(node.removeprefix('/dev/'))}/device"
+    place = m.run(f"readlink -f {device} | grep -o 'host[0-9]*'").out.strip()
+    m.run(f"echo 1 >{device}/delete && udevadm settle")
+    return place
 
 
-def back(m: Machine) -> None:
-    """Put pulled disks back in, with what was on them; they may come with other names."""
-    m.run("for h in /sys/class/scsi_host/host*; do echo '- - -' >$h/scan; done; udevadm settle")
+def back(m: Machine, place: str = "host*") -> None:
+    """Put pulled disks back in, with what was on them: all, or that of one place.
+
+    A disk has another name than before as long as something holds what it was.
+    """
+    m.run(f"for h in /sys/class/scsi_host/{place}; do echo '- - -' >$h/scan; done; udevadm settle")

@@ -97,6 +97,13 @@ def test_a_group_that_is_locked_is_tried_again() -> None:
     assert len(runner.calls) == 3
 
 
+def test_a_command_that_a_signal_ended_has_refused_nothing() -> None:
+    refused, _ = run(STEP, (5, "  Device is in use.\n"))
+    killed, _ = run(STEP, (-9, ""))
+    assert (refused.code, killed.code) == ("disk-refused-by-lvm", "")
+    assert not killed.ok
+
+
 def test_a_group_that_stays_locked_is_busy_and_no_refusal() -> None:
     done, runner = run(STEP, (5, BUSY))
     assert (done.ok, done.code) == (False, "vg-busy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import uuid
 import zlib
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,15 @@ def put(m: Machine, device: str, pieces: Pieces) -> None:
     """Write pieces to a device."""
     for offset, data in pieces:
         m.put("/run/piece", data)
-        m.run(f"dd if=/run/piece of={device} seek={offset} oflag=seek_bytes conv=notrunc,fsync")
+        m.run(
+            f"dd if=/run/piece of={device} bs=1M seek={offset} oflag=seek_bytes conv=notrunc,fsync"
+        )
 
 
 def checksums(m: Machine, devices: Iterable[str]) -> dict[str, str]:
     """The checksum of each whole device, read from the disk and not from a cache."""
     m.run("echo 3 > /proc/sys/vm/drop_caches")
-    lines = m.run(f"sha256sum {' '.join(devices)}", timeout=120).out.splitlines()
+    lines = m.run(f"sha256sum {' '.join(devices)}", timeout=300).out.splitlines()
     return {device: digest for digest, device in (line.split() for line in lines)}
 
 
@@ -37,26 +40,32 @@ def wipe(m: Machine, devices: Iterable[str]) -> None:
         m.run(f"dd if=/dev/zero of={device} bs=1M iflag=fullblock conv=fsync || test $? = 1")
 
 
-def gpt_backup(size: int) -> Pieces:
+def gpt_backup(size: int, entries: bytes = bytes(128 * 128)) -> Pieces:
     """The table and header at the end of a disk, with no partition in it."""
     last = size // SECTOR - 1
-    entries = bytes(128 * 128)
     return [
         ((last - 32) * SECTOR, entries),
         (last * SECTOR, _gpt_header(last, 1, last, entries, last - 32)),
     ]
 
 
-def gpt(size: int) -> Pieces:
-    """A whole GPT: the protective MBR, and both headers."""
+def gpt(size: int, entries: bytes = bytes(128 * 128)) -> Pieces:
+    """A whole GPT: the protective MBR, and both headers with their tables."""
     last = size // SECTOR - 1
     record = struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff" * 3, 1, last)
-    entries = bytes(128 * 128)
     return [
         (0, bytes(446) + record + bytes(48) + b"\x55\xaa"),
-        (SECTOR, _gpt_header(1, last, last, entries, 2)),
-        *gpt_backup(size),
+        (SECTOR, _gpt_header(1, last, last, entries, 2) + entries),
+        *gpt_backup(size, entries),
     ]
+
+
+def gpt_partition(size: int) -> Pieces:
+    """The same with a partition for Linux, which the kernel shows."""
+    linux = uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4").bytes_le
+    first, last = 2048, size // SECTOR - 2048
+    own = hashlib.md5(b"partition", usedforsecurity=False).digest()
+    return gpt(size, struct.pack("<16s16sQQ", linux, own, first, last).ljust(128 * 128, b"\0"))
 
 
 def _gpt_header(own: int, other: int, last: int, entries: bytes, at: int) -> bytes:
@@ -108,8 +117,18 @@ def luks(_size: int) -> Pieces:
     """The header of LUKS 1."""
     words = (b"aes", b"xts-plain64", b"sha256")
     header = struct.pack(">6sH32s32s32s", b"LUKS\xba\xbe", 1, *words)
-    uuid = b"6b1d3bb8-2d8e-4c55-9b11-58f1bf0c3c5f"
-    return [(0, header + bytes(168 - len(header)) + uuid.ljust(40, b"\0"))]
+    own = b"6b1d3bb8-2d8e-4c55-9b11-58f1bf0c3c5f"
+    return [(0, header + bytes(168 - len(header)) + own.ljust(40, b"\0"))]
+
+
+def luks_2(_size: int) -> Pieces:
+    """The first of the two binary headers of LUKS 2 (cryptsetup, LUKS2 On-Disk Format, 2.1)."""
+    words = (b"", b"sha256", bytes(range(64)), b"6b1d3bb8-2d8e-4c55-9b11-58f1bf0c3c5e", b"")
+    header = struct.pack(
+        ">6sHQQ48s32s64s40s48sQ184x64x", b"LUKS\xba\xbe", 2, 16384, 1, *words, 0
+    ).ljust(4096, b"\0")
+    checksum = hashlib.sha256(header + bytes(12288)).digest()
+    return [(0, header[:448] + checksum + header[480:])]
 
 
 def bcache(_size: int) -> Pieces:
@@ -147,11 +166,13 @@ def noise(size: int) -> Pieces:
 
 CRAFTED: dict[str, tuple[Callable[[int], Pieces], str]] = {
     "gpt": (gpt, "disk-partition-table"),
+    "gpt with a partition": (gpt_partition, "disk-partition-table"),
     "backup gpt": (gpt_backup, "disk-partition-table"),
     "msdos": (msdos, "disk-partition-table"),
     "md 1.0": (md_1_0, "disk-signature"),
     "md 1.2": (md_1_2, "disk-signature"),
     "luks": (luks, "disk-signature"),
+    "luks 2": (luks_2, "disk-signature"),
     "bcache": (bcache, "disk-signature"),
     "head": (at_head, "disk-has-data"),
     "tail": (at_tail, "disk-has-data"),

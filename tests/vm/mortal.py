@@ -19,11 +19,57 @@ from tests.vm.kit import (
 )
 
 if TYPE_CHECKING:
+    from tests.lab.channel import Running
     from tests.lab.machine import Machine
 
+# Read past the cache, as LVM writes. The label is in the second sector of the disk that vgextend
+# was given (lvm2, label.h); the VG is committed when the metadata area of another of its PVs points
+# to another text (layout.h, struct mda_header).
+_CATCH = """
+import glob, mmap, os, signal, sys
+
+def find():
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            words = open(path, "rb").read().split(b"\\0")
+        except OSError:
+            continue
+        if words[1:2] == [b"vgextend"]:
+            return path.removesuffix("/cmdline"), words[-2]
+
+def read(node, first, end):
+    fd = os.open(node, os.O_RDONLY | os.O_DIRECT)
+    while True:
+        os.preadv(fd, [buffer], 0)
+        yield buffer[first:end]
+
+def is_there(lvm, node):
+    for seen in pointers or read(node, 512, 520):
+        if (seen != before) if pointers else (seen == b"LABELONE"):
+            return True
+        if not os.path.exists(lvm):  # It found the VG locked.
+            return False
+
+buffer = mmap.mmap(-1, 8192)
+pointers = read(sys.argv[1], 4136, 4160) if sys.argv[1:] else None
+before = pointers and next(pointers)
+# The disk is not opened before LVM works: dmguard leaves one alone that someone has open.
+while not (found := find()) or not is_there(*found):
+    pass
+pid = found[0].removeprefix("/proc/")
+os.kill(int(pid), signal.SIGSTOP)
+while (state := open(found[0] + "/stat").read().rpartition(") ")[2][0]) != "T":
+    assert state != "Z", "LVM was faster"
+print(pid, end="")
+"""
 INTENT = "/var/lib/dmguard/intent.json"
 ACTIVATE_INTENT = "/var/lib/dmguard/activate.json"
 EXTENT = 4 * MIB
+
+
+def main_pid(m: Machine) -> str:
+    """The agent's."""
+    return m.run("systemctl show -P MainPID dmguard").out.strip()
 
 
 class Mortal(Protocol):
@@ -150,14 +196,24 @@ class Refresh(Data):
 def told(m: Machine, action: str, disk: str) -> int:
     """How many acts on a disk history calls done, once no intent is left."""
     m.wait_until(f"test ! -e {INTENT}", 60)
-    acts = [e for e in history(m, action) if e["result"] == "done" and e["disk"] == disk]
+    found = [e for e in history(m, action) if e["result"] == "done" and e["disk"] == disk]
+    acts = [e for e in found if e["code"] != "finding-cleared"]
     assert len({act["id"] for act in acts}) == len(acts)
     return len(acts)
 
 
 def orphans(m: Machine) -> str:
-    """Disks with a PV's label that are in no VG."""
-    return m.run("pvs --noheadings -o pv_name -S vg_name=").out.strip()
+    """Disks with a PV's label that are in no VG, also while LVM is at work."""
+    return m.run("pvs --nolocking --noheadings -o pv_name -S vg_name=").out.strip()
+
+
+def catch_vgextend(m: Machine, committed: str = "") -> Running:
+    """Stop the next vgextend when its disk has a label, or when a PV shows that it committed.
+
+    It prints LVM's pid, and fails if LVM was at its end before that.
+    """
+    m.put("/tmp/catch.py", _CATCH)
+    return m.start(f"python3 /tmp/catch.py {committed}")
 
 
 class Claim:
@@ -266,3 +322,13 @@ class Activate:
 
     def assert_intact(self) -> None:
         self.m.run("lvchange -q -an vg/pool && lvchange -q -ay vg/pool")  # runs thin_check
+
+
+class ActivateTorn(Activate):
+    """The same of a pool whose metadata volume is active: that is put down first."""
+
+    steps: ClassVar = 2
+
+    def cause(self) -> None:
+        super().cause()
+        self.m.run("lvchange -q -y -ay vg/pool_tmeta")

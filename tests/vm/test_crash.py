@@ -15,12 +15,14 @@ from tests.vm.kit import MIB, NO_DMEVENTD, config, entries, history, size_of, wa
 from tests.vm.mortal import (
     INTENT,
     Activate,
+    ActivateTorn,
     Claim,
     Data,
     Metadata,
     Mortal,
     Refresh,
     ResizePv,
+    main_pid,
     settled,
 )
 
@@ -60,10 +62,6 @@ def stops(steps: int, door: str = "intent") -> dict[str, Stop]:
     found["recorded"] = Stop("fdatasync", f"{LIB}/history.jsonl", 1)
     found["cleared"] = Stop("unlink", f"{LIB}/{door}.json", 1)
     return found
-
-
-def main_pid(m: Machine) -> str:
-    return m.run("systemctl show -P MainPID dmguard").out.strip()
 
 
 def stop_at(m: Machine, stop: Stop) -> str:
@@ -111,13 +109,15 @@ KINDS = pytest.mark.parametrize(
 
 def test_the_stops_are_all_boundaries_of_each_act() -> None:
     extend = actions.Extend("vg", "lv", "", Resource.DATA, 0, 0, None, 0, 75, "above-threshold")
+    activate = actions.Activate("vg", "lv", "", 0, (), skip=False, monitor=False)
     samples: dict[type[Mortal], actions.Action] = {
         Data: extend,
         Metadata: replace(extend, resource=Resource.METADATA),
         Refresh: actions.Refresh("vg", "lv", "", 0, 0, 75, "low-water"),
         Claim: actions.Claim("vg", "", "/dev/a", "", (8, 0), None, 0, "disk-matches"),
         ResizePv: actions.ResizePv("vg", "", "/dev/a", "", 0, 1),
-        Activate: actions.Activate("vg", "lv", "", 0, (), skip=False, monitor=False),
+        Activate: activate,
+        ActivateTorn: replace(activate, components=("lv_tmeta",)),
     }
     for kind, action in samples.items():
         assert tuple(stops(kind.steps)) == boundaries(action)
@@ -217,11 +217,15 @@ def activations(m: Machine) -> list[str]:
 
 # Its pool is not the agent's, so that nothing but the command is about it.
 BY_HAND = config(guard='pools = ["none/*"]')
+POOLS = pytest.mark.parametrize("kind", [Activate, ActivateTorn], ids=lambda kind: kind.__name__)
 
 
-def test_activate_killed_at_each_boundary_converges(machines: Factory) -> None:
+@POOLS
+def test_activate_killed_at_each_boundary_converges(
+    machines: Factory, kind: type[Activate]
+) -> None:
     m = machines(disks=[1 << 30], append=NO_DMEVENTD, config=BY_HAND)
-    mortal = Activate(m)
+    mortal = kind(m)
     for boundary, stop in stops(mortal.steps, "activate").items():
         mortal.cause()
         before = activations(m).count("done")
@@ -234,10 +238,14 @@ def test_activate_killed_at_each_boundary_converges(machines: Factory) -> None:
     mortal.assert_intact()
 
 
-def test_a_power_cut_at_each_boundary_of_activate_converges(machines: Factory) -> None:
+@POOLS
+def test_a_power_cut_at_each_boundary_of_activate_converges(
+    machines: Factory, kind: type[Activate]
+) -> None:
     m = machines(disks=[1 << 30], append=NO_DMEVENTD, config=BY_HAND)
-    mortal = Activate(m)
+    mortal = kind(m)
     for boundary, stop in stops(mortal.steps, "activate").items():
+        mortal.cause()
         activate_until(m, stop)
         m.power_cut()
         m.boot()
@@ -245,6 +253,5 @@ def test_a_power_cut_at_each_boundary_of_activate_converges(machines: Factory) -
         mortal.assert_converged()
         # A pool is down after a boot, however far the act had come.
         assert activations(m).count("done") == 1
-        mortal.cause()
         print(f"cut at {boundary}: converged")
     mortal.assert_intact()
