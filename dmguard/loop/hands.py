@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dmguard.core.steps import Lvm, Prove, UnitStep, UnitVerb
@@ -45,9 +46,9 @@ def make_hands(
             return Done(ok=False, complaint=str(error), code="vg-busy")
         if completed.status == 0:
             return Done(ok=True)
+        done = Done(ok=False, complaint=completed.complaint)
         # A command that a signal ended has refused nothing.
-        code = step.refusal if completed.status > 0 else ""
-        return Done(ok=False, complaint=completed.complaint, code=code)
+        return replace(done, code=step.refusal) if completed.status > 0 else done
 
     async def prove_disk(step: Prove, lock: int) -> Done:
         del lock
