@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from dmguard.loop.survey import Survey
 
 _BRIEF_S = 10.0
+"""How long the proof of a disk may take, with the lock held."""
+
 DMEVENTD = Path("/run/dmeventd-client")
 """dmeventd's socket: there when systemd listens for it, or it runs."""
 

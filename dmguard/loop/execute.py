@@ -130,20 +130,23 @@ class Executor:
             log.warning("%s: not an intent: %s", self._paths.intent, error)
         else:
             if identity not in self._settled:
-                state = await self._observer.look(fresh=True, disks=True)
-                result = self._recorded(identity)
-                if result is None:
-                    outcome = Outcome(Result.FAILED, "act-interrupted")
-                    if is_met(action, state) or await self._finish(action, ran, state, lock):
-                        outcome = Outcome(Result.DONE, "resumed")
-                    result = outcome.result
-                    await self._recorder.record(
-                        replace(act_entry(action, outcome, trigger), id=identity)
-                    )
-                self._settled.add(identity)
-                if result is Result.DONE:
-                    await self._follow(action, ran, state.disks, lock)
+                await self._settle(action, trigger, identity, ran, lock)
         await self._forget_intent()
+
+    async def _settle(
+        self, action: Action, trigger: Trigger, identity: str, ran: int, lock: Lock
+    ) -> None:
+        state = await self._observer.look(fresh=True, disks=True)
+        result = self._recorded(identity)
+        if result is None:
+            outcome = Outcome(Result.FAILED, "act-interrupted")
+            if is_met(action, state) or await self._finish(action, ran, state, lock):
+                outcome = Outcome(Result.DONE, "resumed")
+            result = outcome.result
+            await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
+        self._settled.add(identity)
+        if result is Result.DONE:
+            await self._follow(action, ran, state.disks, lock)
 
     def _recorded(self, identity: str) -> Result | None:
         """How an act ended of which it was told already."""

@@ -252,13 +252,13 @@ class Reconciler:
             waits.append(held)
         if waits:
             soonest = min(waits)
-            settled = [who for disk, who in self._shown.items() if self._is_next(disk, soonest)]
-            self._look_again(next(iter(settled), wake.trigger), max(0.1, soonest))
+            # For a disk that is waited for, in the name of who showed it, so that disks are read.
+            shown = (
+                who for disk, who in self._shown.items() if self.plan.waits.get(disk) == soonest
+            )
+            self._look_again(next(shown, wake.trigger), max(0.1, soonest))
         full = min(self._times_to_threshold(), default=None)
         self.look_within(next_look(full, self.settings.resync))
-
-    def _is_next(self, disk: str, soonest: float) -> bool:
-        return self.plan.waits.get(disk) == soonest
 
     def _note_who_showed(self, wakes: tuple[Wake, ...]) -> None:
         """Who showed each disk that is still to be claimed; that is done in its name."""

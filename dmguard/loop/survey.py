@@ -133,9 +133,10 @@ class Survey:
         found = [disk for disk in self._read_disks() if disk.node == step.disk]
         if len(found) != 1 or not _is_same(found[0], step):
             return _changed(f"{step.disk} is another disk now")
-        # It was looked at closely, and udev would have told if anyone had written to it since.
+        # It was looked at closely, and udev would have told if anyone had written to it since
+        # (systemd, rules.d/60-block.rules: it watches disks for that).
         known = self._looks.get(found[0].fingerprint)
-        again = known is not None and known.probe.error is None
+        again = known is not None and known.probe.error is None and known.probe.data_at is None
         probe = await (self._probe_again if again else self._probe)(found[0])
         state = await look()
         group = next((vg for vg in state.vgs if vg.uuid == step.vg_uuid), None)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
@@ -69,12 +69,12 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeLvm:
     return fake
 
 
-def no_control() -> None:
+def no_control() -> NoReturn:
     raise DmUnavailableError("no kernel here")
 
 
 def make_observer() -> Observer:
-    return Observer(cast("Runner", None), no_control)  # type: ignore[arg-type]
+    return Observer(cast("Runner", None), no_control)
 
 
 def look(observer: Observer, *, fresh: bool = False) -> State:

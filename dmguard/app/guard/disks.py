@@ -29,9 +29,9 @@ async def judge_all(loop: Loop) -> tuple[Verdict, ...]:
 
 async def claim(loop: Loop, goal: ClaimByHand, *, dry_run: bool) -> Acted:
     """Claim one disk by hand. BusyError if the lock does not come free in time."""
+    state = await look_at_all(loop)
     if dry_run:
-        return Acted(make_plan(await look_at_all(loop), loop.settings, Past(), goal))
-    await look_at_all(loop)
+        return Acted(make_plan(state, loop.settings, Past(), goal))
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)
         plan = make_plan(await look_again(loop), loop.settings, Past(), goal)
