@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.demo.acts import Act, Event
+from tests.lab.lvmkit import slow_udev_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 ERROR = "devicemapper: Non existing device docker-thinpool"
-SLOW_DISK = 'KERNEL=="ubdb", ACTION=="add", PROGRAM="/bin/sleep 30"\n'
-"""A disk that takes its time. With a fast one it is a race whether Docker finds its pool."""
 
 
 def checksum(m: Machine, container: str) -> str:
@@ -27,8 +26,11 @@ def checksum(m: Machine, container: str) -> str:
 
 
 def cut(m: Machine, act: Act, say: Say) -> None:
-    """Cut the power, and boot again with a disk that takes its time."""
-    m.put("/etc/udev/rules.d/50-slow-disk.rules", SLOW_DISK)
+    """Cut the power, and boot again with a disk that udev takes its time for.
+
+    Else it is a race, without dmguard, whether Docker finds its pool.
+    """
+    slow_udev_down(m)
     act.events.append(Event(float(m.run("date +%s.%N").out), "the power is cut", "power cut"))
     say(f"{act.title}: the power is cut, and comes back")
     m.power_cut()

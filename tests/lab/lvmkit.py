@@ -153,3 +153,12 @@ def containerd_devmapper(m: Machine, disk: Disk, size: str = "400m") -> None:
         '  pool_name = "docker-thinpool"\n  base_image_size = "64MB"\n',
     )
     m.run("systemctl start containerd", timeout=120)
+
+
+def slow_udev_down(m: Machine) -> None:
+    """From the next boot on udev takes half a minute for the first disk, and LVM waits for udev.
+
+    LVM's own activation then comes after the start of whoever needs the pool, for sure.
+    """
+    rule = 'KERNEL=="ubdb", ACTION=="add", PROGRAM="/bin/sleep 30"\n'
+    m.put("/etc/udev/rules.d/50-slow-disk.rules", rule)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tests.lab.lvmkit import containerd_devmapper, docker_direct_lvm
-from tests.vm.kit import entries, wait_for
+from tests.vm.kit import wait_for
 
 if TYPE_CHECKING:
     from tests.lab.machine import Disk, Machine
@@ -93,12 +93,6 @@ def errors(m: Machine) -> list[str]:
     return [
         str(entry["MESSAGE"]) for entry in m.journal("-b") if ERROR in str(entry.get("MESSAGE"))
     ]
-
-
-def done(m: Machine, action: str) -> list[dict[str, Any]]:
-    """What dmguard did in this boot: no try in vain, nor word of what is no longer so."""
-    told = [e for e in entries(m, action) if e["DMGUARD_RESULT"] == "done"]
-    return [e for e in told if ": no longer: " not in e["MESSAGE"]]
 
 
 def assert_docker_works(m: Machine) -> None:

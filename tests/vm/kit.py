@@ -108,6 +108,15 @@ def entries(m: Machine, action: str | None = None) -> list[dict[str, Any]]:
     return [entry for entry in m.journal(*words) if "DMGUARD_ACTION" in entry]
 
 
+def done(m: Machine, action: str) -> list[dict[str, Any]]:
+    """The entries of the acts of one kind that dmguard did in this boot.
+
+    What is told to be no longer so has the result `done` as well.
+    """
+    told = [entry for entry in entries(m, action) if entry["DMGUARD_RESULT"] == "done"]
+    return [entry for entry in told if ": no longer: " not in entry["MESSAGE"]]
+
+
 def history(m: Machine, action: str | None = None) -> list[dict[str, Any]]:
     """What `dmguard history` says, from the file that it reads: cheap enough to be polled."""
     found = []

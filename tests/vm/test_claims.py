@@ -16,6 +16,7 @@ from tests.vm.kit import (
     NO_DMEVENTD,
     assert_reads_back,
     config,
+    done,
     entries,
     size_of,
     start_writing,
@@ -80,11 +81,6 @@ def failures(m: Machine) -> list[str]:
     return [e["DMGUARD_DISK"] for e in failed if e["DMGUARD_REASON"] != "vg-busy"]
 
 
-def done(m: Machine, action: str) -> list[dict[str, Any]]:
-    """The acts of one kind that were done."""
-    return [e for e in entries(m, action) if e["DMGUARD_RESULT"] == "done"]
-
-
 def pvs(m: Machine, vg: str = "docker") -> list[str]:
     """The devices of a VG. Not to be polled: dmguard finds the VG locked while LVM reads it."""
     out = m.run(f"pvs --noheadings -o pv_name -S vg_name={vg} --config global/wait_for_locks=1").out
@@ -141,11 +137,17 @@ def make_used(m: Machine) -> tuple[dict[str, str], dict[str, str]]:
     return nodes, expected
 
 
+def is_told_to_be_gone(m: Machine, node: str) -> bool:
+    """Is it said that what was wrong with a disk is no longer so?"""
+    told = (e["MESSAGE"] for e in entries(m, "claim-disk") if e["DMGUARD_DISK"] == node)
+    return any(": no longer: " in message for message in told)
+
+
 def assert_refused_when_it_returns(m: Machine, node: str, code: str) -> None:
     """The rule is in force when the disk is plugged in."""
     told = len(refusals(m))
     place = scsi.pull(m, node)
-    wait_for("told", lambda: node in {e["DMGUARD_DISK"] for e in done(m, "claim-disk")}, timeout=60)
+    wait_for("told to be gone", lambda: is_told_to_be_gone(m, node), timeout=60)
     scsi.back(m, place)
     wait_for("told again", lambda: (node, code) in refusals(m)[told:], timeout=60)
 

@@ -11,7 +11,7 @@ from tests.vm.kit import (
     MIB,
     NO_DMEVENTD,
     config,
-    entries,
+    done,
     make_full_metadata,
     size_of,
     wait_for,
@@ -37,16 +37,8 @@ def exposure(m: Machine, unit: str) -> float:
 
 
 def acted(m: Machine, action: str, unit: str = "dmguard.service") -> dict[str, Any]:
-    """The entry of an act that was done by that unit, not by a shell.
-
-    What is told to be no longer so has the result `done` as well.
-    """
-
-    def found() -> list[dict[str, Any]]:
-        done = [e for e in entries(m, action) if e["DMGUARD_RESULT"] == "done"]
-        return [e for e in done if ": no longer: " not in e["MESSAGE"]]
-
-    entry: dict[str, Any] = wait_for(f"{action} done", found, timeout=60)[-1]
+    """The entry of an act that was done by that unit, not by a shell."""
+    entry: dict[str, Any] = wait_for(f"{action} done", lambda: done(m, action), timeout=60)[-1]
     assert entry["_SYSTEMD_UNIT"] == unit
     return entry
 

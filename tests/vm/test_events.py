@@ -11,6 +11,7 @@ from tests.vm.kit import (
     MIB,
     NO_DMEVENTD,
     config,
+    done,
     entries,
     size_of,
     wait_for,
@@ -49,11 +50,6 @@ def listen_only_to(m: Machine, source: str, resync: str = "1h", more: str = "") 
     m.put("/etc/dmguard/dmguard.toml", config(guard=guard, more=more))
     m.run("systemctl restart dmguard")
     wait_for(f"{source} listening", lambda: sources(m) == {source: "listening"})
-
-
-def done(m: Machine, action: str) -> list[dict[str, Any]]:
-    """The entries of an action that was done."""
-    return [entry for entry in entries(m, action) if entry["DMGUARD_RESULT"] == "done"]
 
 
 def act_after(m: Machine, action: str, before: int) -> dict[str, Any]:
