@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any
 from dmguard.core.actions import (
     Act,
     Action,
-    Activate,
-    Claim,
-    Extend,
-    Refresh,
-    ResizePv,
-    RestorePv,
     Result,
-    StartUnit,
     subject,
 )
 from dmguard.core.codes import CODES, Code
-from dmguard.core.units import format_size
 
 if TYPE_CHECKING:
     from dmguard.core.findings import Finding
@@ -97,47 +89,28 @@ def act_entry(action: Action, outcome: Outcome, trigger: Trigger | str) -> Entry
         disk=action.disk,
         reason=outcome.reason,
         message=f"{subject(action)}: {describe(action, outcome)}",
-        numbers=_numbers(action),
+        numbers=action.numbers(),
     )
 
 
-def _numbers(action: Action) -> dict[str, int]:
-    match action:
-        case Extend():
-            numbers = {"size": action.size, "target": action.target, "vg_free": action.free}
-            return numbers | ({} if action.used is None else {"used": action.used})
-        case Refresh():
-            return {"size": action.size, "low_water": action.low_water}
-        case ResizePv():
-            return {"size": action.size, "target": action.target}
-        case Claim() | RestorePv() | Activate():
-            return {"size": action.size}
-        case StartUnit():
-            return {}
-
-
-_NOT_DONE = ("act-interrupted", "vg-busy", "disk-changed", "disk-refused-by-lvm")
-_DONE = {
-    Act.EXTEND_DATA: "data-extended",
-    Act.EXTEND_METADATA: "metadata-extended",
-    Act.REFRESH: "refreshed",
-    Act.CLAIM_DISK: "disk-claimed",
-    Act.RESIZE_PV: "pv-resized",
-    Act.RESTORE_PV: "pv-restored",
-    Act.ACTIVATE: "pool-activated",
-    Act.START_UNIT: "unit-started",
-}
+_NOT_DONE = (
+    "act-interrupted",
+    "vg-busy",
+    "disk-changed",
+    "disk-refused-by-lvm",
+    "file-changed",
+)
 
 
 def _act_code(action: Action, outcome: Outcome) -> str:
     if outcome.result is Result.DONE:
-        return _DONE[action.act]
+        return action.done
     return outcome.reason if outcome.reason in _NOT_DONE else "act-failed"
 
 
 def describe(action: Action, outcome: Outcome | None = None) -> str:
     """An action in words with its numbers; what it will do when there is no outcome yet."""
-    verbs, what, why = _words(action)
+    (verbs, what), why = action.words(), action.why()
     if outcome is None:
         return f"{verbs[0]} {what} ({why})"
     if outcome.result is Result.DONE:
@@ -146,48 +119,6 @@ def describe(action: Action, outcome: Outcome | None = None) -> str:
         return f"{verbs[1]} {what} ({why}{took}){note}"
     detail = outcome.detail or CODES[outcome.reason].clause
     return f"{verbs[2]} {what} did not succeed: {detail}"
-
-
-_Verbs = tuple[str, str, str]
-
-
-def _words(action: Action) -> tuple[_Verbs, str, str]:
-    """Three forms of the verb, its object, and the reason."""
-    why = CODES[action.reason].clause
-    match action:
-        case Extend():
-            sizes = f"{format_size(action.size)} to {format_size(action.target)}"
-            verbs = ("extend", "extended", "extending")
-            return verbs, f"{action.resource} from {sizes}", _why(action)
-        case Refresh():
-            verbs = ("refresh", "refreshed", "refreshing")
-            mark = f"its low water mark at {action.low_water} chunks free"
-            return verbs, f"live table, {mark}", why
-        case Claim():
-            verbs = ("add", "added", "adding")
-            return verbs, f"{format_size(action.size)} to {action.vg}, {action.identity}", why
-        case ResizePv():
-            sizes = f"{format_size(action.size)} to that of its disk, {format_size(action.target)}"
-            return ("resize", "resized", "resizing"), f"PV of {action.vg} from {sizes}", why
-        case RestorePv():
-            verbs = ("take back", "took back", "taking back")
-            return verbs, f"PV of {action.vg}, {action.pv_uuid}", why
-        case Activate():
-            first = f", {', '.join(action.components)} put down first" if action.components else ""
-            return ("activate", "activated", "activating"), f"pool{first}", why
-        case StartUnit():
-            again = "restart" if action.restart else "start"
-            verbs = (again, f"{again}ed", f"{again}ing")
-            return verbs, f"consumer of {action.pool}", why
-
-
-def _why(action: Extend) -> str:
-    if action.used is None or not action.size:
-        used = "an unknown part was in use"
-    else:
-        used = f"{100 * action.used / action.size:.2f} % was in use"
-    asked = "asked for; " if action.reason == "asked" else ""
-    return f"{asked}{used}, {action.vg} had {format_size(action.free)} free"
 
 
 def _place(subject: str) -> tuple[str, str]:

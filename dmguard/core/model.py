@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from dmguard.core.ledger import Ledger
+
+if TYPE_CHECKING:
+    from dmguard.core.host import Host
 
 METADATA_BLOCK = 4096
 """Bytes in one block of thin pool metadata (Linux, Documentation/admin-guide/device-mapper/
@@ -331,6 +335,8 @@ class State:
     """Can LVM reach dmeventd through its socket?"""
     late: frozenset[str] = frozenset()
     """Pools that this boot waited for in vain, as `vg/lv` or by their device-mapper names."""
+    host: Host | None = None
+    """The host's files and settings, where they were asked for."""
 
     def pool(self, name: str) -> Pool | None:
         return next((pool for pool in self.pools if pool.name == name), None)

@@ -426,6 +426,10 @@ class SystemBus:
         """Queue a start; return when the job is queued, not when it is done."""
         await self._there().manage("StartUnit", (name, "replace"), self._limits.act, "o")
 
+    async def stop_unit(self, name: str) -> None:
+        """Queue a stop; return when the job is queued, not when it is done."""
+        await self._there().manage("StopUnit", (name, "replace"), self._limits.act, "o")
+
     async def restart_unit(self, name: str) -> None:
         """Queue a restart, or a start of one that does not run; return when it is queued."""
         await self._there().manage("RestartUnit", (name, "replace"), self._limits.act, "o")

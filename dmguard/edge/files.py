@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import shutil
+import stat
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -19,8 +22,18 @@ class BusyError(Exception):
         self.path = path
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
-    """Replace a file whole: a reader, or a boot after a power cut, sees the old or the new."""
+def write_atomic(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o600,
+    sync: bool = True,
+    like: os.stat_result | None = None,
+) -> None:
+    """Replace a file whole: a reader, or a boot after a power cut, sees the old or the new.
+
+    It gets the mode and owner of `like`, or `mode`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
@@ -28,6 +41,9 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = Tru
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            if like is not None:
+                os.fchown(file.fileno(), like.st_uid, like.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
             if sync:
                 os.fsync(file.fileno())
         part.replace(path)
@@ -36,6 +52,64 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = Tru
         raise
     if sync:
         sync_directory(path.parent)
+
+
+class ChangedError(Exception):
+    """A file has something else than what a decision rests on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: changed meanwhile, and left as it is")
+        self.path = path
+
+
+def put(path: Path, text: str, was: str, *, mode: int = 0o644, backup: Path | None = None) -> None:
+    """Replace a file whose content has the SHA-256 `was`, as hex; empty for one that is not there.
+
+    It keeps its mode and owner. What it had is copied to `backup` first, unless that is there
+    already. One that has the text is left as it is. ChangedError for one that has anything else.
+    """
+    # A link is followed: what is written is the file, and the link stays.
+    path = path.resolve()
+    data = text.encode(errors="surrogateescape")
+    try:
+        old, kept = path.read_bytes(), path.stat()
+    except FileNotFoundError:
+        old, kept = None, None
+    if old == data:
+        return
+    if ("" if old is None else hashlib.sha256(old).hexdigest()) != was:
+        raise ChangedError(path)
+    if backup is not None and kept is not None and not backup.exists():
+        copy_whole(path, backup)
+    write_atomic(path, data, mode=mode, like=kept)
+
+
+def copy_whole(path: Path, copy: Path) -> None:
+    """A copy with the same mode, owner and times: not there at all, or whole."""
+    part = copy.with_name(f".{copy.name}.{os.getpid()}")
+    shutil.copy2(path, part)
+    owner = path.stat()
+    os.chown(part, owner.st_uid, owner.st_gid)
+    sync_file(part)
+    part.replace(copy)
+    sync_directory(copy.parent)
+
+
+def sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename, for good; fine if it has been done. OSError if both are there, or neither."""
+    if source.exists() or not target.exists():
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        source.rename(target)
+    sync_directory(target.parent)
 
 
 def remove(path: Path) -> None:

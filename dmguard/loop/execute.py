@@ -15,10 +15,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Result, Witness, dump_action, is_met, load_action
+from dmguard.core.actions import (
+    Action,
+    Result,
+    Witness,
+    dump_action,
+    is_met,
+    load_action,
+    subject,
+)
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Outcome, act_entry
-from dmguard.core.model import Trigger
+from dmguard.core.model import State, Trigger
 from dmguard.core.steps import Step, after_for, finish_for, steps_for, undo_for
 from dmguard.edge import files
 from dmguard.edge.dm import DmParseError
@@ -27,7 +35,6 @@ from dmguard.edge.run import RunError
 from dmguard.loop.record import read_history
 
 if TYPE_CHECKING:
-    from dmguard.core.model import Disk, State
     from dmguard.edge.files import Lock
     from dmguard.loop.observe import Observer
     from dmguard.loop.record import Ink, Paths, Recorder
@@ -106,7 +113,7 @@ class Executor:
             await self._undo(action, ran, lock)
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         if outcome.result is Result.DONE:
-            await self._follow(action, ran, self._disks(), lock)
+            await self._follow(action, ran, self._glance(), lock)
         await self._forget_intent()
         return outcome
 
@@ -136,7 +143,8 @@ class Executor:
     async def _settle(
         self, action: Action, trigger: Trigger, identity: str, ran: int, lock: Lock
     ) -> None:
-        state = await self._observer.look(fresh=True, disks=True)
+        host = action.witness is Witness.HOST
+        state = await self._observer.look(fresh=True, disks=True, host=host)
         result = self._recorded(identity)
         if result is None:
             outcome = Outcome(Result.FAILED, "act-interrupted")
@@ -146,27 +154,27 @@ class Executor:
             await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         self._settled.add(identity)
         if result is Result.DONE:
-            await self._follow(action, ran, state.disks, lock)
+            await self._follow(action, ran, state, lock)
 
     def _recorded(self, identity: str) -> Result | None:
         """How an act ended of which it was told already."""
         known = read_history(self._paths)[-20:]
         return next((Result(entry.result) for entry in known if entry.id == identity), None)
 
-    def _disks(self) -> tuple[Disk, ...]:
-        """The disks as they were read last."""
+    def _glance(self) -> State:
+        """The host as it was read last, with the kernel's pools of now."""
         try:
-            return self._observer.glance().disks
+            return self._observer.glance()
         except (DmParseError, OSError) as error:
             log.warning("%s", error)
-            return ()
+            return State((), ())
 
-    async def _follow(self, action: Action, ran: int, disks: tuple[Disk, ...], lock: Lock) -> None:
+    async def _follow(self, action: Action, ran: int, state: State, lock: Lock) -> None:
         """What comes after an act that is done; that it failed is no failure of the act."""
-        steps = after_for(action, ran, disks)
+        steps = after_for(action, ran, state)
         done, _ = await self._run_steps(steps, lock)
         if not done.ok:
-            log.warning("%s: %s: %s", action.disk, steps[-1], done.complaint)
+            log.warning("%s: %s: %s", subject(action), steps[-1], done.complaint)
 
     async def _forget_intent(self) -> None:
         removed = await self._ink.write(lambda: files.remove(self._paths.intent))
@@ -210,26 +218,25 @@ class Executor:
 
     async def _finish(self, action: Action, ran: int, state: State, lock: Lock) -> bool:
         """Complete the half of an act that a crash left, or take it back; was it completed?"""
-        steps = finish_for(action, ran, state.disks)
-        if not steps:
-            return False
-        done, _ = await self._run_steps(steps, lock)
-        outcome = await self._verify(action, done, ran)
-        if outcome.result is Result.DONE:
-            return True
+        steps = finish_for(action, ran, state)
+        if steps:
+            done, _ = await self._run_steps(steps, lock)
+            outcome = await self._verify(action, done, ran)
+            if outcome.result is Result.DONE:
+                return True
         await self._undo(action, ran, lock)
         return False
 
     async def _undo(self, action: Action, ran: int, lock: Lock) -> None:
         """Take back the half of an act that did not come to its end, if it left one."""
-        steps = undo_for(action, ran, self._disks())
+        steps = undo_for(action, ran, self._glance())
         if not steps:
             return
         done, undone = await self._run_steps(steps, lock)
         if undone == len(steps):
-            log.warning("%s: %s", action.disk, "its half-made PV was taken away again")
+            log.warning("%s: what was half done was taken back", subject(action))
         else:
-            log.info("%s: nothing to take back: %s", action.disk, done.complaint)
+            log.info("%s: nothing to take back: %s", subject(action), done.complaint)
 
     async def _verify(self, action: Action, done: Done, ran: int) -> Outcome:
         try:
@@ -250,6 +257,8 @@ class Executor:
                 return await self._observer.look(fresh=True)
             case Witness.SYSTEMD:
                 return await self._observer.look(units=True)
+            case Witness.HOST:
+                return await self._observer.look(fresh=True, host=True)
         return self._observer.glance()
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dmguard.core.steps import Lvm, Prove, UnitStep, UnitVerb
-from dmguard.edge import lvm
+from dmguard.core.steps import Lvm, MovePath, Prove, PutFile, UnitStep, UnitVerb
+from dmguard.edge import files, lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.execute import Done
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from dmguard.core.model import Unit
     from dmguard.edge.run import Completed, Runner
     from dmguard.loop.execute import Hands
+
+_LONGEST_JOB_S = 300.0
+_POLL_S = 0.2
 
 
 class Manager(Protocol):
@@ -22,7 +29,9 @@ class Manager(Protocol):
 
     async def reset_failed(self, name: str) -> None: ...
     async def start_unit(self, name: str) -> None: ...
+    async def stop_unit(self, name: str) -> None: ...
     async def restart_unit(self, name: str) -> None: ...
+    async def read_unit(self, name: str) -> Unit | None: ...
 
 
 def make_hands(
@@ -61,17 +70,54 @@ def make_hands(
         ask = {
             UnitVerb.RESET_FAILED: manager.reset_failed,
             UnitVerb.START: manager.start_unit,
+            UnitVerb.STOP: manager.stop_unit,
             UnitVerb.RESTART: manager.restart_unit,
         }
         await ask[step.verb](step.unit)
-        return Done(ok=True)
+        return await _wait_for(step, manager) if step.wait else Done(ok=True)
 
-    hands: dict[Any, Any] = {Lvm: run_lvm}
+    hands: dict[Any, Any] = {Lvm: run_lvm, PutFile: _put_file, MovePath: _move_path}
     if prove is not None:
         hands[Prove] = prove_disk
     if manager is not None:
         hands[UnitStep] = ask_systemd
     return hands
+
+
+async def _wait_for(step: UnitStep, manager: Manager) -> Done:
+    """Until the unit has stopped, or runs. systemd has deadlines of its own for both."""
+    wanted = ("inactive", "failed") if step.verb is UnitVerb.STOP else ("active",)
+    until = time.monotonic() + _LONGEST_JOB_S
+    while time.monotonic() < until:
+        unit = await manager.read_unit(step.unit)
+        if unit is None:
+            return Done(ok=False, complaint=f"{step.unit}: there is no such unit")
+        if not unit.has_job and unit.state in wanted:
+            return Done(ok=True)
+        if not unit.has_job and unit.state in ("inactive", "failed"):
+            return Done(ok=False, complaint=f"{step.unit} is {unit.state}: see its journal")
+        await asyncio.sleep(_POLL_S)
+    return Done(ok=False, complaint=f"{step.unit}: its {step.verb} does not come to an end")
+
+
+async def _put_file(step: PutFile, lock: int) -> Done:
+    del lock
+    backup = Path(step.backup) if step.backup else None
+
+    def put() -> None:
+        files.put(Path(step.path), step.text, step.was, mode=step.mode, backup=backup)
+
+    try:
+        await asyncio.to_thread(put)
+    except files.ChangedError as error:
+        return Done(ok=False, complaint=str(error), code="file-changed")
+    return Done(ok=True)
+
+
+async def _move_path(step: MovePath, lock: int) -> Done:
+    del lock
+    await asyncio.to_thread(files.move, Path(step.source), Path(step.target))
+    return Done(ok=True)
 
 
 class LvmBusyError(Exception):

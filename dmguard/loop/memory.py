@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import (
     Act,
     Action,
-    Activate,
     Claim,
+    Extend,
     Refresh,
     ResizePv,
     RestorePv,
@@ -209,7 +209,7 @@ def inputs_of(action: Action, state: State) -> Hashable:
         pool.lv.size,
         pool.lv.active_components,
         kernel and (kernel.size, kernel.mode, kernel.needs_check, kernel.suspended),
-        None if isinstance(action, Activate) else action.threshold,
+        action.threshold if isinstance(action, Extend | Refresh) else None,
     )
 
 

@@ -11,8 +11,9 @@ from dmguard.edge import lvm
 from dmguard.edge.dm import Control, DmUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable
 
+    from dmguard.core.host import Host
     from dmguard.core.model import Consumer, Devno, Disk, KernelPool, Profile, Vg
     from dmguard.edge.run import Runner
     from dmguard.loop.clients import Clients
@@ -33,6 +34,7 @@ class Senses:
     appeared: Callable[[Devno], int | None] = lambda _: None
     dmeventd: Callable[[], bool] = lambda: False
     late: Callable[[], frozenset[str]] = frozenset
+    host: Callable[[State], Awaitable[Host]] | None = None
 
 
 class Observer:
@@ -67,11 +69,13 @@ class Observer:
         """The next look asks LVM again, whatever its files say."""
         self._seen = None
 
-    async def look(self, *, fresh: bool = False, disks: bool = False, units: bool = False) -> State:
+    async def look(
+        self, *, fresh: bool = False, disks: bool = False, units: bool = False, host: bool = False
+    ) -> State:
         """The state now. RunError, ReportError or DmParseError when it cannot be told.
 
         Of disks and of the consumers' units what was known last is given, unless they are asked
-        for; units are read also whenever LVM is.
+        for; units are read also whenever LVM is. The host's files are read only when asked for.
         """
         kernels = self._kernel_pools()
         seen: Hashable = (lvm.fingerprint(), tuple((k.lv_uuid, k.size) for k in kernels))
@@ -87,6 +91,8 @@ class Observer:
         if (asked or units) and self._senses.clients is not None:
             self._consumers = await self._senses.clients.read(state)
             state = self._join(kernels)
+        if host and self._senses.host is not None:
+            state = replace(state, host=await self._senses.host(state))
         return state
 
     async def _ask_lvm(self, seen: Hashable) -> None:

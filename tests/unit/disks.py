@@ -2,7 +2,13 @@
 
 from dataclasses import replace
 
-from dmguard.core.actions import Activate, Claim, ResizePv, RestorePv, StartUnit
+from dmguard.core.actions import (
+    Activate,
+    Claim,
+    ResizePv,
+    RestorePv,
+    StartUnit,
+)
 from dmguard.core.ledger import Ledger
 from dmguard.core.model import Consumer, Disk, Probe, Pv, State, Unit, Vg
 from dmguard.core.settings import ClaimRule, Match, Settings

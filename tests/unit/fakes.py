@@ -30,7 +30,9 @@ class FakeObserver:
     def forget(self) -> None:
         self.forgot += 1
 
-    async def look(self, *, fresh: bool = False, disks: bool = False, units: bool = False) -> State:
+    async def look(
+        self, *, fresh: bool = False, disks: bool = False, units: bool = False, host: bool = False
+    ) -> State:
         self.looks.append(fresh)
         self.read.append((disks, units))
         if isinstance(self.state, Exception):

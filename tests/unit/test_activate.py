@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import Activate, ActivateAll, Recover
+from dmguard.core.actions import Activate
+from dmguard.core.goals import ActivateAll, Recover
 from dmguard.core.model import Consumer, Mode, Pool, State, dm_name
 from dmguard.core.plan import Past, make_plan
 from dmguard.core.plan.activate import is_wanted, missing_pools

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import Act, ExtendByHand, Size
+from dmguard.core.actions import Act
+from dmguard.core.goals import ExtendByHand, Size
 from dmguard.core.model import METADATA_MAX, Pool
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.settings import Settings

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import Act, ClaimByHand, ResizePv
+from dmguard.core.actions import Act, ResizePv
+from dmguard.core.goals import ClaimByHand
 from dmguard.core.ledger import Ledger, Member
 from dmguard.core.model import Probe, Pv, State
 from dmguard.core.plan import Past, Plan, make_plan

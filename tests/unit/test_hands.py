@@ -2,11 +2,23 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from dmguard.core.steps import Lvm, Proof, Prove, Step, UnitStep, UnitVerb
+from dmguard.core.model import Unit
+from dmguard.core.steps import (
+    Lvm,
+    MovePath,
+    Proof,
+    Prove,
+    PutFile,
+    Step,
+    UnitStep,
+    UnitVerb,
+    digest,
+)
 from dmguard.edge.run import Completed
 from dmguard.loop.execute import Done, Hands
 from dmguard.loop.hands import make_hands
@@ -35,8 +47,17 @@ class FakeRunner:
 
 
 class FakeManager:
-    def __init__(self) -> None:
+    """A systemd whose units are in these states, one at each look."""
+
+    def __init__(self, *units: Unit | None) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.units = list(units)
+
+    async def read_unit(self, name: str) -> Unit | None:
+        return self.units.pop(0)
+
+    async def stop_unit(self, name: str) -> None:
+        self.asked.append(("stop", name))
 
     async def reset_failed(self, name: str) -> None:
         self.asked.append(("reset-failed", name))
@@ -133,4 +154,83 @@ def test_a_proof_is_what_the_prover_says() -> None:
 
 
 def test_what_was_not_given_is_not_there() -> None:
-    assert set(make_hands(cast("Runner", FakeRunner((0, ""))))) == {Lvm}
+    assert set(make_hands(cast("Runner", FakeRunner((0, ""))))) == {Lvm, PutFile, MovePath}
+
+
+UNIT = "docker.service"
+
+
+def waited(verb: UnitVerb, *units: Unit | None, monkeypatch: pytest.MonkeyPatch) -> Done:
+    monkeypatch.setattr("dmguard.loop.hands._POLL_S", 0.0)
+    manager = FakeManager(*units)
+    hands = make_hands(cast("Runner", FakeRunner((0, ""))), manager=manager)
+    done = do(hands, UnitStep(verb, UNIT, wait=True))
+    assert manager.asked == [(str(verb), UNIT)]
+    assert manager.units == []
+    return done
+
+
+@pytest.mark.parametrize(
+    ("verb", "units"),
+    [
+        (UnitVerb.START, [Unit(UNIT, "activating", has_job=True), Unit(UNIT, "active")]),
+        (UnitVerb.START, [Unit(UNIT, "inactive", has_job=True), Unit(UNIT, "active")]),
+        (UnitVerb.STOP, [Unit(UNIT, "deactivating", has_job=True), Unit(UNIT, "inactive")]),
+        (UnitVerb.STOP, [Unit(UNIT, "failed")]),
+    ],
+)
+def test_a_job_is_waited_for(
+    verb: UnitVerb, units: list[Unit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert waited(verb, *units, monkeypatch=monkeypatch) == Done(ok=True)
+
+
+@pytest.mark.parametrize("unit", [Unit(UNIT, "failed"), Unit(UNIT, "inactive"), None])
+def test_a_unit_that_does_not_start_is_no_success(
+    unit: Unit | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = waited(UnitVerb.START, unit, monkeypatch=monkeypatch)
+    assert not done.ok
+    assert UNIT in done.complaint
+
+
+def files_hands() -> Hands:
+    return make_hands(cast("Runner", FakeRunner((0, ""))))
+
+
+def test_a_file_is_replaced_only_if_it_is_as_it_was(tmp_path: Path) -> None:
+    file, copy = tmp_path / "daemon.json", tmp_path / "copy"
+    file.write_text("old")
+    file.chmod(0o640)
+    step = PutFile(str(file), "new", digest("old"), backup=str(copy))
+    assert do(files_hands(), step) == Done(ok=True)
+    assert (file.read_text(), copy.read_text()) == ("new", "old")
+    assert file.stat().st_mode & 0o777 == copy.stat().st_mode & 0o777 == 0o640
+    assert do(files_hands(), step) == Done(ok=True), "it has the text already"
+    file.write_text("another's")
+    done = do(files_hands(), step)
+    assert (done.ok, done.code) == (False, "file-changed")
+    assert (file.read_text(), copy.read_text()) == ("another's", "old")
+
+
+def test_a_file_that_must_not_be_there_is_left_if_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "thin.profile"
+    step = PutFile(str(file), "text", "")
+    assert do(files_hands(), step).ok
+    assert file.read_text() == "text"
+    file.write_text("another's")
+    assert do(files_hands(), step).code == "file-changed"
+    assert file.read_text() == "another's"
+
+
+def test_a_path_is_moved_once(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.mkdir()
+    step = MovePath(str(source), str(target))
+    assert do(files_hands(), step).ok
+    assert target.is_dir()
+    assert not source.exists()
+    assert do(files_hands(), step).ok
+    source.mkdir()
+    with pytest.raises(FileExistsError):
+        do(files_hands(), step)

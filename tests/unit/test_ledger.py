@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dmguard.core.actions import ClaimByHand
+from dmguard.core.goals import ClaimByHand
 from dmguard.core.ledger import Ledger, Member, keep_books, load_ledger
 from dmguard.core.model import Disk, State, Vg
 from dmguard.core.plan import Past, make_plan

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dmguard.core.actions import Action, dump_action, load_action
-from dmguard.core.model import Resource
+from dmguard.core.model import Disk, Resource, State
 from dmguard.core.steps import (
     Lvm,
     Proof,
@@ -24,6 +24,10 @@ from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, RESTORE, START, make
 SHORT = "global/wait_for_locks=0 global/notify_dbus=0"
 QUIET = f"{SHORT} activation/monitoring=0"
 CONFIG = f"{QUIET} activation/thin_pool_autoextend_threshold=75"
+
+
+def seen(*disks: Disk) -> State:
+    return State((), (), disks=disks)
 
 
 def commands(action: Action) -> list[tuple[str, ...]]:
@@ -130,7 +134,7 @@ def test_the_steps_are_the_same_after_the_intent_file(action: Action) -> None:
 
 
 def test_a_label_is_taken_away_only_after_the_proof_that_it_is_all_there_is() -> None:
-    proof, remove = undo_for(CLAIM, 1, [make_disk("c"), DISK])
+    proof, remove = undo_for(CLAIM, 1, seen(make_disk("c"), DISK))
     assert proof == Prove(
         "/dev/sdb",
         DISK.identity,
@@ -147,7 +151,7 @@ def test_a_label_is_taken_away_only_after_the_proof_that_it_is_all_there_is() ->
 def test_after_a_reboot_it_is_the_disk_of_that_identity_by_its_new_name() -> None:
     moved = make_disk("q", serial=DISK.serial)
     other = make_disk("b", serial="another")
-    proof, remove = undo_for(CLAIM, 1, [other, moved])
+    proof, remove = undo_for(CLAIM, 1, seen(other, moved))
     assert isinstance(proof, Prove)
     assert (proof.disk, proof.devno, proof.diskseq) == ("/dev/sdq", moved.devno, moved.diskseq)
     assert isinstance(remove, Lvm)
@@ -165,20 +169,20 @@ def test_after_a_reboot_it_is_the_disk_of_that_identity_by_its_new_name() -> Non
     ],
     ids=["nothing ran", "gone", "another size", "another disk", "two of them"],
 )
-def test_what_is_in_doubt_is_not_taken_back(ran: int, disks: list[object]) -> None:
-    assert undo_for(CLAIM, ran, disks) == ()  # type: ignore[arg-type]
-    assert undo_for(CLAIM, 1, [DISK]) != ()
+def test_what_is_in_doubt_is_not_taken_back(ran: int, disks: list[Disk]) -> None:
+    assert undo_for(CLAIM, ran, seen(*disks)) == ()
+    assert undo_for(CLAIM, 1, seen(DISK)) != ()
 
 
 def test_only_a_disk_that_dmguard_claimed_is_tagged_by_its_name_now() -> None:
     moved = make_disk("q", serial=DISK.serial)
     tag = ("pvchange", "--config", QUIET, "--addtag", "dmguard")
-    assert after_for(CLAIM, 1, [DISK]) == (Lvm((*tag, "/dev/sdb")),)
-    assert after_for(CLAIM, 2, [moved]) == (Lvm((*tag, "/dev/sdq")),)
-    assert after_for(CLAIM, 0, [DISK]) == after_for(CLAIM, 2, [DISK, moved]) == ()
-    assert after_for(RESIZE, 1, [DISK]) == ()
+    assert after_for(CLAIM, 1, seen(DISK)) == (Lvm((*tag, "/dev/sdb")),)
+    assert after_for(CLAIM, 2, seen(moved)) == (Lvm((*tag, "/dev/sdq")),)
+    assert after_for(CLAIM, 0, seen(DISK)) == after_for(CLAIM, 2, seen(DISK, moved)) == ()
+    assert after_for(RESIZE, 1, seen(DISK)) == ()
 
 
 @pytest.mark.parametrize("action", [a for a in ACTIONS if a is not CLAIM], ids=lambda a: str(a.act))
 def test_nothing_but_a_claim_is_ever_taken_back(action: Action) -> None:
-    assert undo_for(action, 1, [DISK]) == ()
+    assert undo_for(action, 1, seen(DISK)) == ()

@@ -51,7 +51,7 @@ async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.activate import activate
     from dmguard.app.render import say, say_json, say_plan
     from dmguard.app.wiring import Reach, open_loop
-    from dmguard.core.actions import ActivateAll
+    from dmguard.core.goals import ActivateAll
     from dmguard.core.model import Trigger
     from dmguard.core.plan import Past, make_plan
     from dmguard.edge.config import load_settings

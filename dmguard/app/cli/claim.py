@@ -42,7 +42,7 @@ async def _execute(options: argparse.Namespace) -> int:
         say_json,
     )
     from dmguard.app.wiring import Reach, open_loop
-    from dmguard.core.actions import ClaimByHand
+    from dmguard.core.goals import ClaimByHand
     from dmguard.edge.config import load_settings
 
     goal = ClaimByHand(options.disk, options.vg)

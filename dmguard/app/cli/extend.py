@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import ExtendByHand, Size
+from dmguard.core.goals import ExtendByHand, Size
 from dmguard.core.units import parse_size
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.recover import recover
     from dmguard.app.render import finding_values, outcome_values, plan_values, say_json
     from dmguard.app.wiring import Reach, open_loop
-    from dmguard.core.actions import Recover
+    from dmguard.core.goals import Recover
     from dmguard.edge.bus import SystemBus
     from dmguard.edge.config import load_settings
 

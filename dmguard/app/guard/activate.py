@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmguard.app.guard.lock import take_lock
-from dmguard.core.actions import ActivateAll, Result
+from dmguard.core.actions import Result
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Entry
+from dmguard.core.goals import ActivateAll
 from dmguard.core.model import State, Trigger
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan import Past, make_plan

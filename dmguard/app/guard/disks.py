@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dmguard.app.guard.extend import Acted
 from dmguard.app.guard.lock import take_lock
 from dmguard.app.guard.look import look_again, look_at_all
-from dmguard.core.actions import Act, ClaimByHand
+from dmguard.core.actions import Act
 from dmguard.core.codes import CODES
 from dmguard.core.entry import refusal_entry
 from dmguard.core.model import Trigger
@@ -18,6 +18,7 @@ from dmguard.core.verdict import judge
 
 if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
+    from dmguard.core.goals import ClaimByHand
     from dmguard.core.verdict import Verdict
 
 

@@ -13,8 +13,9 @@ from dmguard.core.plan import Past, Plan, make_plan
 
 if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
-    from dmguard.core.actions import Action, ExtendByHand
+    from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
+    from dmguard.core.goals import ExtendByHand
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.app.guard.lock import take_lock
 from dmguard.app.guard.look import look_again, look_at_all
-from dmguard.core.actions import Recover, Result, StartUnit
+from dmguard.core.actions import Result, StartUnit
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Plan, make_plan
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
     from dmguard.core.findings import Finding
+    from dmguard.core.goals import Recover
     from dmguard.core.model import State
 
 _ROUNDS = 12

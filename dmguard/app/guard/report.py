@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dmguard.app.guard.look import look_at_all
-from dmguard.core.actions import Guard
 from dmguard.core.forecast import time_to
+from dmguard.core.goals import Guard
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.sizing import policy_for
 from dmguard.core.verdict import judge

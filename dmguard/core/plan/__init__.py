@@ -10,16 +10,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import (
-    Act,
-    Action,
-    ActivateAll,
-    ClaimByHand,
-    ExtendByHand,
-    Goal,
-    Guard,
-    Recover,
-)
+from dmguard.core.actions import Act, Action
+from dmguard.core.goals import ActivateAll, ClaimByHand, ExtendByHand, Goal, Guard, Recover
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Act, Extend, ExtendByHand, Size
+from dmguard.core.actions import Act, Extend
 from dmguard.core.codes import CODES
 from dmguard.core.model import METADATA_MAX, Resource
 from dmguard.core.obstacle import obstacle
@@ -14,6 +14,7 @@ from dmguard.core.sizing import metadata_cost, metadata_fit, policy_for, reserve
 from dmguard.core.units import format_size, round_down, round_up
 
 if TYPE_CHECKING:
+    from dmguard.core.goals import ExtendByHand, Size
     from dmguard.core.model import Pool, State
     from dmguard.core.settings import Policy, Settings
 

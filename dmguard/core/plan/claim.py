@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Act, Claim, ClaimByHand, ResizePv
+from dmguard.core.actions import Act, Claim, ResizePv
 from dmguard.core.codes import CODES
 from dmguard.core.obstacle import guarded_vgs, vg_obstacle
 from dmguard.core.plan import Refusal
@@ -14,6 +14,7 @@ from dmguard.core.verdict import judge, judge_by_hand
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dmguard.core.goals import ClaimByHand
     from dmguard.core.model import Disk, State, Vg
     from dmguard.core.plan import Past
     from dmguard.core.settings import Settings

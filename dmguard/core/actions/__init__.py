@@ -1,0 +1,100 @@
+"""The closed set of actions, one file a family. An action names an absolute end, never a
+difference, and can tell from the host's state whether it is met.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from dmguard.core.actions.disks import Claim, ResizePv, RestorePv
+from dmguard.core.actions.kinds import Act, Result, Witness, Words
+from dmguard.core.actions.pools import (
+    Activate,
+    AttachProfile,
+    Extend,
+    Monitor,
+    Refresh,
+    is_marked,
+    is_stale,
+)
+from dmguard.core.actions.units import StartUnit
+from dmguard.core.model import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmguard.core.model import State
+
+__all__ = [
+    "Act",
+    "Action",
+    "Activate",
+    "AttachProfile",
+    "Claim",
+    "Extend",
+    "Monitor",
+    "Refresh",
+    "ResizePv",
+    "RestorePv",
+    "Result",
+    "StartUnit",
+    "Witness",
+    "Words",
+    "dump_action",
+    "is_marked",
+    "is_met",
+    "is_stale",
+    "load_action",
+    "subject",
+]
+
+Action = (
+    Extend | Refresh | Activate | AttachProfile | Monitor | Claim | ResizePv | RestorePv | StartUnit
+)
+
+
+def subject(action: Action) -> str:
+    """What the action is about, in one word for a person."""
+    if isinstance(action, StartUnit):
+        return action.unit
+    return action.pool or action.disk
+
+
+def is_met(action: Action, state: State) -> bool | None:
+    """Does the host show what the action wanted? None: what it is about is not there to ask."""
+    return action.is_met(state)
+
+
+def dump_action(action: Action) -> dict[str, Any]:
+    """An action as plain values, for the intent file."""
+    return {"act": str(action.act), **asdict(action)}
+
+
+_KINDS: dict[Act, type[Action]] = {
+    Act.EXTEND_DATA: Extend,
+    Act.EXTEND_METADATA: Extend,
+    Act.REFRESH: Refresh,
+    Act.ACTIVATE: Activate,
+    Act.ATTACH_PROFILE: AttachProfile,
+    Act.MONITOR: Monitor,
+    Act.CLAIM_DISK: Claim,
+    Act.RESIZE_PV: ResizePv,
+    Act.RESTORE_PV: RestorePv,
+    Act.START_UNIT: StartUnit,
+}
+_RESTORE: dict[str, Callable[[Any], object]] = {
+    "resource": Resource,
+    "devno": lambda pair: (int(pair[0]), int(pair[1])),
+    "components": tuple,
+}
+
+
+def load_action(values: dict[str, Any]) -> Action:
+    """The reverse of dump_action; KeyError, TypeError or ValueError for anything else."""
+    fields: dict[str, Any] = {
+        name: _RESTORE[name](value) if name in _RESTORE else value
+        for name, value in values.items()
+        if name != "act"
+    }
+    return _KINDS[Act(values["act"])](**fields)

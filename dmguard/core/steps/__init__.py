@@ -1,0 +1,87 @@
+"""Action → the steps that carry it out: what a dry run prints and what execute runs.
+
+One file a family of actions, each with a table of its own. An action of several effects may also
+say what completes the half that a crash left, what follows when it is done and told, and what
+takes back what did not come to its end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dmguard.core.actions import Action, Claim
+from dmguard.core.steps import disks, pools, units
+from dmguard.core.steps.kinds import (
+    Lvm,
+    MovePath,
+    Proof,
+    Prove,
+    PutFile,
+    Step,
+    Table,
+    UnitStep,
+    UnitVerb,
+    digest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dmguard.core.model import State
+
+    Partial = Mapping[type[Action], Callable[[Any, int, State], tuple[Step, ...]]]
+
+__all__ = [
+    "Lvm",
+    "MovePath",
+    "Proof",
+    "Prove",
+    "PutFile",
+    "Step",
+    "UnitStep",
+    "UnitVerb",
+    "after_for",
+    "digest",
+    "every_step",
+    "finish_for",
+    "steps_for",
+    "undo_for",
+]
+
+_STEPS: Table = {**pools.STEPS, **disks.STEPS, **units.STEPS}
+_FINISH: Partial = {Claim: disks.finish_claim}
+_AFTER: Partial = {Claim: disks.after_claim}
+_UNDO: Partial = {Claim: disks.undo_claim}
+
+
+def steps_for(action: Action) -> tuple[Step, ...]:
+    """The steps of an action."""
+    return _STEPS[type(action)](action)
+
+
+def every_step(action: Action) -> tuple[Step, ...]:
+    """All that is done for an action when nothing goes wrong, to be shown beforehand."""
+    return (*steps_for(action), *((disks.tag(action.disk),) if isinstance(action, Claim) else ()))
+
+
+def finish_for(action: Action, ran: int, state: State) -> tuple[Step, ...]:
+    """What completes an action that a crash left half done; `ran` of its steps came to their end.
+
+    `state` is the host as it is now.
+    """
+    return _partial(_FINISH, action, ran, state)
+
+
+def after_for(action: Action, ran: int, state: State) -> tuple[Step, ...]:
+    """What follows when an action is done and told; whether it succeeds does not change that."""
+    return _partial(_AFTER, action, ran, state)
+
+
+def undo_for(action: Action, ran: int, state: State) -> tuple[Step, ...]:
+    """What takes back the half of an action that did not come to its end, and no more."""
+    return _partial(_UNDO, action, ran, state)
+
+
+def _partial(table: Partial, action: Action, ran: int, state: State) -> tuple[Step, ...]:
+    steps = table.get(type(action))
+    return () if steps is None else steps(action, ran, state)

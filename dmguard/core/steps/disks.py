@@ -1,0 +1,97 @@
+"""The steps of what is done to a disk, and what completes or takes back half of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Claim, ResizePv, RestorePv
+from dmguard.core.steps.config import QUIET
+from dmguard.core.steps.kinds import Lvm, Proof, Prove
+
+if TYPE_CHECKING:
+    from dmguard.core.model import Disk, State
+    from dmguard.core.steps.kinds import Step, Table
+
+TAG = "dmguard"
+"""The LVM tag of PVs that dmguard claimed."""
+
+
+def claim(action: Claim) -> tuple[Step, ...]:
+    return (_prove(action, Proof.BLANK), _join(action.vg, action.disk))
+
+
+def resize_pv(action: ResizePv) -> tuple[Step, ...]:
+    return (Lvm(("pvresize", "--config", QUIET, action.disk)),)
+
+
+def restore_pv(action: RestorePv) -> tuple[Step, ...]:
+    argv = ("vgextend", "--config", QUIET, "--restoremissing", action.vg, action.disk)
+    return (Lvm(argv),)
+
+
+def finish_claim(action: Claim, ran: int, state: State) -> tuple[Step, ...]:
+    """What completes a claim that a crash left half done.
+
+    vgextend first writes a PV's label and then commits the VG. Between the two the disk is a PV of
+    no VG. It was proved blank before, so that all that is on it is ours, and the claim goes on.
+    The disk is told by its identity: after a reboot it may have another name.
+    """
+    disk = _same_disk(action, ran, state)
+    return () if disk is None else (_orphan(disk, action), _join(action.vg, disk.node))
+
+
+def after_claim(action: Claim, ran: int, state: State) -> tuple[Step, ...]:
+    """The tag. A disk that another command added to the group meanwhile does not get it."""
+    disk = _same_disk(action, ran, state)
+    return () if disk is None else (tag(disk.node),)
+
+
+def undo_claim(action: Claim, ran: int, state: State) -> tuple[Step, ...]:
+    """What takes back the half of a claim that LVM did not complete: the label of a PV that it
+    made, and no more. Whether there is such a label is proved first.
+    """
+    disk = _same_disk(action, ran, state)
+    if disk is None:
+        return ()
+    remove = Lvm(("pvremove", "--config", QUIET, disk.node), at_once=True)
+    return (_orphan(disk, action), remove)
+
+
+def tag(node: str) -> Lvm:
+    return Lvm(("pvchange", "--config", QUIET, "--addtag", TAG, node))
+
+
+def _prove(action: Claim, proof: Proof) -> Prove:
+    return Prove(
+        action.disk,
+        action.identity,
+        action.devno,
+        action.diskseq,
+        action.size,
+        action.vg,
+        action.vg_uuid,
+        proof,
+    )
+
+
+def _join(vg: str, node: str) -> Lvm:
+    # Without --yes, and with a closed standard input: LVM's own look at the disk is the second
+    # line of defence, and what it asks is answered with no.
+    return Lvm(("vgextend", "--config", QUIET, vg, node), "disk-refused-by-lvm", at_once=True)
+
+
+def _same_disk(action: Claim, ran: int, state: State) -> Disk | None:
+    """The disk, if there is one and it was proved blank before anything else was done."""
+    if ran < 1:
+        return None
+    found = [d for d in state.disks if d.identity == action.identity and d.size == action.size]
+    return found[0] if len(found) == 1 else None
+
+
+def _orphan(disk: Disk, action: Claim) -> Prove:
+    proof = _prove(action, Proof.ORPHAN_PV)
+    return replace(proof, disk=disk.node, devno=disk.devno, diskseq=disk.diskseq)
+
+
+STEPS: Table = {Claim: claim, ResizePv: resize_pv, RestorePv: restore_pv}

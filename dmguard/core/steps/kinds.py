@@ -1,0 +1,135 @@
+"""The closed set of steps, each printed as the command that it equals."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dmguard.core.actions import Action
+
+if TYPE_CHECKING:
+    from dmguard.core.model import Devno
+
+
+@dataclass(frozen=True, slots=True)
+class Lvm:
+    """One LVM command that changes something; `argv` without the leading `lvm`.
+
+    `refusal` is the code of what it means when LVM does not do it, if that is not a failure.
+    `at_once`: it rests on what was proved just before, so that it is not tried again later.
+    """
+
+    argv: tuple[str, ...]
+    refusal: str = ""
+    at_once: bool = False
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+
+class Proof(StrEnum):
+    """What a disk has to be."""
+
+    BLANK = "blank and unused"
+    ORPHAN_PV = "a physical volume of no volume group, and unused"
+    EITHER = "blank, or a physical volume of no volume group, and unused"
+
+
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Look once more that a disk is the very one that was judged, and what it has to be.
+
+    `vg_uuid` is empty where the VG is yet to be made.
+    """
+
+    disk: str
+    identity: str
+    devno: Devno
+    diskseq: int | None
+    size: int
+    vg: str
+    vg_uuid: str
+    proof: Proof
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"# check again: {self.disk} is the disk {self.identity}, {self.proof}"
+
+
+class UnitVerb(StrEnum):
+    """What can be asked of systemd for a unit."""
+
+    RESET_FAILED = "reset-failed"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStep:
+    """One request to systemd. It is met when the job is queued, or, with `wait`, when it has ended
+    as was asked.
+    """
+
+    verb: UnitVerb
+    unit: str
+    wait: bool = False
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        queued = self.wait or self.verb is UnitVerb.RESET_FAILED
+        return f"systemctl {self.verb} {'' if queued else '--no-block '}{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class PutFile:
+    """Replace a file whole. One that is there keeps its mode and owner, and is first copied to
+    `backup`, if that is given and not there yet.
+
+    `was` is the SHA-256 of what it must have, as hex; empty if there must be none. One that has
+    anything else, and not `text` either, is refused.
+    """
+
+    path: str
+    text: str
+    was: str
+    mode: int = 0o644
+    backup: str = ""
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        copy = f"cp -a {self.path} {self.backup}; " if self.backup and self.was else ""
+        return f"{copy}write {self.path}:\n" + "\n".join(
+            f"        | {line}" for line in self.text.splitlines()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MovePath:
+    """Give a file or folder another name on its file system. One that has it already is fine."""
+
+    source: str
+    target: str
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("mv", "-T", self.source, self.target))
+
+
+Step = Lvm | Prove | UnitStep | PutFile | MovePath
+
+Table = Mapping[type[Action], Callable[[Any], tuple[Step, ...]]]
+"""For each kind of action of a family its steps."""
+
+
+def digest(text: str) -> str:
+    """What PutFile.was has for a file of this text."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

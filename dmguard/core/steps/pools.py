@@ -1,0 +1,56 @@
+"""The steps of what is done to a pool. Sizes are absolute, so a replay cannot grow it twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Activate, AttachProfile, Extend, Monitor, Refresh
+from dmguard.core.model import Resource
+from dmguard.core.steps.config import QUIET, SHORT, with_mark
+from dmguard.core.steps.kinds import Lvm, PutFile
+
+if TYPE_CHECKING:
+    from dmguard.core.steps.kinds import Step, Table
+
+
+def extend(action: Extend) -> tuple[Step, ...]:
+    option = "--size" if action.resource is Resource.DATA else "--poolmetadatasize"
+    config = with_mark(action.threshold)
+    return (Lvm(("lvextend", "--config", config, option, f"{action.target}b", action.pool)),)
+
+
+def refresh(action: Refresh) -> tuple[Step, ...]:
+    config = with_mark(action.threshold)
+    return (Lvm(("lvchange", "--refresh", "--config", config, action.pool)),)
+
+
+def activate(action: Activate) -> tuple[Step, ...]:
+    config = SHORT if action.monitor else QUIET
+    steps = []
+    if action.components:
+        names = tuple(f"{action.vg}/{name}" for name in action.components)
+        steps.append(Lvm(("lvchange", "--activate", "n", "--config", config, *names)))
+    # As LVM itself would do it, where nobody asked for this very pool: it then heeds
+    # activation/auto_activation_volume_list, which a plain activation does not.
+    how = "ay" if action.auto else "y"
+    ignore = ("--ignoreactivationskip",) if action.skip else ()
+    steps.append(Lvm(("lvchange", "--activate", how, *ignore, "--config", config, action.pool)))
+    return tuple(steps)
+
+
+def attach_profile(action: AttachProfile) -> tuple[Step, ...]:
+    attach = ("lvchange", "--metadataprofile", action.profile, "--config", QUIET, action.pool)
+    return (PutFile(action.path, action.text, action.was), Lvm(attach))
+
+
+def monitor(action: Monitor) -> tuple[Step, ...]:
+    return (Lvm(("lvchange", "--monitor", "y", "--config", SHORT, action.pool)),)
+
+
+STEPS: Table = {
+    Extend: extend,
+    Refresh: refresh,
+    Activate: activate,
+    AttachProfile: attach_profile,
+    Monitor: monitor,
+}
