@@ -164,8 +164,9 @@ def test_containerd_names_its_pool_in_each_version(text: str, pool: str | None) 
             (
                 "version = 3\n[plugins.'io.containerd.cri.v1.images']\nsnapshotter = 'overlayfs'\n"
                 f"[plugins.'{PLUGIN}']\npool_name = 'a-b'\nroot_path = '/x'\n"
+                "base_image_size = '8GB'\n"
             ),
-            Containerd(3, "a-b", "/x"),
+            Containerd(3, "a-b", "/x", "8GB"),
         ),
         ("plugins = 1\n", Containerd(1)),
         ("=", None),

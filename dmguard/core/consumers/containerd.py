@@ -32,6 +32,7 @@ class Containerd:
     version: int
     pool: str | None = None
     root_path: str | None = None
+    base_image_size: str | None = None
     is_disabled: bool = False
     is_default: bool = False
     """Is it the snapshotter of Kubernetes' images or of one of its runtimes?"""
@@ -63,12 +64,12 @@ def read(text: str) -> Containerd | None:
     except (ValueError, RecursionError):
         return None
     section = _section(document)
-    root = section.get("root_path")
     disabled = document.get("disabled_plugins")
     return Containerd(
         version=_version(document),
         pool=_pool_name(section.get("pool_name")),
-        root_path=root if isinstance(root, str) and root else None,
+        root_path=_text(section.get("root_path")),
+        base_image_size=_text(section.get("base_image_size")),
         is_disabled=isinstance(disabled, list) and any(name in disabled for name in _SECTIONS),
         is_default="devmapper" in _snapshotters(document),
     )
@@ -95,6 +96,10 @@ def _table(document: Any, *path: str) -> dict[str, Any]:
 def _section(document: Any) -> dict[str, Any]:
     tables = (_table(document, "plugins", key) for key in _SECTIONS)
     return next((table for table in tables if table.get("pool_name")), {})
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _pool_name(name: object) -> str | None:
