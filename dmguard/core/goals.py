@@ -46,6 +46,11 @@ class Recover:
 
 
 @dataclass(frozen=True, slots=True)
+class Examine:
+    """The goal of `dmguard doctor`: nothing on this host would make a pool stop."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimByHand:
     """The goal of `dmguard claim`: this disk is a PV of this VG."""
 
@@ -53,4 +58,4 @@ class ClaimByHand:
     vg: str
 
 
-Goal = Guard | ExtendByHand | ActivateAll | Recover | ClaimByHand
+Goal = Guard | ExtendByHand | ActivateAll | Recover | Examine | ClaimByHand

@@ -11,6 +11,7 @@ from dmguard.core.actions import (
     Act,
     Action,
     Claim,
+    EditFile,
     Extend,
     Refresh,
     ResizePv,
@@ -196,6 +197,8 @@ def inputs_of(action: Action, state: State) -> Hashable:
             return (*_vg_inputs(action.vg_uuid, state), *disks)
         case ResizePv() | RestorePv():
             return (*_vg_inputs(action.vg_uuid, state), action.disk)
+        case EditFile():
+            return action.was
         case StartUnit():
             units = (c.unit for c in state.consumers if c.unit and c.unit.name == action.unit)
             return tuple((unit.entered, unit.tried) for unit in units)

@@ -8,10 +8,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.actions.disks import Claim, ResizePv, RestorePv
+from dmguard.core.actions.files import EditFile
 from dmguard.core.actions.kinds import Act, Result, Witness, Words
 from dmguard.core.actions.pools import (
     Activate,
     AttachProfile,
+    ClearSkip,
     Extend,
     Monitor,
     Refresh,
@@ -32,6 +34,8 @@ __all__ = [
     "Activate",
     "AttachProfile",
     "Claim",
+    "ClearSkip",
+    "EditFile",
     "Extend",
     "Monitor",
     "Refresh",
@@ -50,7 +54,17 @@ __all__ = [
 ]
 
 Action = (
-    Extend | Refresh | Activate | AttachProfile | Monitor | Claim | ResizePv | RestorePv | StartUnit
+    Extend
+    | Refresh
+    | Activate
+    | AttachProfile
+    | Monitor
+    | ClearSkip
+    | EditFile
+    | Claim
+    | ResizePv
+    | RestorePv
+    | StartUnit
 )
 
 
@@ -58,6 +72,8 @@ def subject(action: Action) -> str:
     """What the action is about, in one word for a person."""
     if isinstance(action, StartUnit):
         return action.unit
+    if isinstance(action, EditFile):
+        return action.path
     return action.pool or action.disk
 
 
@@ -78,6 +94,8 @@ _KINDS: dict[Act, type[Action]] = {
     Act.ACTIVATE: Activate,
     Act.ATTACH_PROFILE: AttachProfile,
     Act.MONITOR: Monitor,
+    Act.CLEAR_SKIP: ClearSkip,
+    Act.EDIT_FILE: EditFile,
     Act.CLAIM_DISK: Claim,
     Act.RESIZE_PV: ResizePv,
     Act.RESTORE_PV: RestorePv,

@@ -25,6 +25,8 @@ class Act(StrEnum):
     START_UNIT = "start-unit"
     ATTACH_PROFILE = "attach-profile"
     MONITOR = "monitor"
+    CLEAR_SKIP = "clear-skip"
+    EDIT_FILE = "edit-file"
 
 
 class Result(StrEnum):

@@ -26,7 +26,7 @@ SETUP = (
     Code(
         "profile-missing",
         "ebf213d050f24c2abfb70030c4d6f503",
-        Severity.INFO,
+        Severity.WARNING,
         "The pool has no LVM profile that lets it grow",
         "Docker's manual attaches one, and dmeventd acts by it.",
         "Without dmguard nothing would extend the pool.",
@@ -35,7 +35,7 @@ SETUP = (
     Code(
         "pool-not-monitored",
         "daf91e470ffd48db92e92c9715b47a5b",
-        Severity.INFO,
+        Severity.WARNING,
         "dmeventd does not watch the pool",
         "It was activated while dmeventd could not be reached, or monitoring is off.",
         "Without dmguard nothing would extend the pool.",

@@ -1,7 +1,8 @@
 """The planner: (state, settings, past, goal) → what to do, and why not more. Pure.
 
 One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mark and size), claim
-(disks become space), activate (pools come up), repair (PVs that return, consumers that failed).
+(disks become space), activate (pools come up), repair (PVs that return, consumers that failed),
+doctor (what is set wrong around the pools).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Action
-from dmguard.core.goals import ActivateAll, ClaimByHand, ExtendByHand, Goal, Guard, Recover
+from dmguard.core.goals import ActivateAll, ClaimByHand, Examine, ExtendByHand, Goal, Guard, Recover
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,10 +81,29 @@ def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = 
             return Plan(actions=claims, refusals=refusals)
         case ActivateAll():
             return Plan(actions=activate.plan_all(state, settings, goal.pools, needed=goal.needed))
+        case Examine():
+            return _examine(state, settings, past)
         case Recover() | Guard() | None:
             recover = goal if isinstance(goal, Recover) else None
             plan = _guard(state, settings, past, recover=recover)
             return replace(plan, findings=find_all(state, settings))
+
+
+def _examine(state: State, settings: Settings, past: Past) -> Plan:
+    from dmguard.core.findings.host import examine
+    from dmguard.core.plan.doctor import plan_cures
+
+    plan = _guard(state, settings, past, recover=Recover())
+    # What is to be done anyway is not done twice for another reason.
+    due = {(action.act, action.key) for action in plan.actions}
+    cures = {
+        (action.act, action.key): action
+        for action in plan_cures(state, settings)
+        if (action.act, action.key) not in due
+    }
+    return replace(
+        plan, actions=(*plan.actions, *cures.values()), findings=examine(state, settings)
+    )
 
 
 def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None) -> Plan:

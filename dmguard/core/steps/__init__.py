@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.actions import Action, Claim
-from dmguard.core.steps import disks, pools, units
+from dmguard.core.steps import disks, files, pools, units
 from dmguard.core.steps.kinds import (
     Lvm,
     MovePath,
@@ -48,7 +48,7 @@ __all__ = [
     "undo_for",
 ]
 
-_STEPS: Table = {**pools.STEPS, **disks.STEPS, **units.STEPS}
+_STEPS: Table = {**pools.STEPS, **disks.STEPS, **units.STEPS, **files.STEPS}
 _FINISH: Partial = {Claim: disks.finish_claim}
 _AFTER: Partial = {Claim: disks.after_claim}
 _UNDO: Partial = {Claim: disks.undo_claim}
