@@ -26,11 +26,23 @@ COMMANDS = (
     "disks",
     "claim",
     "ignore",
+    "setup",
     "history",
     "explain",
     "config",
 )
-NEED_ROOT = ("run", "activate", "status", "plan", "extend", "recover", "disks", "claim", "ignore")
+NEED_ROOT = (
+    "run",
+    "activate",
+    "status",
+    "plan",
+    "extend",
+    "recover",
+    "disks",
+    "claim",
+    "ignore",
+    "setup",
+)
 
 
 class Exit(IntEnum):
