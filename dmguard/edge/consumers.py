@@ -32,7 +32,7 @@ _LISTING = ("ctr", "plugins", "ls")
 def read_consumers(root: Path = ROOT) -> tuple[Consumer, ...]:
     """The programs that are configured for a pool. What cannot be read names none."""
     pools = {name: _daemon_pool(root, program) for name, program in DAEMONS.items()}
-    pools["containerd"] = containerd.pool_in(_read(root / "etc" / containerd.CONFIG))
+    pools["containerd"] = _containerd_pool(root)
     return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
 
 
@@ -43,6 +43,17 @@ def _daemon_pool(root: Path, program: Program) -> str | None:
     else:
         config = root / flags.config_file.lstrip("/")
     return program.pool_in(_read(config), flags)
+
+
+def _containerd_pool(root: Path) -> str | None:
+    config = root / "etc" / containerd.CONFIG
+    text = _read(config)
+    texts = [text]
+    for glob in containerd.imports_in(text):
+        folder = root if glob.startswith("/") else config.parent
+        texts += [_read(path) for path in sorted(folder.glob(glob.lstrip("/")))]
+    pools = [pool for pool in map(containerd.pool_in, texts) if pool is not None]
+    return pools[-1] if pools else None
 
 
 def read_flags(root: Path, program: Program) -> Flags:

@@ -105,6 +105,35 @@ def test_every_program_is_found(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("imports", "pool"),
+    [
+        ("'/etc/containerd/conf.d/*.toml'", "vg-b"),
+        ("'conf.d/a.toml'", "vg-a"),
+        ("'conf.d/b.toml', '/etc/containerd/conf.d/a.toml'", "vg-a"),
+        ("'/etc/**/c.toml', '', '/', 3", "vg-main"),
+        ("", "vg-main"),
+    ],
+)
+def test_containerds_imports_come_before_its_file(tmp_path: Path, imports: str, pool: str) -> None:
+    section = (
+        "version = 3\n[plugins.'io.containerd.snapshotter.v1.devmapper']\npool_name = 'vg-{}'\n"
+    )
+    put(
+        tmp_path,
+        {
+            "etc/containerd/config.toml": f"imports = [{imports}]\n{section.format('main')}",
+            "etc/containerd/conf.d/a.toml": section.format("a"),
+            "etc/containerd/conf.d/b.toml": section.format("b"),
+            "etc/containerd/conf.d/c.toml": section.format("c"),
+            "etc/containerd/conf.d/d.toml": "version = 3\n",
+        },
+    )
+    if "*.toml" in imports:
+        (tmp_path / "etc/containerd/conf.d/c.toml").unlink()
+    assert read_consumers(tmp_path) == (Consumer("containerd", pool),)
+
+
 def test_a_masked_service_has_no_options(tmp_path: Path) -> None:
     put(tmp_path, {"etc/sysconfig/docker-storage": f"X={OPTIONS.format('not')}"})
     unit = tmp_path / "etc/systemd/system/docker.service"
