@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +12,14 @@ from dmguard.core.consumers.daemon import read_options
 from dmguard.core.consumers.flags import Flags, flags_in
 from dmguard.core.consumers.unitfile import read_service
 from dmguard.core.model import Consumer
+from dmguard.core.settings import CONSUMERS
 from dmguard.edge.run import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dmguard.core.consumers.daemon import Program
+    from dmguard.core.settings import ConsumerPolicy
     from dmguard.edge.run import Runner
 
 ROOT = Path("/")
@@ -29,9 +35,15 @@ _LARGEST = 1 << 20
 _LISTING = ("ctr", "plugins", "ls")
 
 
-def read_consumers(root: Path = ROOT) -> tuple[Consumer, ...]:
+def read_consumers(
+    policies: Mapping[str, ConsumerPolicy] = CONSUMERS, root: Path = ROOT
+) -> tuple[Consumer, ...]:
     """The programs that are configured for a pool. What cannot be read names none."""
-    pools = {name: _daemon_pool(root, program) for name, program in DAEMONS.items()}
+    programs = {
+        name: replace(program, unit=policies[name].unit) if name in policies else program
+        for name, program in DAEMONS.items()
+    }
+    pools = {name: _daemon_pool(root, program) for name, program in programs.items()}
     pools["containerd"] = _containerd_pool(root)
     return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
 
@@ -69,12 +81,16 @@ def read_flags(root: Path, program: Program) -> Flags:
 
 
 def _unit_texts(root: Path, unit: str) -> list[str]:
-    """The unit file and its drop-ins: of one name the first folder's counts, sorted by name."""
+    """The unit file and its drop-ins: of one name the first folder's counts, sorted by name.
+
+    An instance, as docker@main.service, has those of its template, too.
+    """
     folders = [root / folder for folder in _UNITS]
-    units = [folder / unit for folder in folders if (folder / unit).exists()]
+    names = dict.fromkeys((unit, re.sub("@.*[.]", "@.", unit)))
+    units = [folder / name for name in names for folder in folders if (folder / name).exists()]
     drop_ins: dict[str, Path] = {}
-    for folder in folders:
-        for path in (folder / f"{unit}.d").glob("*.conf"):
+    for folder in (folder / f"{name}.d" for name in names for folder in folders):
+        for path in folder.glob("*.conf"):
             drop_ins.setdefault(path.name, path)
     return [_read(path) for path in (*units[:1], *(drop_ins[name] for name in sorted(drop_ins)))]
 
