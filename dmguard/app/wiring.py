@@ -27,6 +27,7 @@ from dmguard.loop.record import Ink, Paths, Recorder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dmguard.core.host import Host
     from dmguard.core.model import Disk, State
     from dmguard.core.settings import Settings
     from dmguard.core.steps import Prove
@@ -143,7 +144,15 @@ def _senses(
         appeared=appeared_at,
         dmeventd=DMEVENTD.exists,
         late=books.read_late,
+        host=lambda state: _read_host(runner, in_force(), state),
     )
+
+
+async def _read_host(runner: Runner, settings: Settings, state: State) -> Host:
+    from dmguard.edge.host import read_host
+
+    units = [policy.unit for policy in settings.consumers.values()]
+    return await read_host(runner, dmeventd=state.dmeventd, units=units)
 
 
 def _make_survey(

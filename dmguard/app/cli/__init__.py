@@ -23,6 +23,7 @@ COMMANDS = (
     "plan",
     "extend",
     "recover",
+    "doctor",
     "disks",
     "claim",
     "ignore",
@@ -30,7 +31,18 @@ COMMANDS = (
     "explain",
     "config",
 )
-NEED_ROOT = ("run", "activate", "status", "plan", "extend", "recover", "disks", "claim", "ignore")
+NEED_ROOT = (
+    "run",
+    "activate",
+    "status",
+    "plan",
+    "extend",
+    "recover",
+    "doctor",
+    "disks",
+    "claim",
+    "ignore",
+)
 
 
 class Exit(IntEnum):

@@ -82,7 +82,8 @@ def _attach_if_off(
     pool: Pool, finding: Finding, settings: Settings, host: Host
 ) -> AttachProfile | None:
     policy = pool.profile or (Profile(host.lvm.threshold, host.lvm.percent) if host.lvm else None)
-    off = policy is not None and policy.threshold >= 100
+    # Without dmeventd nobody would act by it.
+    off = host.dmeventd and policy is not None and policy.threshold >= 100
     return _attach(pool, finding, settings, host) if off else None
 
 
