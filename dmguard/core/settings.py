@@ -127,6 +127,7 @@ class ConsumerPolicy:
 CONSUMERS: Mapping[str, ConsumerPolicy] = {
     "docker": ConsumerPolicy("docker.service", OnRecovered.START_IF_FAILED),
     "containerd": ConsumerPolicy("containerd.service", OnRecovered.RESTART),
+    "isulad": ConsumerPolicy("isulad.service", OnRecovered.START_IF_FAILED),
 }
 """The consumers that are known, as they are treated unless the configuration says otherwise."""
 
@@ -443,7 +444,8 @@ SETTINGS: tuple[Setting, ...] = (
         "consumer.unit",
         "unit",
         None,
-        "The systemd service of the consumer: docker.service and containerd.service by themselves.",
+        "The systemd service of the consumer: docker.service, containerd.service and isulad.service"
+        " by themselves.",
         _unit,
     ),
     Setting(
@@ -451,7 +453,8 @@ SETTINGS: tuple[Setting, ...] = (
         "choice",
         None,
         "What is done once a pool is up that the service failed without: start-if-failed (of"
-        " itself for docker), restart (for containerd, when its plugin is in error), or none.",
+        " itself for docker and isulad), restart (for containerd, when its plugin is in error), or"
+        " none.",
         _on_recovered,
     ),
 )
