@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dmguard.core.consumers.flags import Flags
+
 PROFILE_DIR = "/etc/lvm/profile"
 THIN_COMMAND = "lvm lvextend --use-policies"
 """What dmeventd runs for a pool that fills, unless lvm.conf says something else."""
@@ -104,7 +106,8 @@ class Host:
     """The host's files and settings. Unknown is None, and what is not there is absent.
 
     `monitored` by LV uuid, asked for only where dmeventd can be reached; `volumes` by the pool's
-    uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths.
+    uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths;
+    `flags` the storage options of the daemons' command lines, by their names.
     """
 
     lvm: LvmConf | None = None
@@ -116,6 +119,7 @@ class Host:
     docker_version: str | None = None
     docker: DockerData | None = None
     units: Mapping[str, UnitFacts] = field(default_factory=dict)
+    flags: Mapping[str, Flags] = field(default_factory=dict)
     dmeventd: bool = False
 
     @property
