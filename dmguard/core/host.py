@@ -107,7 +107,8 @@ class Host:
 
     `monitored` by LV uuid, asked for only where dmeventd can be reached; `volumes` by the pool's
     uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths;
-    `flags` the storage options of the daemons' command lines, by their names.
+    `flags` the storage options of the daemons' command lines, by their names; `serving`, for each
+    consumer that runs, the device-mapper name of the pool that it says it uses.
     """
 
     lvm: LvmConf | None = None
@@ -121,12 +122,17 @@ class Host:
     units: Mapping[str, UnitFacts] = field(default_factory=dict)
     flags: Mapping[str, Flags] = field(default_factory=dict)
     dmeventd: bool = False
+    serving: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def agent_runs(self) -> bool | None:
         """Is dmguard's agent on guard?"""
         unit = self.units.get(AGENT)
         return None if unit is None else unit.active in ("active", "reloading", "activating")
+
+    def is_active(self, unit: str) -> bool:
+        known = self.units.get(unit)
+        return known is not None and known.active == "active"
 
     def text(self, path: str) -> str | None:
         file = self.files.get(path)

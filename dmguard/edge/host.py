@@ -38,14 +38,7 @@ PROGRAMS = (
     "thin_dump",
     "thin_repair",
 )
-UNITS = (
-    AGENT,
-    ACTIVATE,
-    "docker.service",
-    "docker.socket",
-    "containerd.service",
-    "isulad.service",
-)
+UNITS = (AGENT, ACTIVATE, "docker.socket", "docker.service", "containerd.service", "isulad.service")
 _PROPERTIES = "Id,LoadState,ActiveState,After,Wants,Requires,ExecStart"
 _LARGEST = 1 << 20
 _VERSION = re.compile(r"\bversion (\d[^\s,]*)")
@@ -84,7 +77,9 @@ def _below(root: Path, path: str) -> Path:
 
 def _read(root: Path, path: str) -> FileText | None:
     try:
-        with _below(root, path).open(encoding="utf-8", errors="surrogateescape") as file:
+        with _below(root, path).open(
+            encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
             stat = _below(root, path).stat()
             return FileText(file.read(_LARGEST), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
     except OSError:

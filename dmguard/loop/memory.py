@@ -11,12 +11,16 @@ from dmguard.core.actions import (
     Act,
     Action,
     Claim,
+    Configure,
+    CreatePool,
+    CreateVg,
     EditFile,
     Extend,
     Refresh,
     ResizePv,
     RestorePv,
     StartUnit,
+    WipeDisk,
 )
 from dmguard.core.forecast import Sample, fill_rate, prune
 from dmguard.core.plan import Past
@@ -202,6 +206,8 @@ def inputs_of(action: Action, state: State) -> Hashable:
         case StartUnit():
             units = (c.unit for c in state.consumers if c.unit and c.unit.name == action.unit)
             return tuple((unit.entered, unit.tried) for unit in units)
+        case WipeDisk() | CreateVg() | CreatePool() | Configure():
+            return None  # only asked for by hand, and not tried again
     pool = next((pool for pool in state.pools if pool.lv.uuid == action.lv_uuid), None)
     if pool is None:
         return None

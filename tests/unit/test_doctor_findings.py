@@ -13,7 +13,7 @@ from dmguard.core.findings.host.consumers import KUBELET
 from dmguard.core.findings.host.docker import SETUP
 from dmguard.core.host import ACTIVATE, DeviceEntry, Host, PoolVolumes
 from dmguard.core.ledger import Ledger
-from dmguard.core.model import DiskKind, Pool, State
+from dmguard.core.model import Disk, DiskKind, Pool, State
 from dmguard.core.settings import Settings
 from dmguard.core.units import Amount
 from tests.unit.around import (
@@ -209,11 +209,11 @@ HOME = make_disk("a")
 LISTED = DeviceEntry("sys_wwid", "naa.5", "/dev/sda", "pv-serial-a")
 
 
-def on(*disks: object, host: Host = HOST, **state: object) -> State:
+def on(*disks: Disk, host: Host = HOST) -> State:
     """Docker's pool on a disk."""
     pool = in_vg(POOL, pvs=vg_of(HOME).pvs)
     pool = in_vg(pool, pvs=tuple(replace(pv, free=10 * GIB) for pv in pool.vg.pvs))
-    return around(pool, host, disks=disks, **state)
+    return around(pool, host, disks=disks)
 
 
 def test_a_pv_on_a_loop_device_is_found() -> None:

@@ -259,6 +259,7 @@ OTHERS = "# thin_pool_autoextend_percent=5\nactivation { thin_pool_zero=0 }\n"
         (GROWS, GROWS.replace("80", "70").replace("20", "30")),
         (SLASHED, SLASHED.replace("90", "70").replace("=1", "=30")),
         (OTHERS, OTHERS + APPENDED),
+        ("# mine", "# mine\n" + APPENDED),
     ],
 )
 def test_settings_are_put_into_a_profile_in_their_place(text: str, wanted: str) -> None:

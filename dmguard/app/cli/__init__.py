@@ -27,6 +27,7 @@ COMMANDS = (
     "disks",
     "claim",
     "ignore",
+    "setup",
     "history",
     "explain",
     "config",
@@ -42,6 +43,7 @@ NEED_ROOT = (
     "disks",
     "claim",
     "ignore",
+    "setup",
 )
 
 

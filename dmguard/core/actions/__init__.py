@@ -20,13 +20,14 @@ from dmguard.core.actions.pools import (
     is_marked,
     is_stale,
 )
+from dmguard.core.actions.setup import Configure, CreatePool, CreateVg, DiskRef, WipeDisk
 from dmguard.core.actions.units import StartUnit
 from dmguard.core.model import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmguard.core.model import State
+    from dmguard.core.model import Devno, State
 
 __all__ = [
     "Act",
@@ -35,6 +36,10 @@ __all__ = [
     "AttachProfile",
     "Claim",
     "ClearSkip",
+    "Configure",
+    "CreatePool",
+    "CreateVg",
+    "DiskRef",
     "EditFile",
     "Extend",
     "Monitor",
@@ -43,6 +48,7 @@ __all__ = [
     "RestorePv",
     "Result",
     "StartUnit",
+    "WipeDisk",
     "Witness",
     "Words",
     "dump_action",
@@ -65,6 +71,10 @@ Action = (
     | ResizePv
     | RestorePv
     | StartUnit
+    | WipeDisk
+    | CreateVg
+    | CreatePool
+    | Configure
 )
 
 
@@ -74,7 +84,7 @@ def subject(action: Action) -> str:
         return action.unit
     if isinstance(action, EditFile):
         return action.path
-    return action.pool or action.disk
+    return action.pool or action.disk or action.vg
 
 
 def is_met(action: Action, state: State) -> bool | None:
@@ -100,11 +110,30 @@ _KINDS: dict[Act, type[Action]] = {
     Act.RESIZE_PV: ResizePv,
     Act.RESTORE_PV: RestorePv,
     Act.START_UNIT: StartUnit,
+    Act.WIPE_DISK: WipeDisk,
+    Act.CREATE_VG: CreateVg,
+    Act.CREATE_POOL: CreatePool,
+    Act.CONFIGURE: Configure,
 }
+
+
+def _load_ref(values: dict[str, Any]) -> DiskRef:
+    return DiskRef(**{**values, "devno": _load_devno(values["devno"])})
+
+
+def _load_devno(pair: Any) -> Devno:
+    return int(pair[0]), int(pair[1])
+
+
 _RESTORE: dict[str, Callable[[Any], object]] = {
     "resource": Resource,
-    "devno": lambda pair: (int(pair[0]), int(pair[1])),
+    "devno": _load_devno,
     "components": tuple,
+    "before": tuple,
+    "expendable": tuple,
+    "units": tuple,
+    "ref": _load_ref,
+    "disks": lambda refs: tuple(_load_ref(values) for values in refs),
 }
 
 

@@ -2,7 +2,7 @@
 
 One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mark and size), claim
 (disks become space), activate (pools come up), repair (PVs that return, consumers that failed),
-doctor (what is set wrong around the pools).
+doctor (what is set wrong around the pools), setup (bare disks become a pool with its consumer).
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Action
-from dmguard.core.goals import ActivateAll, ClaimByHand, Examine, ExtendByHand, Goal, Guard, Recover
+from dmguard.core.goals import (
+    ActivateAll,
+    ClaimByHand,
+    Examine,
+    ExtendByHand,
+    Goal,
+    Guard,
+    Recover,
+    SetUp,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +42,14 @@ class Refusal:
     code: str
     message: str
     act: Act = Act.EXTEND_DATA
+
+
+class RefusedError(Exception):
+    """Something stands in the way of all that was asked for."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +87,7 @@ class Past:
 def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = None) -> Plan:
     """What is to be done for the goal; the agent's goal when none is given."""
     from dmguard.core.findings import find_all
-    from dmguard.core.plan import activate, by_hand, claim
+    from dmguard.core.plan import activate, by_hand, claim, setup
 
     match goal:
         case ExtendByHand():
@@ -79,6 +96,9 @@ def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = 
         case ClaimByHand():
             claims, refusals = claim.plan_by_hand(state, goal)
             return Plan(actions=claims, refusals=refusals)
+        case SetUp():
+            making, refusals = setup.plan_setup(state, goal)
+            return Plan(actions=making, refusals=refusals)
         case ActivateAll():
             return Plan(actions=activate.plan_all(state, settings, goal.pools, needed=goal.needed))
         case Examine():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import AttachProfile, ClearSkip, EditFile, Monitor
+from dmguard.core.actions import ClearSkip, EditFile, Monitor
 from dmguard.core.consumers import DAEMONS, daemonjson
 from dmguard.core.consumers.daemon import pool_name
 from dmguard.core.consumers.daemonjson import Wanted
@@ -13,11 +14,11 @@ from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings.host import find_around
 from dmguard.core.findings.host.docker import DEVICE, MIN_FREE, configured, pool_at
 from dmguard.core.findings.host.room import metadata_estimate
-from dmguard.core.lvmprofile import extends, profile_name, with_settings
 from dmguard.core.model import Profile, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan.grow import make_extend
 from dmguard.core.plan.keep import make_refresh
+from dmguard.core.plan.profile import choose_profile, make_attachment
 from dmguard.core.sizing import metadata_cost, metadata_fit, policy_for
 from dmguard.core.steps.kinds import digest
 from dmguard.core.units import round_up
@@ -25,14 +26,12 @@ from dmguard.core.units import round_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from dmguard.core.actions import Action, Extend, Refresh
+    from dmguard.core.actions import Action, AttachProfile, Extend, Refresh
     from dmguard.core.findings import Finding
     from dmguard.core.findings.host.docker import Configured
     from dmguard.core.host import Host
     from dmguard.core.model import Pool, State
     from dmguard.core.settings import Settings
-
-_PERCENT = 20
 
 
 def plan_cures(state: State, settings: Settings) -> Iterator[Action]:
@@ -52,35 +51,10 @@ def plan_cures(state: State, settings: Settings) -> Iterator[Action]:
             yield action
 
 
-def _attach(pool: Pool, finding: Finding, settings: Settings, host: Host) -> AttachProfile | None:
-    conf = host.lvm
-    if conf is None:
-        return None
-    # A pool's own profile is kept, and what it has beside; so is one of the usual name.
-    name = pool.lv.profile or profile_name(pool.lv)
-    old = host.profiles.get(name)
-    text = (
-        old
-        if old is not None and extends(old)
-        else with_settings(old or "", _wanted(pool, settings))
-    )
-    return AttachProfile(
-        vg=pool.vg.name,
-        lv=pool.lv.name,
-        lv_uuid=pool.lv.uuid,
-        profile=name,
-        path=f"{conf.profile_dir}/{name}.profile",
-        text=text,
-        was="" if old is None else digest(old),
-        reason=finding.code,
-    )
-
-
-def _wanted(pool: Pool, settings: Settings) -> Profile:
-    """What dmguard itself does: then one crossing is one step, whoever is first."""
-    policy = policy_for(pool, settings)
-    percent = policy.step.percent or _PERCENT
-    return Profile(policy.data_threshold, max(1, round(percent)))
+def _attach(pool: Pool, finding: Finding, settings: Settings, host: Host) -> AttachProfile:
+    del settings
+    profile = choose_profile(pool.name, pool, host, None, None)
+    return replace(make_attachment(pool, profile), reason=finding.code)
 
 
 def _attach_if_off(
