@@ -92,7 +92,7 @@ def _values(finding: Finding, plan: Plan) -> dict[str, Any]:
 
 
 def _say(seen: Recovered, found: tuple[Order, ...], *, acts: bool, commands: bool) -> None:
-    from dmguard.app.render import say, say_outcomes
+    from dmguard.app.render import say, say_outcomes, say_plan
 
     if acts:
         say_outcomes(seen.outcomes)
@@ -101,11 +101,18 @@ def _say(seen: Recovered, found: tuple[Order, ...], *, acts: bool, commands: boo
     plan = seen.after
     if not plan.findings:
         say("nothing is wrong")
+    told: list[Action] = []
     # They are in the order of their severity.
     for severity, findings in groupby(plan.findings, _heading):
         say(f"\n{severity}:")
         for finding in findings:
-            _say_finding(finding, _cures(finding, plan.actions), commands=commands)
+            cures = _cures(finding, plan.actions)
+            _say_finding(finding, cures, commands=commands)
+            told += cures
+    rest = [action for action in plan.actions if action not in told]
+    if commands and rest:
+        say("\nDone by the way:")
+        say_plan(rest, (), commands=True)
 
 
 def _heading(finding: Finding) -> str:
