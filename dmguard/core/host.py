@@ -85,12 +85,16 @@ class UnitFacts:
 
 @dataclass(frozen=True, slots=True)
 class DockerData:
-    """Docker's data: is its folder there, which drivers have images, are there containers?"""
+    """Docker's data: is its folder there, which drivers have images, are there containers?
+
+    `devices`: is the devicemapper driver's own list of its devices there?
+    """
 
     root: str
     there: bool
     drivers: frozenset[str] = frozenset()
     containers: bool = False
+    devices: bool = False
 
 
 @dataclass(frozen=True, slots=True)

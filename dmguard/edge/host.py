@@ -114,6 +114,7 @@ def read_docker_data(root: Path, folder: str) -> DockerData | None:
             there=True,
             drivers=frozenset(name for name in drivers if _has_any(images / name / _LAYERS)),
             containers=_has_any(place / "containers"),
+            devices=_has_any(place / "devicemapper/metadata"),
         )
     except OSError:
         return None

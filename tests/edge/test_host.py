@@ -246,9 +246,10 @@ def test_dockers_data_is_looked_at(tmp_path: Path) -> None:
     seen = read_docker_data(tmp_path, "/data")
     assert seen == DockerData("/data", there=True, drivers=frozenset({"devicemapper"}))
     (tmp_path / "data/containers/one").mkdir()
+    (tmp_path / "data/devicemapper/metadata/base").mkdir(parents=True)
     seen = read_docker_data(tmp_path, "/data")
     assert seen is not None
-    assert seen.containers
+    assert (seen.containers, seen.devices) == (True, True)
     assert read_docker_data(tmp_path, "/none") == DockerData("/none", there=False)
 
 

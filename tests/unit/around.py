@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from dmguard.core.findings.host import find_around
-from dmguard.core.host import ACTIVATE, AGENT, FileText, Host, LvmConf, UnitFacts
+from dmguard.core.host import ACTIVATE, AGENT, DockerData, FileText, Host, LvmConf, UnitFacts
 from dmguard.core.model import Consumer, Pool, State
 from dmguard.core.settings import Settings
 from dmguard.core.sizing import low_water_for
@@ -51,6 +51,7 @@ HOST = Host(
     profiles={"vg-pool": GROWS},
     files={DAEMON_JSON: daemon_json("dm.thinpooldev=/dev/mapper/vg-pool")},
     docker_version="20.10.24+dfsg1",
+    docker=DockerData("/var/lib/docker", there=True, devices=True),
     units=UNITS,
     dmeventd=True,
 )

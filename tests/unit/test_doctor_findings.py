@@ -11,7 +11,7 @@ from dmguard.core.findings import Finding
 from dmguard.core.findings.host import counts, examine, find_around, is_around
 from dmguard.core.findings.host.consumers import KUBELET
 from dmguard.core.findings.host.docker import SETUP
-from dmguard.core.host import ACTIVATE, DeviceEntry, Host, PoolVolumes
+from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, Host, PoolVolumes
 from dmguard.core.ledger import Ledger
 from dmguard.core.model import Disk, DiskKind, Pool, State
 from dmguard.core.settings import Settings
@@ -324,6 +324,26 @@ DOCKER: list[tuple[str, Host, list[str]]] = [
 @pytest.mark.parametrize(("host", "codes"), [r[1:] for r in DOCKER], ids=[r[0] for r in DOCKER])
 def test_docker(host: Host, codes: list[str]) -> None:
     assert list(told(around(POOL, host))) == codes
+
+
+@pytest.mark.parametrize(
+    ("data", "number", "found"),
+    [
+        (DockerData("/d", there=True), 7, True),
+        (DockerData("/d", there=False), 7, True),
+        (DockerData("/d", there=True, devices=True), 7, False),
+        (DockerData("/d", there=True), 0, False),
+        (DockerData("/d", there=True), None, False),
+        (None, 7, False),
+    ],
+)
+def test_a_pool_that_docker_does_not_know_any_more(
+    data: DockerData | None,
+    number: int | None,
+    found: bool,  # noqa: FBT001
+) -> None:
+    state = around(in_kernel(POOL, transaction_id=number), replace(HOST, docker=data))
+    assert told(state) == ({"docker-data-missing": "vg/pool"} if found else {})
 
 
 # --- Volumes --------------------------------------------------------------------------------------

@@ -84,10 +84,10 @@ async def recover(loop: Loop, goal: Recover | Examine, *, dry_run: bool) -> Reco
             break
         else:
             await asyncio.sleep(plan.wait)
-        _, plan = await work.look()
-    await _wait_for_units(work, until)
-    state, after = await work.look()
-    return Recovered(before, after, state, tuple(work.outcomes), unknown)
+        state, plan = await work.look()
+    if await _wait_for_units(work, until):
+        state, plan = await work.look()
+    return Recovered(before, plan, state, tuple(work.outcomes), unknown)
 
 
 async def _settled(work: _Work, plan: Plan, until: float) -> Plan:
@@ -111,14 +111,16 @@ async def _act(work: _Work) -> None:
                 work.tried.add((str(action.act), action.key))
 
 
-async def _wait_for_units(work: _Work, until: float) -> None:
+async def _wait_for_units(work: _Work, until: float) -> bool:
+    """Until what was started runs, or does not; was anything started?"""
     names = {action.unit for action, _ in work.outcomes if isinstance(action, StartUnit)}
     while names and time.monotonic() < until:
         state = await work.loop.observer.look(units=True)
         units = [c.unit for c in state.consumers if c.unit is not None and c.unit.name in names]
         if not any(unit.has_job or unit.state == "activating" for unit in units):
-            return
+            break
         await asyncio.sleep(_POLL_S)
+    return bool(names)
 
 
 def unhealthy(findings: tuple[Finding, ...], pools: tuple[str, ...]) -> tuple[Finding, ...]:

@@ -52,6 +52,7 @@ def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
         yield from _of_options(its)
         if its.name == "docker":
             yield from _of_version(its, host)
+            yield from _of_data(its, state, host)
         yield from _of_pool_name(its, state)
         yield from _of_free_space(its, state, settings)
     found = _AUTO_EXTEND.search(host.text(SETUP) or "")
@@ -111,9 +112,27 @@ def pool_at(path: str, state: State) -> Pool | None:
     return state.pool(path.removeprefix("/dev/")) if path.startswith("/dev/") else None
 
 
-def _of_free_space(its: Configured, state: State, settings: Settings) -> Iterator[Finding]:
+def _of_data(its: Configured, state: State, host: Host) -> Iterator[Finding]:
+    # Docker counts its changes up in the pool's transaction number, and begins to at once.
+    pool, data = _pool_of(its, state), host.docker
+    number = pool.kernel.transaction_id if pool and pool.kernel else None
+    if pool is None or data is None or not number or data.devices or pool.lv.thin_count:
+        return
+    yield Finding(
+        "docker-data-missing",
+        pool.name,
+        f"{pool.name}: Docker has made {number} changes in it, and {data.root} has no list of its"
+        " devices",
+    )
+
+
+def _pool_of(its: Configured, state: State) -> Pool | None:
     used = pool_name(its.option(DEVICE))
-    pool = next((pool for pool in state.pools if pool.dm_name == used), None)
+    return next((pool for pool in state.pools if pool.dm_name == used), None)
+
+
+def _of_free_space(its: Configured, state: State, settings: Settings) -> Iterator[Finding]:
+    pool = _pool_of(its, state)
     keeps = min_free(its.option(MIN_FREE) or f"{_LEAST_FREE}%")
     if pool is None or keeps is None or not settings.guards(pool.name):
         return
