@@ -1,0 +1,34 @@
+"""The configuration: one table of settings, and the typed values that come of it."""
+
+from __future__ import annotations
+
+from dmguard.core.settings.document import SettingsError, parse_settings, show_settings
+from dmguard.core.settings.table import SETTINGS, Setting
+from dmguard.core.settings.values import (
+    CONSUMERS,
+    SOURCES,
+    ClaimMode,
+    ClaimRule,
+    ConsumerPolicy,
+    Match,
+    OnRecovered,
+    Policy,
+    Settings,
+)
+
+__all__ = [
+    "CONSUMERS",
+    "SETTINGS",
+    "SOURCES",
+    "ClaimMode",
+    "ClaimRule",
+    "ConsumerPolicy",
+    "Match",
+    "OnRecovered",
+    "Policy",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "parse_settings",
+    "show_settings",
+]
