@@ -53,4 +53,16 @@ class ClaimByHand:
     vg: str
 
 
-Goal = Guard | ExtendByHand | ActivateAll | Recover | ClaimByHand
+@dataclass(frozen=True, slots=True)
+class ResizeLoop:
+    """The goal of `dmguard loop resize`: a pool on loop devices, so large.
+
+    `pool` is `docker` or a device-mapper name; empty for the only one that there is.
+    """
+
+    pool: str = ""
+    data: Size | None = None
+    metadata: Size | None = None
+
+
+Goal = Guard | ExtendByHand | ActivateAll | Recover | ClaimByHand | ResizeLoop

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dmguard.core.steps import Lvm, MovePath, Prove, PutFile, UnitStep, UnitVerb
 from dmguard.edge import files, lvm
 from dmguard.edge.retry import retry
+from dmguard.loop.dmhands import DmHands
 from dmguard.loop.execute import Done
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def make_hands(
         return await _wait_for(step, manager) if step.wait else Done(ok=True)
 
     hands: dict[Any, Any] = {Lvm: run_lvm, PutFile: _put_file, MovePath: _move_path}
+    hands |= DmHands(runner).as_table()
     if prove is not None:
         hands[Prove] = prove_disk
     if manager is not None:

@@ -178,6 +178,7 @@ BY_TYPE: dict[str, st.SearchStrategy[object]] = {
     "bool": st.booleans(),
     "int | None": st.none() | NUMBER,
     "Devno": DEVNO,
+    "Inode": DEVNO,
     "Resource": st.sampled_from(Resource),
     "tuple[str, ...]": st.lists(TEXT, max_size=3).map(tuple),
 }

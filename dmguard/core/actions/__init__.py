@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmguard.core.actions.disks import Claim, ResizePv, RestorePv
 from dmguard.core.actions.kinds import Act, Result, Witness, Words
+from dmguard.core.actions.loops import ActivateRaw, GrowLoop
 from dmguard.core.actions.pools import (
     Activate,
     AttachProfile,
@@ -30,9 +31,11 @@ __all__ = [
     "Act",
     "Action",
     "Activate",
+    "ActivateRaw",
     "AttachProfile",
     "Claim",
     "Extend",
+    "GrowLoop",
     "Monitor",
     "Refresh",
     "ResizePv",
@@ -50,7 +53,17 @@ __all__ = [
 ]
 
 Action = (
-    Extend | Refresh | Activate | AttachProfile | Monitor | Claim | ResizePv | RestorePv | StartUnit
+    Extend
+    | Refresh
+    | Activate
+    | AttachProfile
+    | Monitor
+    | Claim
+    | ResizePv
+    | RestorePv
+    | StartUnit
+    | GrowLoop
+    | ActivateRaw
 )
 
 
@@ -82,10 +95,14 @@ _KINDS: dict[Act, type[Action]] = {
     Act.RESIZE_PV: ResizePv,
     Act.RESTORE_PV: RestorePv,
     Act.START_UNIT: StartUnit,
+    Act.GROW_LOOP: GrowLoop,
+    Act.ACTIVATE_RAW: ActivateRaw,
 }
 _RESTORE: dict[str, Callable[[Any], object]] = {
     "resource": Resource,
     "devno": lambda pair: (int(pair[0]), int(pair[1])),
+    "inode": lambda pair: (int(pair[0]), int(pair[1])),
+    "options": tuple,
     "components": tuple,
 }
 

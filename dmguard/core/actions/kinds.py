@@ -25,6 +25,8 @@ class Act(StrEnum):
     START_UNIT = "start-unit"
     ATTACH_PROFILE = "attach-profile"
     MONITOR = "monitor"
+    GROW_LOOP = "grow-loop"
+    ACTIVATE_RAW = "activate-raw"
 
 
 class Result(StrEnum):

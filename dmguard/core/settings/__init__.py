@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dmguard.core.settings.document import SettingsError, parse_settings, show_settings
+from dmguard.core.settings.document import LISTED, SettingsError, parse_settings, show_settings
 from dmguard.core.settings.table import SETTINGS, Setting
 from dmguard.core.settings.values import (
     CONSUMERS,
@@ -13,11 +13,14 @@ from dmguard.core.settings.values import (
     Match,
     OnRecovered,
     Policy,
+    PoolOption,
+    RawRule,
     Settings,
 )
 
 __all__ = [
     "CONSUMERS",
+    "LISTED",
     "SETTINGS",
     "SOURCES",
     "ClaimMode",
@@ -26,6 +29,8 @@ __all__ = [
     "Match",
     "OnRecovered",
     "Policy",
+    "PoolOption",
+    "RawRule",
     "Setting",
     "Settings",
     "SettingsError",

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.model import Trigger
-from dmguard.core.settings.values import SOURCES, ClaimMode, Match, OnRecovered
+from dmguard.core.settings.values import SOURCES, ClaimMode, Match, OnRecovered, PoolOption
 from dmguard.core.units import Amount, parse_duration, parse_size
 
 if TYPE_CHECKING:
@@ -160,6 +160,45 @@ def parse_sources(value: object) -> tuple[Trigger, ...]:
         if name not in SOURCES:
             raise ValueError(f"{name!r} is not one of {', '.join(SOURCES)}")
     return tuple(Trigger(name) for name in value)
+
+
+DM_NAME = r"[\w:.@+-]{1,127}"
+"""What a device-mapper name that needs no escapes may be."""
+
+
+def parse_dm_name(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(DM_NAME, value, re.ASCII):
+        raise ValueError(f"{value!r} is not a device-mapper name")
+    return value
+
+
+def parse_place(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(/[^/\s]+)+", value):
+        raise ValueError(f"{value!r} is not an absolute path")
+    if "." in value.split("/") or ".." in value.split("/"):
+        raise ValueError(f"{value!r} is not a plain path")
+    if re.fullmatch(r"/dev/[^/]+", value):
+        raise ValueError(f"{value!r} may be another disk after a boot: give a link of /dev/disk")
+    return value
+
+
+def parse_block_size(value: object) -> int:
+    size = parse_bytes(value)
+    if size % (64 << 10) or not 64 << 10 <= size <= 1 << 30:
+        raise ValueError(f"{value!r} is not a multiple of 64KiB, up to 1GiB")
+    return size
+
+
+def parse_chunks(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a number of blocks")
+    return value
+
+
+def parse_options(value: object) -> tuple[PoolOption, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of some of {', '.join(PoolOption)}")  # noqa: TRY004 - as above
+    return tuple(PoolOption(_one_of(name, PoolOption)) for name in value)
 
 
 def unknown(name: str, known: tuple[str, ...], what: str) -> str:

@@ -153,6 +153,58 @@ SETTINGS: tuple[Setting, ...] = (
         parsers.parse_span,
     ),
     Setting(
+        "raw_pool.name",
+        "name",
+        None,
+        "The device-mapper name of the pool, as pool_name in containerd's configuration.",
+        parsers.parse_dm_name,
+    ),
+    Setting(
+        "raw_pool.data",
+        "path",
+        None,
+        "What its data lies on: a file, or a device by a name that stays, as /dev/disk/by-id/NAME."
+        " It must be there: nothing is made.",
+        parsers.parse_place,
+    ),
+    Setting(
+        "raw_pool.metadata",
+        "path",
+        None,
+        "The same of its metadata. A pool must have been made on it: none is.",
+        parsers.parse_place,
+    ),
+    Setting(
+        "raw_pool.block_size",
+        "size",
+        "64KiB",
+        "The pool's block size, a multiple of 64KiB. It must be the one that it was made with.",
+        parsers.parse_block_size,
+    ),
+    Setting(
+        "raw_pool.low_water",
+        "number",
+        None,
+        "With so many blocks free the kernel raises its event; when it is left out, at"
+        " policy.data_threshold.",
+        parsers.parse_chunks,
+    ),
+    Setting(
+        "raw_pool.options",
+        "list of names",
+        [],
+        "Options of its table: skip_block_zeroing, ignore_discard, no_discard_passdown and"
+        " error_if_no_space.",
+        parsers.parse_options,
+    ),
+    Setting(
+        "raw_pool.max_size",
+        "size",
+        "",
+        "The pool's data grows up to this, if it is a file; empty means that it is not grown.",
+        parsers.parse_ceiling,
+    ),
+    Setting(
         "consumer.unit",
         "unit",
         None,

@@ -114,9 +114,37 @@ CONSUMERS: Mapping[str, ConsumerPolicy] = {
 """The consumers that are known, as they are treated unless the configuration says otherwise."""
 
 
+class PoolOption(StrEnum):
+    """The options of a thin pool's table (Linux, Documentation/admin-guide/device-mapper/
+    thin-provisioning.rst).
+    """
+
+    SKIP_BLOCK_ZEROING = "skip_block_zeroing"
+    IGNORE_DISCARD = "ignore_discard"
+    NO_DISCARD_PASSDOWN = "no_discard_passdown"
+    ERROR_IF_NO_SPACE = "error_if_no_space"
+
+
+@dataclass(frozen=True, slots=True)
+class RawRule:
+    """A thin pool without LVM, on files or devices that are there already. Sizes in bytes.
+
+    `name` is its device-mapper name. `low_water` is in chunks, None for the mark of the policy's
+    threshold. `max_size` None: it is not grown.
+    """
+
+    name: str
+    data: str
+    metadata: str
+    block_size: int = 64 << 10
+    low_water: int | None = None
+    options: tuple[PoolOption, ...] = ()
+    max_size: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The configuration in force."""
+    """The configuration in force. `loops` has the policies of pools on loop devices, by name."""
 
     pools: tuple[str, ...] = ("*/*",)
     resync: float = 30.0
@@ -126,6 +154,12 @@ class Settings:
     activate_timeout: float = 60.0
     claims: tuple[ClaimRule, ...] = ()
     consumers: Mapping[str, ConsumerPolicy] = field(default_factory=lambda: CONSUMERS)
+    loops: Mapping[str, Policy] = field(default_factory=dict)
+    raws: tuple[RawRule, ...] = ()
+
+    def raw(self, name: str) -> RawRule | None:
+        """The raw pool of this device-mapper name, if one is configured."""
+        return next((rule for rule in self.raws if rule.name == name), None)
 
     def guards(self, pool: str) -> bool:
         """Is `vg/lv` one of the guarded pools?"""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Claim
-from dmguard.core.steps import disks, pools, units
+from dmguard.core.actions import Action, Claim, GrowLoop
+from dmguard.core.steps import disks, loops, pools, units
 from dmguard.core.steps.kinds import (
     Lvm,
     MovePath,
@@ -48,10 +48,10 @@ __all__ = [
     "undo_for",
 ]
 
-_STEPS: Table = {**pools.STEPS, **disks.STEPS, **units.STEPS}
-_FINISH: Partial = {Claim: disks.finish_claim}
+_STEPS: Table = {**pools.STEPS, **disks.STEPS, **units.STEPS, **loops.STEPS}
+_FINISH: Partial = {Claim: disks.finish_claim, GrowLoop: loops.finish_grow}
 _AFTER: Partial = {Claim: disks.after_claim}
-_UNDO: Partial = {Claim: disks.undo_claim}
+_UNDO: Partial = {Claim: disks.undo_claim, GrowLoop: loops.undo_grow}
 
 
 def steps_for(action: Action) -> tuple[Step, ...]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dmguard.core.actions import Action
+from dmguard.core.steps.dm import DmStep
 
 if TYPE_CHECKING:
     from dmguard.core.model import Devno
@@ -124,7 +125,7 @@ class MovePath:
         return shlex.join(("mv", "-T", self.source, self.target))
 
 
-Step = Lvm | Prove | UnitStep | PutFile | MovePath
+Step = Lvm | Prove | UnitStep | PutFile | MovePath | DmStep
 
 Table = Mapping[type[Action], Callable[[Any], tuple[Step, ...]]]
 """For each kind of action of a family its steps."""
