@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
-
-import pytest
 
 from dmguard.core.actions import GrowLoop
 from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
-from tests.vm.kit import MIB, config, entries, history, wait_for
+from tests.vm.kit import MIB, config, history
 from tests.vm.loopkit import LoopDocker
 
 if TYPE_CHECKING:
+    from tests.lab.channel import Running
     from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
 
@@ -89,9 +87,7 @@ def test_a_failure_or_a_death_on_the_way_leaves_the_pool_live(machines: Factory)
     docker = LoopDocker(m)
     for number in (2, 3):
         failed_resume(m, docker, number)
-    sample = GrowLoop(
-        "", Resource.DATA, 0, 0, "", (0, 0), 0, 0, "", 0, "", None, 0, reason="asked"
-    )
+    sample = GrowLoop("", Resource.DATA, 0, 0, "", (0, 0), 0, 0, "", 0, "", None, 0, reason="asked")
     names = boundaries(sample)
     assert list(names) == list(stops("1"))
     for name in names:
@@ -103,8 +99,7 @@ def failed_resume(m: Machine, docker: LoopDocker, ran: int) -> None:
     tables, and leaves the pool suspended.
     """
     before = docker.seen()
-    running, pid = held_back(m, docker, f"ran-{ran}", "STOP", "+40MiB")
-    m.wait_until(f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SIGSTOP /tmp/trace", 30)
+    running, pid = stopped_at(m, f"ran-{ran}", "+40MiB")
     m.run(f"truncate -s {before.data_file} {docker.data}")
     m.run(f"losetup -c {docker.loop(docker.data)}; pkill strace; kill -CONT {pid}", check=False)
     result = running.wait(60)
@@ -118,7 +113,8 @@ def failed_resume(m: Machine, docker: LoopDocker, ran: int) -> None:
 def killed_at(m: Machine, docker: LoopDocker, name: str) -> None:
     """SIGKILL at one boundary: the pool is live, and the next run settles the act."""
     before, told = docker.size(), len(history(m, "grow-loop"))
-    running, _ = held_back(m, docker, name, "KILL", "+4MiB")
+    running, pid = stopped_at(m, name, "+4MiB")
+    m.run(f"kill -9 {pid}; pkill -9 strace", check=False)
     assert running.wait(60).status != 0, name
     docker.assert_alive()
     m.run("systemctl reload dmguard")
@@ -129,6 +125,26 @@ def killed_at(m: Machine, docker: LoopDocker, name: str) -> None:
     assert after.data_file == after.data_device == docker.size(), name
     acts = history(m, "grow-loop")[told:]
     assert [act["result"] for act in acts] == ["done"], name
+
+
+def stopped_at(m: Machine, name: str, words: str) -> tuple[Running, str]:
+    """Run a resize that stops at this boundary; return it with its pid.
+
+    A SIGSTOP that strace injects takes effect when the call is done.
+    """
+    m.run("rm -f /tmp/go /tmp/pid /tmp/trace /tmp/strace; mkfifo /tmp/go")
+    running = m.start(f"echo $$ > /tmp/pid; read go < /tmp/go; exec dmguard loop resize {words}")
+    m.wait_until("test -s /tmp/pid")
+    pid = m.run("cat /tmp/pid").out.strip()
+    call, path, nth = stops(pid)[name]
+    m.start(
+        f"strace -f -p {pid} -P {path} -e trace={call}"
+        f" -e inject={call}:signal=SIGSTOP:when={nth} -o /tmp/trace 2> /tmp/strace"
+    )
+    m.wait_until("grep -q attached /tmp/strace")
+    m.run("echo > /tmp/go")
+    m.wait_until(f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SIGSTOP /tmp/trace", 30)
+    return running, pid
 
 
 def stops(pid: str) -> dict[str, tuple[str, str, int]]:

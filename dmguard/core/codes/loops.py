@@ -149,4 +149,22 @@ LOOPS = (
         "Two pools on one metadata would destroy it. Nothing was changed.",
         "dmsetup table NAME and losetup --list show what it lies on. Correct the configuration.",
     ),
+    Code(
+        "raw-docker",
+        "5f4aa607e457473d8ce8d44bfc57861b",
+        Severity.WARNING,
+        "Docker brings this pool up itself",
+        "It is the one that Docker makes on loop devices at each of its starts.",
+        "Brought up by another, it would be in Docker's way.",
+        'Nothing to do. To have it grow by itself, give [pool."loop:docker"] a max_size.',
+    ),
+    Code(
+        "raw-no-name",
+        "62a3ecc2d74d4985bbade70872a059ba",
+        Severity.WARNING,
+        "What the pool lies on has no name that stays",
+        "It is a disk without a link in /dev/disk/by-id, or a part of a file.",
+        "After a boot the same name may be another disk's.",
+        "Write the section by hand, with a path that leads to the same after every boot.",
+    ),
 )
