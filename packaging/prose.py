@@ -3,7 +3,7 @@
 DESCRIPTION = """\
 dmguard keeps LVM thin pools alive. It grows their data and metadata before those who write on
 them feel it, adds new disks to their volume groups where a rule says so, brings them up at boot
-before Docker and containerd, and starts those again that failed without their pool.
+before Docker, containerd and iSulad, and starts those again that failed without their pool.
 
 Events only wake it: each time it reads the state from the kernel and from LVM, plans, acts
 under a lock, and reads again. The agent and the commands are the same program and share
@@ -13,20 +13,20 @@ With no configuration every thin pool of the host is guarded within its volume g
 is ever claimed. Repairs that can lose data are explained and never done.
 """
 BOOT = """\
-The service dmguard-activate.service runs dmguard activate before docker.service and
-containerd.service, whenever one of these is started. It waits for disks that are late, for
-activate.timeout from its first run in a boot, and not again when a consumer is restarted. If it
-fails, the consumer starts all the same; the agent activates the pool when its disks are there, and
-then starts the consumer again. To make Docker wait for its pool instead, run systemctl edit
-docker.service and add these lines:
+The service dmguard-activate.service runs dmguard activate before docker.service,
+containerd.service and isulad.service, whenever one of these is started. It waits for disks that are
+late, for activate.timeout from its first run in a boot, and not again when a consumer is restarted.
+If it fails, the consumer starts all the same; the agent activates the pool when its disks are
+there, and then starts the consumer again. To make Docker wait for its pool instead, run systemctl
+edit docker.service and add these lines:
 """
 BOOT_DROP_IN = ("[Unit]", "Requires=dmguard-activate.service")
 CLUSTERS = """\
 A pool that LVM is told not to activate by itself (lvchange --setautoactivation n, vgchange
 --setautoactivation n, or the activation skip flag) may belong to a cluster that runs it on one
 host at a time. It is left alone unless guard.pools names it more closely than */*, it is named on
-the command line, or Docker or containerd of this host is configured for it. A pool that is taken
-down while the agent runs is not brought up again by it.
+the command line, or Docker, containerd or iSulad of this host is configured for it. A pool that is
+taken down while the agent runs is not brought up again by it.
 """
 EXITS = (
     ("0", "Done, or nothing to do."),
@@ -90,10 +90,11 @@ dmsetup. It makes no file, resizes none for that, and never makes a new pool on 
 There may be several.
 """,
     "consumer": """\
-What is done for a program that keeps its data in a pool; NAME is docker or containerd. Whether it
-does, and in which pool, is read from its own configuration: /etc/docker/daemon.json or
-/etc/sysconfig/docker-storage, and /etc/containerd/config.toml. A program is started only if its
-last start began before its pool was there and failed, and restarted only if it runs without its
+What is done for a program that keeps its data in a pool; NAME is docker, containerd or isulad.
+Whether it does, and in which pool, is read from its own configuration: /etc/docker/daemon.json,
+/etc/isulad/daemon.json, and the options in docker.service and isulad.service, with their drop-ins
+and the files of variables that they name; /etc/containerd/config.toml. A program is started only if
+its last start began before its pool was there and failed, and restarted only if it runs without its
 pool. What failed for another reason is left alone.
 """,
 }

@@ -114,6 +114,12 @@ def say_plan(actions: Sequence[Action], findings: Sequence[Finding], *, commands
         say("nothing to do")
 
 
+def say_start(action: Action) -> None:
+    """What is about to be done, for whoever waits for it."""
+    say(f"{subject(action)}: {action.words().verbs[2]} {action.words().what} …")
+    sys.stdout.flush()
+
+
 def say_outcomes(outcomes: Outcomes) -> None:
     """What was done, in the order in which it was."""
     for action, outcome in outcomes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmguard.core.model import Trigger
-from dmguard.core.verdict import cheap_objections, needs_probe
+from dmguard.core.verdict import CONTENT, cheap_objections, needs_probe
 from dmguard.core.wake import Wake
 from dmguard.edge.consumers import is_plugin_broken, read_consumers
 from dmguard.edge.run import Runner
@@ -28,6 +28,7 @@ from dmguard.loop.record import Ink, Paths, Recorder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dmguard.core.host import Host
     from dmguard.core.model import Disk, State
     from dmguard.core.settings import Settings
     from dmguard.core.steps import Prove
@@ -61,13 +62,15 @@ class Loop:
 class Reach:
     """How far a loop reaches beyond LVM and the kernel.
 
-    `disks`: udev and what is on the disks, `every` of them or only those that a rule is for.
+    `disks`: udev and what is on the disks, `every` of them or only those that a rule is for;
+    `content`: also those that are known to have something on them.
     `patience_s`: how long one look waits for what is on the disks. `bus`: systemd's units. What
     starts at boot has neither, and imports neither library.
     """
 
     disks: bool = True
     every: bool = False
+    content: bool = False
     patience_s: float = math.inf
     bus: SystemBus | None = None
 
@@ -147,7 +150,18 @@ def _senses(
         late=books.read_late,
         bare=below.fill,
         raws=below.read_raws,
+        host=lambda state: _read_host(runner, in_force(), state),
     )
+
+
+async def _read_host(runner: Runner, settings: Settings, state: State) -> Host:
+    from dmguard.edge.host import read_host
+    from dmguard.edge.serving import read_serving
+
+    names = {policy.unit: name for name, policy in settings.consumers.items()}
+    host = await read_host(runner, dmeventd=state.dmeventd, units=names)
+    running = [name for unit, name in names.items() if host.is_active(unit)]
+    return replace(host, serving=await read_serving(runner, state.consumers, running))
 
 
 def _make_survey(
@@ -159,7 +173,8 @@ def _make_survey(
 
     def wants(disk: Disk, state: State) -> bool:
         if reach.every:
-            return not any(cheap_objections(disk, state))
+            forgiven = CONTENT if reach.content else ()
+            return all(reason.code in forgiven for reason in cheap_objections(disk, state))
         return needs_probe(disk, state, in_force())
 
     return Survey(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dmguard.core.units import Amount
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -46,6 +48,11 @@ class Recover:
 
 
 @dataclass(frozen=True, slots=True)
+class Examine:
+    """The goal of `dmguard doctor`: nothing on this host would make a pool stop."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimByHand:
     """The goal of `dmguard claim`: this disk is a PV of this VG."""
 
@@ -65,4 +72,34 @@ class ResizeLoop:
     metadata: Size | None = None
 
 
-Goal = Guard | ExtendByHand | ActivateAll | Recover | ClaimByHand | ResizeLoop
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """The goal of `dmguard setup`: these disks are a VG with a pool, and a consumer uses it.
+
+    `disks` are names as they were typed. `named`: the VG was named, so that one that is there may
+    be used. `data` and `metadata` are shares of what the VG has free. `threshold` and `percent`
+    of the LVM profile, None for those of Docker's manual unless a profile is attached. `chunk`
+    in bytes. `forced`: serial numbers or by-id links of disks whose old content is given up.
+    `consumer` is empty for none. `move_data`: what the consumer has is moved aside.
+    """
+
+    disks: tuple[str, ...] = ()
+    vg: str = "docker"
+    named: bool = False
+    pool: str = "thinpool"
+    consumer: str = ""
+    data: Amount = Amount(percent=95.0)
+    metadata: Amount = Amount(percent=1.0)
+    chunk: int = 512 << 10
+    zero: bool = False
+    threshold: int | None = None
+    percent: int | None = None
+    forced: tuple[str, ...] = ()
+    move_data: bool = False
+
+    @property
+    def pool_name(self) -> str:
+        return f"{self.vg}/{self.pool}"
+
+
+Goal = Guard | ExtendByHand | ActivateAll | Recover | Examine | ClaimByHand | SetUp | ResizeLoop

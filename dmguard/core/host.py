@@ -8,13 +8,128 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+PROFILE_DIR = "/etc/lvm/profile"
+THIN_COMMAND = "lvm lvextend --use-policies"
+"""What dmeventd runs for a pool that fills, unless lvm.conf says something else."""
+
+AGENT = "dmguard.service"
+ACTIVATE = "dmguard-activate.service"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEntry:
+    """One line of LVM's devices file: by what the device is known, and the PV on it."""
+
+    kind: str
+    name: str
+    node: str = ""
+    pv_uuid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LvmConf:
+    """LVM's configuration in force, without any pool's profile.
+
+    A list that is None is not set, and leaves nothing out. `thin_check` is the path of the
+    program, empty if it is switched off. `devices` has what the devices file lists, None if none
+    is in use.
+    """
+
+    threshold: int = 100
+    percent: int = 20
+    profile_dir: str = PROFILE_DIR
+    thin_check: str = "/usr/sbin/thin_check"
+    thin_check_missing: bool = False
+    monitoring: bool = True
+    thin_command: str = THIN_COMMAND
+    volume_list: tuple[str, ...] | None = None
+    auto_activation_volume_list: tuple[str, ...] | None = None
+    filters: tuple[str, ...] = ()
+    use_devicesfile: bool = False
+    devices: tuple[DeviceEntry, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """A file of configuration as it is."""
+
+    text: str
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """A unit as systemd has it loaded: `load` as LoadState, `active` as ActiveState."""
+
+    name: str
+    load: str = "loaded"
+    active: str = "active"
+    after: frozenset[str] = frozenset()
+    wants: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset()
+    exec_start: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        return self.load not in ("not-found", "masked", "error", "bad-setting")
+
+    @property
+    def pulls_in(self) -> frozenset[str]:
+        """The units that a start of it starts as well."""
+        return self.wants | self.requires
+
+
+@dataclass(frozen=True, slots=True)
+class DockerData:
+    """Docker's data: is its folder there, which drivers have images, are there containers?"""
+
+    root: str
+    there: bool
+    drivers: frozenset[str] = frozenset()
+    containers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PoolVolumes:
+    """What LVM's report says of a pool's volumes: bytes promised to them, and the discards."""
+
+    virtual: int = 0
+    discards: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
     """The host's files and settings. Unknown is None, and what is not there is absent.
 
-    `monitored` by LV uuid, `profiles` the texts of LVM's profiles by their names.
+    `monitored` by LV uuid, asked for only where dmeventd can be reached; `volumes` by the pool's
+    uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths.
+    `serving`: for each consumer that runs, the device-mapper name of the pool that it says it uses.
     """
 
+    lvm: LvmConf | None = None
     monitored: Mapping[str, bool] = field(default_factory=dict)
+    volumes: Mapping[str, PoolVolumes] = field(default_factory=dict)
     profiles: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, FileText] = field(default_factory=dict)
+    programs: frozenset[str] = frozenset()
+    docker_version: str | None = None
+    docker: DockerData | None = None
+    units: Mapping[str, UnitFacts] = field(default_factory=dict)
+    dmeventd: bool = False
+    serving: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def agent_runs(self) -> bool | None:
+        """Is dmguard's agent on guard?"""
+        unit = self.units.get(AGENT)
+        return None if unit is None else unit.active in ("active", "reloading", "activating")
+
+    def is_active(self, unit: str) -> bool:
+        known = self.units.get(unit)
+        return known is not None and known.active == "active"
+
+    def text(self, path: str) -> str | None:
+        file = self.files.get(path)
+        return None if file is None else file.text

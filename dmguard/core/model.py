@@ -155,6 +155,15 @@ class PoolLv:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """A visible logical volume that is no pool."""
+
+    name: str
+    size: int
+    segtype: str
+
+
+@dataclass(frozen=True, slots=True)
 class Vg:
     """One volume group with its PVs and its thin pools."""
 
@@ -171,6 +180,7 @@ class Vg:
     shared: bool = False
     mirrored: bool = False
     """Does it hold a mirror or RAID, whose legs LVM must bring into step itself?"""
+    volumes: tuple[Volume, ...] = ()
 
     @property
     def free(self) -> int:

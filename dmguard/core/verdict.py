@@ -120,14 +120,25 @@ def _group_obstacle(vg: Vg | None, state: State) -> str | None:
     return None if vg is None else vg_obstacle(vg, state)
 
 
-def objections(disk: Disk, state: State, vg: str | None = None) -> tuple[Reason, ...]:
-    """What stands in the way of this disk in itself, whoever asks for it."""
+CONTENT = frozenset(("disk-partition-table", "disk-orphan-pv", "disk-signature", "disk-has-data"))
+"""What is said against a disk for nothing but what is on it."""
+
+
+def objections(
+    disk: Disk, state: State, vg: str | None = None, *, content: bool = False
+) -> tuple[Reason, ...]:
+    """What stands in the way of this disk in itself, whoever asks for it.
+
+    `content`: what is on it is told, but does not keep from looking for more.
+    """
     cheap = tuple(cheap_objections(disk, state, vg))
-    if cheap:
+    if any(not content or reason.code not in CONTENT for reason in cheap):
         return cheap
     if disk.probe is None or disk.probe.under_way:
-        return (Reason("disk-not-probed"),)
-    return tuple(probed_objections(disk.probe))
+        return (*cheap, Reason("disk-not-probed"))
+    told = {reason.code for reason in cheap}
+    probed = probed_objections(disk.probe)
+    return (*cheap, *(reason for reason in probed if reason.code not in told))
 
 
 def cheap_objections(disk: Disk, state: State, vg: str | None = None) -> Iterator[Reason]:

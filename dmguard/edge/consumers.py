@@ -5,34 +5,73 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmguard.core.consumers import FILES, PARSERS
-from dmguard.core.consumers.containerd import is_broken
+from dmguard.core.consumers import DAEMONS, containerd
+from dmguard.core.consumers.daemon import read_options
+from dmguard.core.consumers.flags import Flags, flags_in
+from dmguard.core.consumers.unitfile import read_service
 from dmguard.core.model import Consumer
 from dmguard.edge.run import RunError
 
 if TYPE_CHECKING:
+    from dmguard.core.consumers.daemon import Program
     from dmguard.edge.run import Runner
 
-ETC = Path("/etc")
+ROOT = Path("/")
+_UNITS = (
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+)
+"""Where systemd looks for units, the first that has one first."""
 _LARGEST = 1 << 20
 _LISTING = ("ctr", "plugins", "ls")
 
 
-def read_consumers(etc: Path = ETC) -> tuple[Consumer, ...]:
+def read_consumers(root: Path = ROOT) -> tuple[Consumer, ...]:
     """The programs that are configured for a pool. What cannot be read names none."""
-    found = []
-    for name, files in FILES.items():
-        texts = (_read(etc / file) for file in files)
-        pools = (PARSERS[name](text) for text in texts if text)
-        pool = next((pool for pool in pools if pool), None)
-        if pool is not None:
-            found.append(Consumer(name, pool))
-    return tuple(found)
+    pools = {name: _daemon_pool(root, program) for name, program in DAEMONS.items()}
+    pools["containerd"] = containerd.pool_in(_read(root / "etc" / containerd.CONFIG))
+    return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
+
+
+def _daemon_pool(root: Path, program: Program) -> str | None:
+    flags = read_flags(root, program)
+    if flags.config_file is None:
+        config = root / "etc" / program.config
+    else:
+        config = root / flags.config_file.lstrip("/")
+    return program.pool_in(_read(config), flags)
+
+
+def read_flags(root: Path, program: Program) -> Flags:
+    """What the command line of the daemon's service says, its drop-ins and variables included.
+
+    Where there is no such service, the file of options counts, as it would for one.
+    """
+    texts = _unit_texts(root, program.unit)
+    if not texts:
+        return read_options(_read(root / "etc" / program.options))
+    service = read_service(texts)
+    return flags_in(service.words(lambda path: _read(root / path.lstrip("/"))))
+
+
+def _unit_texts(root: Path, unit: str) -> list[str]:
+    """The unit file and its drop-ins: of one name the first folder's counts, sorted by name."""
+    folders = [root / folder for folder in _UNITS]
+    units = [folder / unit for folder in folders if (folder / unit).exists()]
+    drop_ins: dict[str, Path] = {}
+    for folder in folders:
+        for path in (folder / f"{unit}.d").glob("*.conf"):
+            drop_ins.setdefault(path.name, path)
+    return [_read(path) for path in (*units[:1], *(drop_ins[name] for name in sorted(drop_ins)))]
 
 
 def _read(path: Path) -> str:
+    """Line ends as they are; nothing for what is no file, as /dev/null for what is masked."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
             return file.read(_LARGEST)
     except OSError:
         return ""
@@ -44,4 +83,4 @@ async def is_plugin_broken(runner: Runner) -> bool | None:
         completed = await runner.read(_LISTING, timeout_s=10.0)
     except RunError:
         return None
-    return is_broken(completed.stdout)
+    return containerd.is_broken(completed.stdout)

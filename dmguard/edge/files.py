@@ -84,6 +84,13 @@ def put(path: Path, text: str, was: str, *, mode: int = 0o644, backup: Path | No
     write_atomic(path, data, mode=mode, like=kept)
 
 
+def take_away(path: Path, was: str) -> None:
+    """Remove a file whose content has the SHA-256 `was`, as hex; ChangedError for another."""
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != was:
+        raise ChangedError(path)
+    remove(path)
+
+
 def copy_whole(path: Path, copy: Path) -> None:
     """A copy with the same mode, owner and times: not there at all, or whole."""
     part = copy.with_name(f".{copy.name}.{os.getpid()}")
@@ -103,8 +110,12 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def move(source: Path, target: Path) -> None:
-    """Rename, for good; fine if it has been done. OSError if both are there, or neither."""
+def move(source: Path, target: Path, *, optional: bool = False) -> None:
+    """Rename, for good; fine if it has been done. OSError if both are there, or neither, unless
+    it is `optional`.
+    """
+    if optional and not source.exists():
+        return
     if source.exists() or not target.exists():
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.model import PoolLv, Profile, Pv, Vg
+from dmguard.core.model import PoolLv, Profile, Pv, Vg, Volume
 from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Set
+    from collections.abc import Container, Iterable, Iterator, Set
 
     from dmguard.edge.run import Completed, Runner
 
@@ -120,7 +120,17 @@ def _parse_vg(report: Row, row: Row) -> Vg:
         writeable=attributes[:1] == "w",
         shared=attributes[5:6] in ("c", "s") or row["vg_lock_type"] not in ("", "none"),
         mirrored=any(str(seg["segtype"]).startswith(_MIRRORED) for seg in report["seg"]),
+        volumes=tuple(_parse_volumes(report, segments)),
     )
+
+
+def _parse_volumes(report: Row, pools: Container[str]) -> Iterator[Volume]:
+    kinds = {seg["lv_uuid"]: str(seg["segtype"]) for seg in report["seg"]}
+    for lv in report["lv"]:
+        name = lv["lv_name"]
+        # LVM writes a hidden LV's name in brackets.
+        if lv["lv_uuid"] not in pools and not name.startswith("["):
+            yield Volume(name, _number(lv, "lv_size", name), kinds.get(lv["lv_uuid"], ""))
 
 
 _MIRRORED = ("raid", "mirror")

@@ -8,7 +8,7 @@ from dmguard.core.bare import read_superblock
 from dmguard.core.sizing import usage
 from dmguard.core.steps.dm import (
     AttachFile,
-    CreatePool,
+    CreateRaw,
     CutFile,
     LoadTable,
     RestoreTable,
@@ -59,7 +59,7 @@ class DmHands:
             ResumePool: self._resume,
             RestoreTable: self._restore,
             AttachFile: self._attach,
-            CreatePool: self._create,
+            CreateRaw: self._create,
         }
 
     async def _do(self, change: Callable[[], object]) -> Done:
@@ -129,7 +129,7 @@ class DmHands:
         del lock
         return await self._do(lambda: self._loops.attach(step.path))
 
-    async def _create(self, step: CreatePool, lock: int) -> Done:
+    async def _create(self, step: CreateRaw, lock: int) -> Done:
         nodes: list[str] = []
 
         def prove() -> None:

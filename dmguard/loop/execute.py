@@ -259,6 +259,8 @@ class Executor:
                 return await self._observer.look(units=True)
             case Witness.HOST:
                 return await self._observer.look(fresh=True, host=True)
+            case Witness.DISKS:
+                return await self._observer.look(fresh=True, disks=True)
         return self._observer.glance()
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dmguard.core.steps import Lvm, MovePath, Prove, PutFile, UnitStep, UnitVerb
-from dmguard.edge import files, lvm
+from dmguard.core.steps import Lvm, Prove, UnitStep, UnitVerb, Wipe
+from dmguard.edge import lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.dmhands import DmHands
 from dmguard.loop.execute import Done
+from dmguard.loop.filehands import FILE_HANDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from dmguard.edge.run import Completed, Runner
     from dmguard.loop.execute import Hands
 
-_LONGEST_JOB_S = 300.0
+_LONGEST_JOB_S = 120.0
+"""How long a unit is waited for with the lock held."""
+
 _POLL_S = 0.2
 
 
@@ -42,9 +44,18 @@ def make_hands(
     manager: Manager | None = None,
 ) -> Hands:
     """The real hands. What is left out is refused when a step asks for it."""
+    hands: dict[Any, Any] = {**FILE_HANDS, **_run_tools(runner), **DmHands(runner).as_table()}
+    if prove is not None:
+        hands |= _prove_disks(prove)
+    if manager is not None:
+        hands |= _ask_systemd(manager)
+    return hands
+
+
+def _run_tools(runner: Runner) -> Hands:
+    """Steps that are a process, which holds the lock as its standard input."""
 
     async def run_lvm(step: Lvm, lock: int) -> Done:
-        """An LVM step runs as a process that holds the lock as its standard input."""
         try:
             completed = await retry(
                 lambda: _run_once(runner, step, lock),
@@ -60,30 +71,38 @@ def make_hands(
         # A command that a signal ended has refused nothing.
         return replace(done, code=step.refusal) if completed.status > 0 else done
 
+    async def wipe(step: Wipe, lock: int) -> Done:
+        completed = await runner.change(step.argv, stdin=lock)
+        if completed.status == 0:
+            # What is on the disk now is known once udev has looked at it.
+            await runner.read(("udevadm", "settle", "--timeout=30"), timeout_s=40.0, check=False)
+        return Done(ok=completed.status == 0, complaint=completed.complaint)
+
+    return {Lvm: run_lvm, Wipe: wipe}
+
+
+def _prove_disks(prove: Callable[[Prove], Awaitable[Done]]) -> Hands:
     async def prove_disk(step: Prove, lock: int) -> Done:
         del lock
-        assert prove is not None
         return await prove(step)
+
+    return {Prove: prove_disk}
+
+
+def _ask_systemd(manager: Manager) -> Hands:
+    ask = {
+        UnitVerb.RESET_FAILED: manager.reset_failed,
+        UnitVerb.START: manager.start_unit,
+        UnitVerb.STOP: manager.stop_unit,
+        UnitVerb.RESTART: manager.restart_unit,
+    }
 
     async def ask_systemd(step: UnitStep, lock: int) -> Done:
         del lock
-        assert manager is not None
-        ask = {
-            UnitVerb.RESET_FAILED: manager.reset_failed,
-            UnitVerb.START: manager.start_unit,
-            UnitVerb.STOP: manager.stop_unit,
-            UnitVerb.RESTART: manager.restart_unit,
-        }
         await ask[step.verb](step.unit)
         return await _wait_for(step, manager) if step.wait else Done(ok=True)
 
-    hands: dict[Any, Any] = {Lvm: run_lvm, PutFile: _put_file, MovePath: _move_path}
-    hands |= DmHands(runner).as_table()
-    if prove is not None:
-        hands[Prove] = prove_disk
-    if manager is not None:
-        hands[UnitStep] = ask_systemd
-    return hands
+    return {UnitStep: ask_systemd}
 
 
 async def _wait_for(step: UnitStep, manager: Manager) -> Done:
@@ -100,26 +119,6 @@ async def _wait_for(step: UnitStep, manager: Manager) -> Done:
             return Done(ok=False, complaint=f"{step.unit} is {unit.state}: see its journal")
         await asyncio.sleep(_POLL_S)
     return Done(ok=False, complaint=f"{step.unit}: its {step.verb} does not come to an end")
-
-
-async def _put_file(step: PutFile, lock: int) -> Done:
-    del lock
-    backup = Path(step.backup) if step.backup else None
-
-    def put() -> None:
-        files.put(Path(step.path), step.text, step.was, mode=step.mode, backup=backup)
-
-    try:
-        await asyncio.to_thread(put)
-    except files.ChangedError as error:
-        return Done(ok=False, complaint=str(error), code="file-changed")
-    return Done(ok=True)
-
-
-async def _move_path(step: MovePath, lock: int) -> Done:
-    del lock
-    await asyncio.to_thread(files.move, Path(step.source), Path(step.target))
-    return Done(ok=True)
 
 
 class LvmBusyError(Exception):

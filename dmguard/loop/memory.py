@@ -12,12 +12,17 @@ from dmguard.core.actions import (
     Action,
     ActivateRaw,
     Claim,
+    Configure,
+    CreatePool,
+    CreateVg,
+    EditFile,
     Extend,
     GrowLoop,
     Refresh,
     ResizePv,
     RestorePv,
     StartUnit,
+    WipeDisk,
 )
 from dmguard.core.forecast import Sample, fill_rate, prune
 from dmguard.core.plan import Past
@@ -202,14 +207,15 @@ def inputs_of(action: Action, state: State) -> Hashable:
             return (*_vg_inputs(action.vg_uuid, state), *disks)
         case ResizePv() | RestorePv():
             return (*_vg_inputs(action.vg_uuid, state), action.disk)
+        case EditFile():
+            return action.was
         case StartUnit():
             units = (c.unit for c in state.consumers if c.unit and c.unit.name == action.unit)
             return tuple((unit.entered, unit.tried) for unit in units)
-        case GrowLoop():
-            return _loop_inputs(action, state)
-        case ActivateRaw():
-            raws = (raw for raw in state.raws if raw.rule.name == action.name)
-            return tuple((raw.rule, raw.data, raw.metadata, raw.head) for raw in raws)
+        case GrowLoop() | ActivateRaw():
+            return _bare_inputs(action, state)
+        case WipeDisk() | CreateVg() | CreatePool() | Configure():
+            return None  # only asked for by hand, and not tried again
     pool = next((pool for pool in state.pools if pool.lv.uuid == action.lv_uuid), None)
     if pool is None:
         return None
@@ -224,7 +230,10 @@ def inputs_of(action: Action, state: State) -> Hashable:
     )
 
 
-def _loop_inputs(action: GrowLoop, state: State) -> Hashable:
+def _bare_inputs(action: GrowLoop | ActivateRaw, state: State) -> Hashable:
+    if isinstance(action, ActivateRaw):
+        raws = (raw for raw in state.raws if raw.rule.name == action.name)
+        return tuple((raw.rule, raw.data, raw.metadata, raw.head) for raw in raws)
     pool = action.in_state(state)
     file = pool.backing(action.resource).file if pool else None
     if pool is None or file is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.model import Probe
 from dmguard.core.obstacle import vg_obstacle
 from dmguard.core.steps import Proof
-from dmguard.core.verdict import objections
+from dmguard.core.verdict import CONTENT, objections
 from dmguard.loop.execute import Done
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ class Survey:
         again = known is not None and known.probe.error is None and known.probe.data_at is None
         probe = await (self._probe_again if again else self._probe)(found[0])
         state = await look()
-        group = next((vg for vg in state.vgs if vg.uuid == step.vg_uuid), None)
-        obstacle = "vg-unknown" if group is None else vg_obstacle(group, state)
+        obstacle = _group_obstacle(step, state)
         if obstacle is not None:
             return _changed(f"{step.vg}: {obstacle}")
         disks = self._read_disks()
@@ -148,12 +147,38 @@ class Survey:
         if len(there) != 1 or there[0].fingerprint != found[0].fingerprint:
             return _changed(f"something happened to {step.disk} while it was looked at")
         disk = replace(there[0], probe=probe)
-        reasons = objections(disk, replace(state, disks=disks), step.vg)
-        wanted = [] if step.proof is Proof.BLANK else ["disk-orphan-pv"]
-        if [reason.code for reason in reasons] == wanted:
+        forgiving = step.proof in (Proof.UNSIGNED, Proof.EXPENDABLE)
+        here = replace(state, disks=disks)
+        reasons = objections(disk, here, step.vg or None, content=forgiving)
+        if _is_proved(step.proof, frozenset(reason.code for reason in reasons)):
             return Done(ok=True)
         told = "; ".join(f"{r.code} ({r.detail})" if r.detail else r.code for r in reasons)
         return _changed(f"not {step.proof}: {told or 'blank'}")
+
+
+def _group_obstacle(step: Prove, state: State) -> str | None:
+    """What forbids to change the group that the disk is for, or to make it."""
+    if not step.vg:
+        return None
+    if not step.vg_uuid:
+        return None if state.vg(step.vg) is None else "vg-there"
+    group = next((vg for vg in state.vgs if vg.uuid == step.vg_uuid), None)
+    return "vg-unknown" if group is None else vg_obstacle(group, state)
+
+
+def _is_proved(proof: Proof, codes: frozenset[str]) -> bool:
+    """Is what is said against a disk all that there may be?"""
+    if proof is Proof.ORPHAN_PV:
+        return codes == {"disk-orphan-pv"}
+    return codes <= _ALLOWED[proof]
+
+
+_ALLOWED: dict[Proof, frozenset[str]] = {
+    Proof.BLANK: frozenset(),
+    Proof.EITHER: frozenset(("disk-orphan-pv",)),
+    Proof.UNSIGNED: frozenset(("disk-has-data",)),
+    Proof.EXPENDABLE: CONTENT,
+}
 
 
 def _changed(complaint: str) -> Done:

@@ -14,14 +14,21 @@ from dmguard.core.actions import (
     Action,
     Activate,
     ActivateRaw,
+    AttachProfile,
     Claim,
+    Configure,
+    CreatePool,
+    CreateVg,
+    DiskRef,
     Extend,
     GrowLoop,
+    Monitor,
     Refresh,
     ResizePv,
     RestorePv,
     Result,
     StartUnit,
+    WipeDisk,
 )
 from dmguard.core.entry import Outcome
 from dmguard.core.model import Disk, DiskKind, Resource
@@ -72,7 +79,14 @@ ENTRY = {
 CLAIM = {
     "act": "claim-disk", "vg": "vg", "vg_uuid": "u", "pool": "", "disk": "/dev/sdb",
     "identity": "wwn:1", "devno": [8, 16], "diskseq": None, "size": 1, "reason": "asked",
-    "why": "w", "commands": ["vgextend"],
+    "forced": False, "why": "w", "commands": ["vgextend"],
+}  # fmt: skip
+CREATE = {
+    "act": "create-vg", "vg": "vg", "pool": "", "disk": "", "expendable": [], "reason": "asked",
+    "disks": [
+        {"disk": "/dev/sdb", "identity": "wwn:1", "devno": [8, 16], "diskseq": 1, "size": 1}
+    ],
+    "why": "w", "commands": ["vgcreate"],
 }  # fmt: skip
 OUTCOME = {
     "act": "claim-disk", "pool": "", "disk": "/dev/sdb", "result": "done", "reason": "asked",
@@ -123,6 +137,10 @@ GOOD: dict[str, dict[str, Any]] = {
         "schema": 1, "agent": None, "vgs": [], "pools": [], "disks": [DISK], "next": [ACTION],
         "findings": [], "recent": [ENTRY],
     },
+    "setup": {
+        "schema": 1, "planned": [CREATE], "done": [{**OUTCOME, "act": "create-vg"}],
+        "refused": [REFUSAL],
+    },
     "config": {"schema": 1, "ok": False, "files": [], "error": "e"},
     "explain": {"schema": 1, "codes": []},
 }  # fmt: skip
@@ -147,6 +165,21 @@ def test_it_refuses_what_lacks_a_key(name: str) -> None:
     validator.validate({**good, "key_to_come": 1})
     accepted = [json.dumps(values) for values in broken(good) if validator.is_valid(values)]
     assert accepted == []
+
+
+REF = DiskRef("/dev/sdb", "wwn:1", (8, 16), 9, 1 << 30)
+SET_UP: tuple[Action, ...] = (
+    WipeDisk("vg", REF),
+    CreateVg("vg", (REF,)),
+    CreatePool(
+        "vg", "p", 1, 1, 65536, zero=False, profile="vg-p", path="/p", text="t", was="",
+        monitor=True, before=("lvol0",),
+    ),
+    AttachProfile("vg", "p", "u", "vg-p", "/p", "t", ""),
+    Monitor("vg", "p", "u"),
+    Configure("docker", ("docker.service",), "vg", "vg/p", "vg-p", "/d", "t", None),
+)  # fmt: skip
+"""One of each kind that only a set-up has."""
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -174,8 +207,17 @@ def as_json(values: Any) -> Any:
     return json.loads(json.dumps(values))
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: str(action.act))
-@pytest.mark.parametrize("name", ["activate", "claim", "extend", "plan", "recover", "status"])
+PROMISES = [
+    *(
+        (name, action)
+        for name in ("activate", "claim", "extend", "plan", "recover", "status")
+        for action in ACTIONS
+    ),
+    *(("setup", action) for action in (*SET_UP, ACTIONS[3], ACTIONS[6])),
+]
+
+
+@pytest.mark.parametrize(("name", "action"), PROMISES)
 def test_what_is_planned_keeps_the_promise(name: str, action: Action) -> None:
     validator = Draft202012Validator(load_schema(name))
     key = "next" if name in ("plan", "status") else "planned"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dmguard.core.actions import (
     Action,
+    DiskRef,
     Extend,
     dump_action,
     is_met,
@@ -172,6 +173,7 @@ def test_an_action_is_told_by_what_it_is_about() -> None:
 TEXT = st.text(max_size=5)
 NUMBER = st.integers(0, 1 << 62)
 DEVNO = st.tuples(st.integers(0, 4095), st.integers(0, 1 << 20))
+REF = st.builds(DiskRef, TEXT, TEXT, DEVNO, st.none() | NUMBER, NUMBER)
 BY_TYPE: dict[str, st.SearchStrategy[object]] = {
     "str": TEXT,
     "int": NUMBER,
@@ -180,6 +182,9 @@ BY_TYPE: dict[str, st.SearchStrategy[object]] = {
     "Devno": DEVNO,
     "Inode": DEVNO,
     "Resource": st.sampled_from(Resource),
+    "str | None": st.none() | TEXT,
+    "DiskRef": REF,
+    "tuple[DiskRef, ...]": st.lists(REF, min_size=1, max_size=3).map(tuple),
     "tuple[str, ...]": st.lists(TEXT, max_size=3).map(tuple),
 }
 
@@ -198,5 +203,5 @@ def test_an_action_survives_the_intent_file(action: Action) -> None:
 
 
 @given(ANY)
-def test_of_a_host_without_anything_nothing_can_be_asked(action: Action) -> None:
-    assert is_met(action, State((), ())) is None
+def test_of_a_host_without_anything_nothing_is_met(action: Action) -> None:
+    assert not is_met(action, State((), ()))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dmguard.core.actions import GrowLoop, is_met
-from dmguard.core.bare import BarePool
 from dmguard.core.findings import find_all
 from dmguard.core.goals import Guard, ResizeLoop, Size
 from dmguard.core.model import METADATA_MAX, Mode, Resource, State, Usage
@@ -25,6 +25,9 @@ from tests.unit.bares import (
     make_host,
     with_file,
 )
+
+if TYPE_CHECKING:
+    from dmguard.core.bare import BarePool
 
 PLAIN = Policy(min_step=0, headroom=0.0, max_size=2000 * MIB)
 

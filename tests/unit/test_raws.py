@@ -41,9 +41,11 @@ def test_a_pool_whose_files_are_there_comes_up_with_the_table_of_its_section() -
     assert [str(step) for step in steps_for(action)] == [
         "losetup --find --nooverlap /srv/metadata",
         "losetup --find --nooverlap /srv/data",
-        'dmsetup create devpool --table "0 204800 thin-pool'
-        " $(losetup --noheadings --output NAME --associated /srv/metadata)"
-        ' $(losetup --noheadings --output NAME --associated /srv/data) 128 400 0"',
+        (
+            'dmsetup create devpool --table "0 204800 thin-pool'
+            " $(losetup --noheadings --output NAME --associated /srv/metadata)"
+            ' $(losetup --noheadings --output NAME --associated /srv/data) 128 400 0"'
+        ),
     ]
 
 

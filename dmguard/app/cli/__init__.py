@@ -28,6 +28,7 @@ COMMANDS = (
     "claim",
     "ignore",
     "loop",
+    "setup",
     "history",
     "explain",
     "config",
@@ -43,6 +44,7 @@ NEED_ROOT = (
     "claim",
     "ignore",
     "loop",
+    "setup",
 )
 
 

@@ -8,24 +8,27 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.actions.disks import Claim, ResizePv, RestorePv
+from dmguard.core.actions.files import EditFile
 from dmguard.core.actions.kinds import Act, Result, Witness, Words
 from dmguard.core.actions.loops import ActivateRaw, GrowLoop
 from dmguard.core.actions.pools import (
     Activate,
     AttachProfile,
+    ClearSkip,
     Extend,
     Monitor,
     Refresh,
     is_marked,
     is_stale,
 )
+from dmguard.core.actions.setup import Configure, CreatePool, CreateVg, DiskRef, WipeDisk
 from dmguard.core.actions.units import StartUnit
 from dmguard.core.model import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmguard.core.model import State
+    from dmguard.core.model import Devno, State
 
 __all__ = [
     "Act",
@@ -34,6 +37,12 @@ __all__ = [
     "ActivateRaw",
     "AttachProfile",
     "Claim",
+    "ClearSkip",
+    "Configure",
+    "CreatePool",
+    "CreateVg",
+    "DiskRef",
+    "EditFile",
     "Extend",
     "GrowLoop",
     "Monitor",
@@ -42,6 +51,7 @@ __all__ = [
     "RestorePv",
     "Result",
     "StartUnit",
+    "WipeDisk",
     "Witness",
     "Words",
     "dump_action",
@@ -58,12 +68,18 @@ Action = (
     | Activate
     | AttachProfile
     | Monitor
+    | ClearSkip
+    | EditFile
     | Claim
     | ResizePv
     | RestorePv
     | StartUnit
     | GrowLoop
     | ActivateRaw
+    | WipeDisk
+    | CreateVg
+    | CreatePool
+    | Configure
 )
 
 
@@ -71,7 +87,9 @@ def subject(action: Action) -> str:
     """What the action is about, in one word for a person."""
     if isinstance(action, StartUnit):
         return action.unit
-    return action.pool or action.disk
+    if isinstance(action, EditFile):
+        return action.path
+    return action.pool or action.disk or action.vg
 
 
 def is_met(action: Action, state: State) -> bool | None:
@@ -91,19 +109,40 @@ _KINDS: dict[Act, type[Action]] = {
     Act.ACTIVATE: Activate,
     Act.ATTACH_PROFILE: AttachProfile,
     Act.MONITOR: Monitor,
+    Act.CLEAR_SKIP: ClearSkip,
+    Act.EDIT_FILE: EditFile,
     Act.CLAIM_DISK: Claim,
     Act.RESIZE_PV: ResizePv,
     Act.RESTORE_PV: RestorePv,
     Act.START_UNIT: StartUnit,
     Act.GROW_LOOP: GrowLoop,
     Act.ACTIVATE_RAW: ActivateRaw,
+    Act.WIPE_DISK: WipeDisk,
+    Act.CREATE_VG: CreateVg,
+    Act.CREATE_POOL: CreatePool,
+    Act.CONFIGURE: Configure,
 }
+
+
+def _load_ref(values: dict[str, Any]) -> DiskRef:
+    return DiskRef(**{**values, "devno": _load_devno(values["devno"])})
+
+
+def _load_devno(pair: Any) -> Devno:
+    return int(pair[0]), int(pair[1])
+
+
 _RESTORE: dict[str, Callable[[Any], object]] = {
     "resource": Resource,
-    "devno": lambda pair: (int(pair[0]), int(pair[1])),
-    "inode": lambda pair: (int(pair[0]), int(pair[1])),
+    "devno": _load_devno,
+    "inode": _load_devno,
     "options": tuple,
     "components": tuple,
+    "before": tuple,
+    "expendable": tuple,
+    "units": tuple,
+    "ref": _load_ref,
+    "disks": lambda refs: tuple(_load_ref(values) for values in refs),
 }
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Claim(Grouped):
     """Make a blank disk a PV of a VG. The disk is told by all that it can be told by; `size` in
-    bytes.
+    bytes. `forced`: it may have old data, which was given up.
     """
 
     identity: str
@@ -23,6 +23,7 @@ class Claim(Grouped):
     diskseq: int | None
     size: int
     reason: str
+    forced: bool = False
 
     act: ClassVar[Act] = Act.CLAIM_DISK
     done: ClassVar[str] = "disk-claimed"

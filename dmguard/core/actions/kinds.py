@@ -27,6 +27,12 @@ class Act(StrEnum):
     MONITOR = "monitor"
     GROW_LOOP = "grow-loop"
     ACTIVATE_RAW = "activate-raw"
+    CLEAR_SKIP = "clear-skip"
+    EDIT_FILE = "edit-file"
+    WIPE_DISK = "wipe-disk"
+    CREATE_VG = "create-vg"
+    CREATE_POOL = "create-pool"
+    CONFIGURE = "configure"
 
 
 class Result(StrEnum):
@@ -41,13 +47,14 @@ class Result(StrEnum):
 class Witness(StrEnum):
     """Who shows that an action took effect.
 
-    `host`: the files and settings of the host, and what LVM says.
+    `host`: the files and settings of the host, and what LVM says. `disks`: what is on them.
     """
 
     KERNEL = "kernel"
     LVM = "lvm"
     SYSTEMD = "systemd"
     HOST = "host"
+    DISKS = "disks"
 
 
 class Words(NamedTuple):

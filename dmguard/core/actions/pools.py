@@ -183,6 +183,24 @@ class Monitor(Pooled):
         return Words(("hand", "handed", "handing"), "pool to dmeventd")
 
 
+@dataclass(frozen=True, slots=True)
+class ClearSkip(Pooled):
+    """Take a pool's activation skip flag away, so that LVM activates it as any other."""
+
+    reason: str = "activation-skipped"
+
+    act: ClassVar[Act] = Act.CLEAR_SKIP
+    done: ClassVar[str] = "skip-cleared"
+    witness: ClassVar[Witness] = Witness.LVM
+
+    def is_met(self, state: State) -> bool | None:
+        pool = self.in_state(state)
+        return None if pool is None else not pool.lv.skips_activation
+
+    def words(self) -> Words:
+        return Words(("clear", "cleared", "clearing"), "activation skip flag")
+
+
 def is_marked(kernel: KernelPool, low_water: int) -> bool:
     """Is the live mark the wanted one, to the chunk that LVM's own rounding may differ by?"""
     return abs(kernel.low_water - low_water) <= 1

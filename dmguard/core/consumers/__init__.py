@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmguard.core.consumers import containerd, docker
+from dmguard.core.consumers.docker import DOCKER
+from dmguard.core.consumers.isulad import ISULAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-FILES: Mapping[str, tuple[str, ...]] = {
-    "docker": ("docker/daemon.json", "sysconfig/docker-storage"),
-    "containerd": ("containerd/config.toml",),
-}
-"""Where each program has its configuration, below /etc."""
+    from dmguard.core.consumers.daemon import Program
 
-PARSERS: Mapping[str, Callable[[str], str | None]] = {
-    "docker": docker.pool_in,
-    "containerd": containerd.pool_in,
-}
-"""Text of one file → the device-mapper name of the pool, or None if it names none."""
+DAEMONS: Mapping[str, Program] = {"docker": DOCKER, "isulad": ISULAD}
+"""The daemons with a daemon.json and storage options on their command line."""

@@ -2,6 +2,7 @@
 
 One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mark and size), claim
 (disks become space), activate (pools come up), repair (PVs that return, consumers that failed),
+doctor (what is set wrong around the pools), setup (bare disks become a pool with its consumer),
 loops (pools that are none of LVM's).
 """
 
@@ -15,11 +16,13 @@ from dmguard.core.actions import Act, Action
 from dmguard.core.goals import (
     ActivateAll,
     ClaimByHand,
+    Examine,
     ExtendByHand,
     Goal,
     Guard,
     Recover,
     ResizeLoop,
+    SetUp,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +44,14 @@ class Refusal:
     code: str
     message: str
     act: Act = Act.EXTEND_DATA
+
+
+class RefusedError(Exception):
+    """Something stands in the way of all that was asked for."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ class Past:
 def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = None) -> Plan:
     """What is to be done for the goal; the agent's goal when none is given."""
     from dmguard.core.findings import find_all
-    from dmguard.core.plan import activate, by_hand, claim, loops
+    from dmguard.core.plan import activate, by_hand, claim, loops, setup
 
     match goal:
         case ExtendByHand():
@@ -88,6 +99,9 @@ def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = 
         case ClaimByHand():
             claims, refusals = claim.plan_by_hand(state, goal)
             return Plan(actions=claims, refusals=refusals)
+        case SetUp():
+            making, refusals = setup.plan_setup(state, goal)
+            return Plan(actions=making, refusals=refusals)
         case ActivateAll():
             lvm = activate.plan_all(state, settings, goal.pools, needed=goal.needed)
             raws = loops.plan_raws(state, settings, goal.pools, needed=goal.needed)
@@ -95,10 +109,29 @@ def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = 
         case ResizeLoop():
             grown, refusals = loops.plan_resize(state, settings, goal)
             return Plan(actions=grown, refusals=refusals)
+        case Examine():
+            return _examine(state, settings, past)
         case Recover() | Guard() | None:
             recover = goal if isinstance(goal, Recover) else None
             plan = _guard(state, settings, past, recover=recover)
             return replace(plan, findings=find_all(state, settings))
+
+
+def _examine(state: State, settings: Settings, past: Past) -> Plan:
+    from dmguard.core.findings.host import examine
+    from dmguard.core.plan.doctor import plan_cures
+
+    plan = _guard(state, settings, past, recover=Recover())
+    # What is to be done anyway is not done twice for another reason.
+    due = {(action.act, action.key) for action in plan.actions}
+    cures = {
+        (action.act, action.key): action
+        for action in plan_cures(state, settings)
+        if (action.act, action.key) not in due
+    }
+    return replace(
+        plan, actions=(*plan.actions, *cures.values()), findings=examine(state, settings)
+    )
 
 
 def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None) -> Plan:

@@ -24,7 +24,7 @@ def plan_all(
     is down by now may have been taken down to be repaired.
     """
     return tuple(
-        _activate(pool, state, auto=not (pools or _is_asked_for(pool, state, settings)))
+        make_activation(pool, state, auto=not (pools or _is_asked_for(pool, state, settings)))
         for pool in state.pools
         if is_inactive(pool, state) and is_meant(pool, state, settings, pools, needed=needed)
     )
@@ -49,7 +49,7 @@ def plan_late(state: State, settings: Settings) -> Iterator[Activate]:
     for pool in state.pools:
         if is_inactive(pool, state) and is_late(pool, state) and settings.guards(pool.name):
             auto = not _is_asked_for(pool, state, settings)
-            yield _activate(pool, state, auto=auto)
+            yield make_activation(pool, state, auto=auto)
 
 
 def is_late(pool: Pool, state: State) -> bool:
@@ -102,7 +102,8 @@ def missing_pools(state: State, settings: Settings, pools: tuple[str, ...]) -> t
     return tuple(sorted((named | guarded) - present))
 
 
-def _activate(pool: Pool, state: State, *, auto: bool) -> Activate:
+def make_activation(pool: Pool, state: State, *, auto: bool) -> Activate:
+    """Bring a pool up; `auto`: only if LVM would do it by itself."""
     return Activate(
         vg=pool.lv.vg,
         lv=pool.lv.name,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dmguard.core.actions import Refresh
-    from dmguard.core.model import Consumer, KernelPool, State, Vg
+    from dmguard.core.model import Consumer, KernelPool, Pool, State, Vg
     from dmguard.core.settings import ConsumerPolicy, Settings
 
 
@@ -66,7 +66,7 @@ class Home:
 
 def home_of(consumer: Consumer, state: State, settings: Settings) -> Home | None:
     """None if it is none that dmguard knows of."""
-    pool = next((pool for pool in state.pools if pool.dm_name == consumer.dm_name), None)
+    pool = pool_of(consumer, state)
     if pool is not None:
         guarded = settings.guards(pool.name)
         return Home(pool.name, pool.lv.vg, pool.kernel, guarded)
@@ -74,6 +74,10 @@ def home_of(consumer: Consumer, state: State, settings: Settings) -> Home | None
     if raw is None:
         return None
     return Home(raw.rule.name, "", raw.pool.kernel if raw.pool else None, guarded=True)
+
+
+def pool_of(consumer: Consumer, state: State) -> Pool | None:
+    return next((pool for pool in state.pools if pool.dm_name == consumer.dm_name), None)
 
 
 def plan_units(state: State, settings: Settings) -> Iterator[StartUnit]:

@@ -208,7 +208,8 @@ SETTINGS: tuple[Setting, ...] = (
         "consumer.unit",
         "unit",
         None,
-        "The systemd service of the consumer: docker.service and containerd.service by themselves.",
+        "The systemd service of the consumer: docker.service, containerd.service and isulad.service"
+        " by themselves.",
         parsers.parse_unit,
     ),
     Setting(
@@ -216,7 +217,8 @@ SETTINGS: tuple[Setting, ...] = (
         "choice",
         None,
         "What is done once a pool is up that the service failed without: start-if-failed (of"
-        " itself for docker), restart (for containerd, when its plugin is in error), or none.",
+        " itself for docker and isulad), restart (for containerd, when its plugin is in error), or"
+        " none.",
         parsers.parse_on_recovered,
     ),
 )

@@ -110,6 +110,7 @@ class ConsumerPolicy:
 CONSUMERS: Mapping[str, ConsumerPolicy] = {
     "docker": ConsumerPolicy("docker.service", OnRecovered.START_IF_FAILED),
     "containerd": ConsumerPolicy("containerd.service", OnRecovered.RESTART),
+    "isulad": ConsumerPolicy("isulad.service", OnRecovered.START_IF_FAILED),
 }
 """The consumers that are known, as they are treated unless the configuration says otherwise."""
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Claim, GrowLoop
-from dmguard.core.steps import disks, loops, pools, units
+from dmguard.core.actions import Action, Claim, Configure, CreatePool, CreateVg, GrowLoop
+from dmguard.core.steps import disks, files, loops, pools, setup, units
 from dmguard.core.steps.kinds import (
     Lvm,
     MovePath,
     Proof,
     Prove,
     PutFile,
+    RemoveFile,
     Step,
     Table,
     UnitStep,
     UnitVerb,
+    Wipe,
     digest,
 )
 
@@ -37,9 +39,11 @@ __all__ = [
     "Proof",
     "Prove",
     "PutFile",
+    "RemoveFile",
     "Step",
     "UnitStep",
     "UnitVerb",
+    "Wipe",
     "after_for",
     "digest",
     "every_step",
@@ -48,10 +52,28 @@ __all__ = [
     "undo_for",
 ]
 
-_STEPS: Table = {**pools.STEPS, **disks.STEPS, **units.STEPS, **loops.STEPS}
-_FINISH: Partial = {Claim: disks.finish_claim, GrowLoop: loops.finish_grow}
-_AFTER: Partial = {Claim: disks.after_claim}
-_UNDO: Partial = {Claim: disks.undo_claim, GrowLoop: loops.undo_grow}
+_STEPS: Table = {
+    **pools.STEPS,
+    **disks.STEPS,
+    **units.STEPS,
+    **files.STEPS,
+    **setup.STEPS,
+    **loops.STEPS,
+}
+_FINISH: Partial = {
+    Claim: disks.finish_claim,
+    CreateVg: setup.finish_vg,
+    CreatePool: setup.finish_pool,
+    Configure: setup.finish_configure,
+    GrowLoop: loops.finish_grow,
+}
+_AFTER: Partial = {Claim: disks.after_claim, CreateVg: setup.after_vg}
+_UNDO: Partial = {
+    Claim: disks.undo_claim,
+    CreatePool: setup.undo_pool,
+    Configure: setup.undo_configure,
+    GrowLoop: loops.undo_grow,
+}
 
 
 def steps_for(action: Action) -> tuple[Step, ...]:
@@ -61,7 +83,12 @@ def steps_for(action: Action) -> tuple[Step, ...]:
 
 def every_step(action: Action) -> tuple[Step, ...]:
     """All that is done for an action when nothing goes wrong, to be shown beforehand."""
-    return (*steps_for(action), *((disks.tag(action.disk),) if isinstance(action, Claim) else ()))
+    tagged: tuple[str, ...] = ()
+    if isinstance(action, Claim):
+        tagged = (action.disk,)
+    elif isinstance(action, CreateVg):
+        tagged = tuple(ref.disk for ref in action.disks)
+    return (*steps_for(action), *(disks.tag(node) for node in tagged))
 
 
 def finish_for(action: Action, ran: int, state: State) -> tuple[Step, ...]:

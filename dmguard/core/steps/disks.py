@@ -18,7 +18,8 @@ TAG = "dmguard"
 
 
 def claim(action: Claim) -> tuple[Step, ...]:
-    return (_prove(action, Proof.BLANK), _join(action.vg, action.disk))
+    proof = Proof.UNSIGNED if action.forced else Proof.BLANK
+    return (_prove(action, proof), _join(action.vg, action.disk))
 
 
 def resize_pv(action: ResizePv) -> tuple[Step, ...]:
@@ -90,7 +91,7 @@ def _same_disk(action: Claim, ran: int, state: State) -> Disk | None:
 
 
 def _orphan(disk: Disk, action: Claim) -> Prove:
-    proof = _prove(action, Proof.ORPHAN_PV)
+    proof = _prove(action, Proof.EXPENDABLE if action.forced else Proof.ORPHAN_PV)
     return replace(proof, disk=disk.node, devno=disk.devno, diskseq=disk.diskseq)
 
 

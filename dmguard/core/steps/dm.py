@@ -118,7 +118,7 @@ class AttachFile:
 
 
 @dataclass(frozen=True, slots=True)
-class CreatePool:
+class CreateRaw:
     """Make the device of a pool on metadata and data that are there: each a device, or a file that
     is on a loop device. Metadata on which there is no pool is refused: the kernel would make one.
     """
@@ -153,5 +153,5 @@ DmStep = (
     | ResumePool
     | RestoreTable
     | AttachFile
-    | CreatePool
+    | CreateRaw
 )

@@ -38,13 +38,15 @@ class Proof(StrEnum):
     BLANK = "blank and unused"
     ORPHAN_PV = "a physical volume of no volume group, and unused"
     EITHER = "blank, or a physical volume of no volume group, and unused"
+    UNSIGNED = "unused and without any signature, whatever is on it else"
+    EXPENDABLE = "unused, whatever is on it"
 
 
 @dataclass(frozen=True, slots=True)
 class Prove:
     """Look once more that a disk is the very one that was judged, and what it has to be.
 
-    `vg_uuid` is empty where the VG is yet to be made.
+    `vg_uuid` is empty where the VG is yet to be made, `vg` where it does not matter.
     """
 
     disk: str
@@ -114,10 +116,13 @@ class PutFile:
 
 @dataclass(frozen=True, slots=True)
 class MovePath:
-    """Give a file or folder another name on its file system. One that has it already is fine."""
+    """Give a file or folder another name on its file system. One that has it already is fine, and
+    with `optional` also one that is not there at all.
+    """
 
     source: str
     target: str
+    optional: bool = False
 
     at_once: ClassVar[bool] = False
 
@@ -125,7 +130,36 @@ class MovePath:
         return shlex.join(("mv", "-T", self.source, self.target))
 
 
-Step = Lvm | Prove | UnitStep | PutFile | MovePath | DmStep
+@dataclass(frozen=True, slots=True)
+class RemoveFile:
+    """Take away a file that has the SHA-256 `was`, as hex; one that is not there is fine."""
+
+    path: str
+    was: str
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("rm", self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Wipe:
+    """Take every signature off a disk whose content was given up."""
+
+    disk: str
+
+    at_once: ClassVar[bool] = True
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        return ("wipefs", "--all", self.disk)
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+
+Step = Lvm | Prove | UnitStep | PutFile | MovePath | RemoveFile | Wipe | DmStep
 
 Table = Mapping[type[Action], Callable[[Any], tuple[Step, ...]]]
 """For each kind of action of a family its steps."""

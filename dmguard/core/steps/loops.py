@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import ActivateRaw, GrowLoop
 from dmguard.core.steps.dm import (
     AttachFile,
-    CreatePool,
+    CreateRaw,
     CutFile,
     LoadTable,
     RestoreTable,
@@ -83,7 +83,7 @@ def activate_raw(action: ActivateRaw) -> tuple[Step, ...]:
     files = ((action.metadata, action.metadata_is_file), (action.data, action.data_is_file))
     return (
         *(AttachFile(path) for path, is_file in files if is_file),
-        CreatePool(
+        CreateRaw(
             action.name,
             action.sectors,
             action.metadata,

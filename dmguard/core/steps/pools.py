@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Activate, AttachProfile, Extend, Monitor, Refresh
+from dmguard.core.actions import Activate, AttachProfile, ClearSkip, Extend, Monitor, Refresh
 from dmguard.core.model import Resource
 from dmguard.core.steps.config import QUIET, SHORT, with_mark
 from dmguard.core.steps.kinds import Lvm, PutFile
@@ -47,10 +47,15 @@ def monitor(action: Monitor) -> tuple[Step, ...]:
     return (Lvm(("lvchange", "--monitor", "y", "--config", SHORT, action.pool)),)
 
 
+def clear_skip(action: ClearSkip) -> tuple[Step, ...]:
+    return (Lvm(("lvchange", "--setactivationskip", "n", "--config", QUIET, action.pool)),)
+
+
 STEPS: Table = {
     Extend: extend,
     Refresh: refresh,
     Activate: activate,
     AttachProfile: attach_profile,
     Monitor: monitor,
+    ClearSkip: clear_skip,
 }

@@ -1,0 +1,210 @@
+"""dmguard setup: bare disks to a guarded, monitored pool with its consumer configured."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dmguard.app.guard.setup import SetUpDone
+    from dmguard.core.actions import Action
+    from dmguard.core.entry import Outcome
+    from dmguard.core.goals import SetUp
+
+_CONSUMERS = ("auto", "docker", "containerd", "isulad", "none")
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "setup",
+        help="make bare disks a guarded pool, and have Docker or containerd use it",
+        description="Make one or several blank disks a volume group with a thin pool, its metadata"
+        " and an LVM profile, have dmeventd monitor it, and have a consumer keep its data in it:"
+        " its configuration is changed where it must be and kept otherwise, and it is started"
+        " anew. The disks are judged as for a claim: one with anything on it is refused. What is"
+        " there already is left out, so that a second run changes nothing and an interrupted one"
+        " goes on.",
+    )
+    parser.add_argument("disks", nargs="*", metavar="DISK", help="a whole disk, or a link to one")
+    parser.add_argument(
+        "--vg", metavar="VG", help="the volume group (docker); one that is there is used if named"
+    )
+    parser.add_argument("--pool", metavar="POOL", default="thinpool", help="the pool (thinpool)")
+    parser.add_argument(
+        "--consumer",
+        choices=_CONSUMERS,
+        default="auto",
+        help="who keeps its data in the pool (auto: whoever is installed, if that is clear)",
+    )
+    _add_sizes(parser)
+    parser.add_argument(
+        "--move-data",
+        action="store_true",
+        help="move aside what the consumer has; nothing is ever deleted",
+    )
+    parser.add_argument(
+        "--force",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="give up what is on a disk: its serial number, or its path below /dev/disk/by-id",
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(execute=execute)
+
+
+def _add_sizes(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sizes and thresholds")
+    group.add_argument(
+        "--data-percent", type=_share, metavar="N", help="of what the group has free, for data (95)"
+    )
+    group.add_argument(
+        "--metadata-percent", type=_share, metavar="N", help="the same, for metadata (1)"
+    )
+    group.add_argument("--chunk", type=_chunk, metavar="SIZE", help="of the pool's data (512KiB)")
+    group.add_argument("--zero", action="store_true", help="zero each chunk when it is first used")
+    group.add_argument(
+        "--autoextend-threshold",
+        type=_threshold,
+        metavar="N",
+        help="percent used above which the pool grows (80)",
+    )
+    group.add_argument(
+        "--autoextend-percent", type=_percent, metavar="N", help="by how much it grows (20)"
+    )
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {least} to {most}")
+    return int(text)
+
+
+def _share(text: str) -> int:
+    return _number(text, 1, 99)
+
+
+def _threshold(text: str) -> int:
+    return _number(text, 50, 99)
+
+
+def _percent(text: str) -> int:
+    return _number(text, 1, 100)
+
+
+def _chunk(text: str) -> int:
+    from dmguard.core.units import parse_size
+
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    # Linux, drivers/md/dm-thin.c: DATA_DEV_BLOCK_SIZE_MIN_SECTORS and _MAX_SECTORS.
+    if size % (64 << 10) or not 64 << 10 <= size <= 1 << 30:
+        message = f"{text!r} is not a multiple of 64KiB from 64KiB to 1GiB"
+        raise argparse.ArgumentTypeError(message)
+    return size
+
+
+def execute(options: argparse.Namespace) -> int:
+    return asyncio.run(_execute(options))
+
+
+async def _execute(options: argparse.Namespace) -> int:
+    from dmguard.app.guard.setup import set_up
+    from dmguard.app.wiring import Reach, open_loop
+    from dmguard.edge.bus import SystemBus
+    from dmguard.edge.config import load_settings
+
+    bus = SystemBus()
+    try:
+        await bus.connect()
+        with open_loop(load_settings(), reach=Reach(every=True, content=True, bus=bus)) as loop:
+            tell = _tell_nothing if options.json else _tell
+            done = await set_up(loop, goal_of(options), dry_run=options.dry_run, tell=tell)
+    finally:
+        bus.close()
+    _render(done, options)
+    return _exit_code(done)
+
+
+def goal_of(options: argparse.Namespace) -> SetUp:
+    """The goal that these words mean."""
+    from dmguard.core.goals import SetUp
+    from dmguard.core.units import Amount
+
+    default = SetUp()
+    data, metadata = options.data_percent, options.metadata_percent
+    return SetUp(
+        disks=tuple(options.disks),
+        vg=options.vg or default.vg,
+        named=options.vg is not None,
+        pool=options.pool,
+        consumer="" if options.consumer == "none" else options.consumer,
+        data=Amount(percent=float(data)) if data else default.data,
+        metadata=Amount(percent=float(metadata)) if metadata else default.metadata,
+        chunk=options.chunk or default.chunk,
+        zero=options.zero,
+        threshold=options.autoextend_threshold,
+        percent=options.autoextend_percent,
+        forced=tuple(options.force),
+        move_data=options.move_data,
+    )
+
+
+def _tell(action: Action, outcome: Outcome | None) -> None:
+    from dmguard.app.render import say_outcomes, say_start
+
+    if outcome is None:
+        say_start(action)
+    else:
+        say_outcomes(((action, outcome),))
+
+
+def _tell_nothing(action: Action, outcome: Outcome | None) -> None:
+    del action, outcome
+
+
+def _render(done: SetUpDone, options: argparse.Namespace) -> None:
+    from dmguard.app.render import (
+        complain,
+        outcome_values,
+        plan_values,
+        refusal_values,
+        say,
+        say_json,
+        say_plan,
+    )
+
+    if options.json:
+        say_json(
+            {
+                "planned": plan_values(done.plan.actions),
+                "done": outcome_values(done.outcomes),
+                "refused": refusal_values(done.plan.refusals),
+            }
+        )
+        return
+    for refusal in done.plan.refusals:
+        complain(f"{refusal.message} [{refusal.code}]")
+    if done.plan.refusals:
+        return
+    if options.dry_run and done.plan.actions:
+        say_plan(done.plan.actions, (), commands=True)
+    elif not done.outcomes:
+        say(f"{goal_of(options).pool_name}: all is set up already")
+
+
+def _exit_code(done: SetUpDone) -> int:
+    from dmguard.app.cli import Exit, exit_of
+
+    codes = {refusal.code for refusal in done.plan.refusals}
+    if codes & {"no-such-disk", "vg-unknown", "consumer-missing", "force-matches-nothing"}:
+        return Exit.NO_MATCH
+    if "consumer-unclear" in codes:
+        return Exit.USAGE
+    return Exit.REFUSED if codes else exit_of(outcome for _, outcome in done.outcomes)

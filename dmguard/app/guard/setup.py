@@ -1,0 +1,71 @@
+"""`dmguard setup`: bare disks to a guarded pool with its consumer, an action at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmguard.app.guard.lock import take_lock
+from dmguard.core.actions import Result
+from dmguard.core.entry import refusal_entry
+from dmguard.core.model import Trigger
+from dmguard.core.plan import Past, Plan, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmguard.app.wiring import Loop
+    from dmguard.core.actions import Action
+    from dmguard.core.entry import Outcome
+    from dmguard.core.goals import SetUp
+
+_ROUNDS = 64
+"""More than a set-up can have actions: one for each disk, and four more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpDone:
+    """`plan` is the whole way as it was seen at first; `outcomes` what was done of it."""
+
+    plan: Plan
+    outcomes: tuple[tuple[Action, Outcome], ...] = ()
+
+
+async def set_up(
+    loop: Loop,
+    goal: SetUp,
+    *,
+    dry_run: bool,
+    tell: Callable[[Action, Outcome | None], None] = lambda _action, _outcome: None,
+) -> SetUpDone:
+    """Do what is still to be done. BusyError if the lock does not come free in time.
+
+    `tell` is called before each action, and after it with how it ended.
+    """
+    plan = await _look(loop, goal)
+    if dry_run:
+        return SetUpDone(plan)
+    outcomes: list[tuple[Action, Outcome]] = []
+    with await take_lock(loop.paths) as lock:
+        await loop.executor.resume(lock)
+        now = plan = await _look(loop, goal)
+        for _ in range(_ROUNDS):
+            if not now.actions:
+                break
+            # What comes after the first rests on what is not there yet.
+            action = now.actions[0]
+            tell(action, None)
+            outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
+            tell(action, outcome)
+            outcomes.append((action, outcome))
+            if outcome.result is not Result.DONE:
+                break
+            now = await _look(loop, goal)
+        for refusal in now.refusals:
+            await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
+    return SetUpDone(Plan(plan.actions, refusals=now.refusals), tuple(outcomes))
+
+
+async def _look(loop: Loop, goal: SetUp) -> Plan:
+    state = await loop.observer.look(fresh=True, disks=True, units=True, host=True)
+    return make_plan(state, loop.settings, Past(), goal)

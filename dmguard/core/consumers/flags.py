@@ -1,0 +1,59 @@
+"""The storage options of a command line, as dockerd and isulad take them.
+
+A daemon that finds the same option there and in its daemon.json does not start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_FLAGS = {
+    "--storage-driver": "driver",
+    "-s": "driver",
+    "--storage-opt": "options",
+    "--data-root": "data_root",
+    "--graph": "data_root",
+    "-g": "data_root",
+    "--config-file": "config_file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What a command line says of storage. None: it does not say."""
+
+    driver: str | None = None
+    options: tuple[str, ...] = ()
+    data_root: str | None = None
+    config_file: str | None = None
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """The keys that may therefore not be in daemon.json."""
+        found = ["storage-driver"] if self.driver is not None else []
+        return (*found, "storage-opts") if self.options else tuple(found)
+
+
+def flags_in(words: Iterable[str]) -> Flags:
+    """The words of a command line → its storage options; of one given twice the last counts."""
+    found: dict[str, str] = {}
+    options = []
+    for field, value in _pairs(iter(words)):
+        if field == "options":
+            options.append(value)
+        else:
+            found[field] = value
+    return Flags(options=tuple(options), **found)
+
+
+def _pairs(words: Iterator[str]) -> Iterator[tuple[str, str]]:
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in _FLAGS:
+            yield _FLAGS[name], value if equals else next(words, "")
+        elif word[:2] in ("-s", "-g"):
+            yield _FLAGS[word[:2]], word[2:]

@@ -1,0 +1,108 @@
+"""Would LVM itself let a pool grow, and do LVM and dmguard agree on how far?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import is_marked
+from dmguard.core.findings import Finding
+from dmguard.core.host import THIN_COMMAND
+from dmguard.core.model import Profile
+from dmguard.core.plan.activate import has_consumer
+from dmguard.core.sizing import low_water_for, policy_for
+from dmguard.core.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmguard.core.host import Host, LvmConf
+    from dmguard.core.model import Pool, State
+    from dmguard.core.settings import Settings
+
+_OFF = 100
+
+
+def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
+    conf = host.lvm
+    pools = [pool for pool in state.pools if settings.guards(pool.name)]
+    if conf is None or not pools:
+        return
+    if host.dmeventd and conf.thin_command != THIN_COMMAND:
+        yield Finding("other-extender", "lvm", f"dmeventd runs {conf.thin_command!r} for a pool")
+    for pool in pools:
+        if pool.vg.shared:
+            continue
+        yield from _of_profile(pool, state, host, conf)
+        yield from _of_ceiling(pool, settings, host, conf)
+        yield from _of_monitoring(pool, host, conf)
+        yield from _of_mark(pool, settings, host, conf)
+
+
+def lvm_policy(pool: Pool, conf: LvmConf) -> Profile:
+    """By what LVM itself would let the pool grow: its profile, else lvm.conf."""
+    return pool.profile or Profile(conf.threshold, conf.percent)
+
+
+def _of_profile(pool: Pool, state: State, host: Host, conf: LvmConf) -> Iterator[Finding]:
+    policy = lvm_policy(pool, conf)
+    said = f"threshold {policy.threshold}, percent {policy.percent}"
+    name = pool.lv.profile
+    if name and name not in host.profiles:
+        where = f"{conf.profile_dir}/{name}.profile"
+        yield Finding("profile-lost", pool.name, f"{pool.name}: follows {where}: no such file")
+    elif policy.threshold < _OFF and policy.percent <= 0:
+        yield Finding("autoextend-half-set", pool.name, f"{pool.name}: {said}")
+    elif host.agent_runs is False and not _is_extended_by_lvm(pool, policy, host):
+        watched = host.dmeventd and host.monitored.get(pool.lv.uuid) is not False
+        yield Finding(
+            "autoextend-off",
+            pool.name,
+            f"{pool.name}: dmguard.service does not run, LVM has {said}"
+            f" and dmeventd {'watches' if watched else 'does not watch'} it",
+        )
+    elif policy.threshold >= _OFF and host.dmeventd and has_consumer(pool, state):
+        of = f"profile {name}" if name else "no profile"
+        yield Finding("profile-missing", pool.name, f"{pool.name}: {of}, {said}")
+
+
+def _is_extended_by_lvm(pool: Pool, policy: Profile, host: Host) -> bool:
+    watched = host.dmeventd and host.monitored.get(pool.lv.uuid) is not False
+    return policy.threshold < _OFF and watched
+
+
+def _of_ceiling(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> Iterator[Finding]:
+    policy, most = lvm_policy(pool, conf), policy_for(pool, settings).max_size
+    grows = policy.threshold < _OFF and policy.percent > 0
+    if most is not None and grows and host.monitored.get(pool.lv.uuid):
+        yield Finding(
+            "ceiling-not-kept",
+            pool.name,
+            f"{pool.name}: max_size is {format_size(most)}, and dmeventd extends it above"
+            f" {policy.threshold} %",
+        )
+
+
+def _of_monitoring(pool: Pool, host: Host, conf: LvmConf) -> Iterator[Finding]:
+    # With monitoring off in lvm.conf that is how the host is meant to be.
+    if pool.kernel is None or not host.dmeventd or not conf.monitoring:
+        return
+    if host.monitored.get(pool.lv.uuid) is False:
+        yield Finding("pool-not-monitored", pool.name, f"{pool.name}: LVM says: not monitored")
+
+
+def _of_mark(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> Iterator[Finding]:
+    # While the agent runs the mark is its to keep.
+    kernel, policy = pool.kernel, lvm_policy(pool, conf)
+    if kernel is None or host.agent_runs is not False or policy.threshold >= _OFF:
+        return
+    marks = [
+        low_water_for(kernel.size, kernel.chunk, threshold)
+        for threshold in (max(50, policy.threshold), policy_for(pool, settings).data_threshold)
+    ]
+    if not any(is_marked(kernel, mark) for mark in marks):
+        yield Finding(
+            "mark-not-live",
+            pool.name,
+            f"{pool.name}: the live table has its low water mark at {kernel.low_water} chunks free,"
+            f" and threshold {policy.threshold} means {marks[0]}",
+        )

@@ -1,0 +1,158 @@
+"""Who is to keep its data in the pool, and what has to be written and moved for that."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Act, Configure
+from dmguard.core.codes import CODES
+from dmguard.core.consumers import DAEMONS, containerd, daemon, daemonjson
+from dmguard.core.consumers.edit import EditError
+from dmguard.core.consumers.flags import Flags, flags_in
+from dmguard.core.model import dm_name
+from dmguard.core.plan import Refusal, RefusedError
+
+if TYPE_CHECKING:
+    from dmguard.core.consumers.edit import Edit
+    from dmguard.core.goals import SetUp
+    from dmguard.core.host import Host
+    from dmguard.core.model import State
+
+AUTO = "auto"
+"""Whoever of the known consumers is installed, if that is beyond doubt."""
+
+_LAST_WITH_DRIVER = 24
+_ROOT_PATH = "/var/lib/containerd/io.containerd.snapshotter.v1.devmapper"
+_IMAGE_SIZE = "10GB"
+_PROGRAMS = {"docker": "dockerd", "containerd": "containerd", "isulad": "isulad"}
+_FILES = {
+    "docker": "/etc/docker/daemon.json",
+    "containerd": "/etc/containerd/config.toml",
+    "isulad": "/etc/isulad/daemon.json",
+}
+_UNITS = {
+    "docker": ("docker.socket", "docker.service"),
+    "containerd": ("containerd.service",),
+    "isulad": ("isulad.service",),
+}
+_LEAST_FREE = 10
+"""Percent that dm.min_free_space gets where it is not set: the driver's own default."""
+
+
+def plan_consumer(state: State, host: Host, goal: SetUp) -> tuple[Configure, ...]:
+    """What is still to be done for the consumer. RefusedError if something stands in the way."""
+    name = _choose(host, goal)
+    pool = dm_name(goal.vg, goal.pool)
+    used = next((c.dm_name for c in state.consumers if c.name == name), None)
+    if not name or used == host.serving.get(name) == pool:
+        return ()
+    path = _FILES[name]
+    old = host.text(path)
+    if used is not None and not _is_named_in(old or "", name, used):
+        raise _refuse(goal, "consumer-configured-elsewhere", f"it uses {used}")
+    if told := _on_command_line(name, host):
+        raise _refuse(goal, "consumer-configured-elsewhere", f"it has {', '.join(told)}")
+    try:
+        edit = _edit(name, old or "", pool)
+    except EditError as error:
+        raise _refuse(goal, "config-unclear", f"{path}: {error}") from error
+    root = _stranded(name, host, goal) if used != pool else ""
+    configure = Configure(
+        consumer=name,
+        units=_units(name, host),
+        vg=goal.vg,
+        pool=goal.pool_name,
+        dm_name=pool,
+        path=path,
+        text=edit.text,
+        old=old,
+        data=root,
+        aside=f"{root}.before-{pool}" if root else "",
+    )
+    return (configure,)
+
+
+def _choose(host: Host, goal: SetUp) -> str:
+    """The consumer, empty for none."""
+    name = goal.consumer
+    if name == AUTO:
+        found = [name for name, program in _PROGRAMS.items() if program in host.programs]
+        # Docker brings a containerd of its own.
+        clear = len(found) < 2 or ("docker" in found and _has_driver(host))
+        if not clear:
+            raise _refuse(goal, "consumer-unclear", f"there are {', '.join(found)}")
+        name = found[0] if found else ""
+    if name and _PROGRAMS[name] not in host.programs:
+        raise _refuse(goal, "consumer-missing", _PROGRAMS[name])
+    if name == "docker" and not _has_driver(host):
+        raise _refuse(goal, "docker-without-driver", f"it is version {host.docker_version}")
+    return name
+
+
+def _refuse(goal: SetUp, code: str, detail: str) -> RefusedError:
+    message = f"{goal.pool_name}: {CODES[code].clause} ({detail})"
+    return RefusedError(Refusal(goal.pool_name, code, message, Act.CONFIGURE))
+
+
+def _has_driver(host: Host) -> bool:
+    major = re.match(r"\d+", host.docker_version or "")
+    return major is None or int(major[0]) <= _LAST_WITH_DRIVER
+
+
+def _edit(name: str, text: str, pool: str) -> Edit:
+    if name == "containerd":
+        there = containerd.read(text)
+        wanted = containerd.Wanted(
+            pool,
+            root_path=None if there and there.root_path else _ROOT_PATH,
+            base_image_size=None if there and there.base_image_size else _IMAGE_SIZE,
+            discard_blocks=True,
+        )
+        return containerd.configure(text, wanted)
+    known = daemon.read(text)
+    least = None if known and is_share(known.options.get("dm.min_free_space")) else _LEAST_FREE
+    options = daemonjson.Wanted(pool, least, deferred=DAEMONS[name].deferred)
+    return daemonjson.configure(text, options)
+
+
+def is_share(value: str | None) -> bool:
+    """Is it a value of dm.min_free_space that the driver starts with?"""
+    return value is not None and re.fullmatch(r"\d{1,2}%", value) is not None
+
+
+def _is_named_in(text: str, name: str, pool: str) -> bool:
+    """Is it the file that names the pool, and not something else, as a command line?"""
+    if name == "containerd":
+        return containerd.pool_in(text) == pool
+    return DAEMONS[name].pool_in(text, Flags()) == pool
+
+
+def _on_command_line(name: str, host: Host) -> tuple[str, ...]:
+    """The keys of its configuration file that its command line has: no daemon takes one twice."""
+    unit = host.units.get(_UNITS[name][-1])
+    flags = flags_in(unit.exec_start.split()) if unit else Flags()
+    return flags.conflicts
+
+
+def _stranded(name: str, host: Host, goal: SetUp) -> str:
+    """The folder to be moved aside, since what is in it would not be seen any more; else empty.
+
+    containerd keeps what belongs to a pool by the pool's name, so that another one hides nothing.
+    """
+    data = host.docker
+    if name != "docker" or data is None or not data.there:
+        return ""
+    words = [f"images of {driver}" for driver in sorted(data.drivers)]
+    words += ["containers"] if data.containers else []
+    if not words:
+        return ""
+    if not goal.move_data:
+        raise _refuse(goal, "consumer-has-data", f"{' and '.join(words)} in {data.root}")
+    return data.root
+
+
+def _units(name: str, host: Host) -> tuple[str, ...]:
+    known = host.units
+    there = (unit for unit in _UNITS[name] if unit not in known or known[unit].is_there)
+    return tuple(there)

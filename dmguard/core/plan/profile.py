@@ -1,0 +1,72 @@
+"""The LVM profile of a pool: two settings by which dmeventd, and dmguard with it, let it grow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import AttachProfile
+from dmguard.core.lvmprofile import extends, read_settings, with_settings
+from dmguard.core.model import Profile
+from dmguard.core.steps.kinds import digest
+
+if TYPE_CHECKING:
+    from dmguard.core.host import Host
+    from dmguard.core.model import Pool
+
+THRESHOLD, PERCENT = 80, 20
+"""As Docker's manual has them."""
+
+_FOLDER = "/etc/lvm/profile"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFile:
+    """A profile as it should be. `was` is the SHA-256 of what its file has, empty without one."""
+
+    name: str
+    path: str
+    text: str
+    was: str
+
+
+def choose_profile(
+    pool: str, there: Pool | None, host: Host, threshold: int | None, percent: int | None
+) -> ProfileFile:
+    """The profile for `vg/lv`. One that is attached and lets the pool grow is kept, unless
+    something else is asked for; whatever else it has is kept in any case.
+    """
+    attached = there.lv.profile if there is not None else None
+    name = attached if attached in host.profiles and attached else pool.replace("/", "-")
+    old = host.profiles.get(name)
+    had = read_settings(old or "")
+    if old is not None and extends(old) and threshold is percent is None:
+        return _file(name, old, host)
+    if threshold is None and had.get("threshold", 100) < 100:
+        threshold = had["threshold"]
+    if percent is None:
+        percent = had.get("percent")
+    wanted = Profile(threshold or THRESHOLD, percent or PERCENT)
+    return _file(name, with_settings(old or "", wanted), host)
+
+
+def is_attached(pool: Pool, profile: ProfileFile, host: Host) -> bool:
+    return pool.lv.profile == profile.name and host.profiles.get(profile.name) == profile.text
+
+
+def make_attachment(pool: Pool, profile: ProfileFile) -> AttachProfile:
+    return AttachProfile(
+        vg=pool.vg.name,
+        lv=pool.lv.name,
+        lv_uuid=pool.lv.uuid,
+        profile=profile.name,
+        path=profile.path,
+        text=profile.text,
+        was=profile.was,
+    )
+
+
+def _file(name: str, text: str, host: Host) -> ProfileFile:
+    folder = host.lvm.profile_dir if host.lvm else _FOLDER
+    old = host.profiles.get(name)
+    return ProfileFile(name, f"{folder}/{name}.profile", text, "" if old is None else digest(old))

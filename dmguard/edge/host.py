@@ -1,0 +1,147 @@
+"""The host around the pools: files of configuration, programs, units, Docker's data."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dmguard.core.consumers.options import DAEMON_JSON, data_root
+from dmguard.core.host import ACTIVATE, AGENT, PROFILE_DIR, DockerData, FileText, Host, UnitFacts
+from dmguard.edge.lvmconf import read_conf, read_profiles, read_volumes
+from dmguard.edge.run import SEARCH_PATH, RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dmguard.edge.run import Runner
+
+FILES = (
+    DAEMON_JSON,
+    "/etc/sysconfig/docker-storage",
+    "/etc/sysconfig/docker-storage-setup",
+    "/etc/containerd/config.toml",
+    "/etc/isulad/daemon.json",
+    "/var/lib/kubelet/config.yaml",
+)
+PROGRAMS = (
+    "containerd",
+    "ctr",
+    "docker",
+    "dockerd",
+    "isulad",
+    "kubelet",
+    "lvm",
+    "thin_check",
+    "thin_dump",
+    "thin_repair",
+)
+UNITS = (AGENT, ACTIVATE, "docker.socket", "docker.service", "containerd.service", "isulad.service")
+_PROPERTIES = "Id,LoadState,ActiveState,After,Wants,Requires,ExecStart"
+_LARGEST = 1 << 20
+_VERSION = re.compile(r"\bversion (\d[^\s,]*)")
+_LAYERS = "layerdb/sha256"
+
+
+async def read_host(
+    runner: Runner, *, dmeventd: bool, units: Iterable[str] = (), root: Path = Path("/")
+) -> Host:
+    """All of it, below `root`. What cannot be read is not known, and nothing is raised for it."""
+    conf = await read_conf(runner, root / "etc/lvm")
+    volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
+    files = {path: file for path in FILES if (file := _read(root, path)) is not None}
+    folder = conf.profile_dir if conf else PROFILE_DIR
+    programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
+    return Host(
+        lvm=conf,
+        monitored=monitored,
+        volumes=volumes,
+        profiles=read_profiles(_below(root, folder)),
+        files=files,
+        programs=programs,
+        docker_version=await read_docker_version(runner) if "dockerd" in programs else None,
+        docker=read_docker_data(root, files.get(DAEMON_JSON)),
+        units=await read_units(runner, (*UNITS, *units)),
+        dmeventd=dmeventd,
+    )
+
+
+def _below(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")
+
+
+def _read(root: Path, path: str) -> FileText | None:
+    try:
+        with _below(root, path).open(
+            encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
+            stat = _below(root, path).stat()
+            return FileText(file.read(_LARGEST), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
+    except OSError:
+        return None
+
+
+async def read_docker_version(runner: Runner) -> str | None:
+    try:
+        completed = await runner.read(["dockerd", "--version"], timeout_s=10.0)
+    except RunError:
+        return None
+    found = _VERSION.search(completed.stdout)
+    return found[1] if found else None
+
+
+def read_docker_data(root: Path, daemon: FileText | None) -> DockerData | None:
+    """None if it cannot be looked at; a folder that is not there has nothing in it."""
+    folder = data_root(daemon.text if daemon else "")
+    place = _below(root, folder)
+    try:
+        if not place.is_dir():
+            return DockerData(folder, there=False)
+        images = place / "image"
+        drivers = [path.name for path in images.iterdir()] if images.is_dir() else []
+        return DockerData(
+            folder,
+            there=True,
+            drivers=frozenset(name for name in drivers if _has_any(images / name / _LAYERS)),
+            containers=_has_any(place / "containers"),
+        )
+    except OSError:
+        return None
+
+
+def _has_any(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+async def read_units(runner: Runner, names: Iterable[str]) -> dict[str, UnitFacts]:
+    """Units as systemd has them loaded, by the names that were asked for. None of what it does not
+    tell.
+    """
+    asked = tuple(dict.fromkeys(names))
+    argv = ["systemctl", "show", f"--property={_PROPERTIES}", "--", *asked]
+    try:
+        completed = await runner.read(argv, check=False)
+    except RunError:
+        return {}
+    blocks = completed.stdout.strip().split("\n\n")
+    if completed.status != 0 or len(blocks) != len(asked):
+        return {}
+    return {name: parse_unit(name, block) for name, block in zip(asked, blocks, strict=True)}
+
+
+def parse_unit(name: str, block: str) -> UnitFacts:
+    """One unit's lines `Property=value`; one that is asked for by an alias keeps that name."""
+    values: dict[str, str] = {}
+    for line in block.splitlines():
+        key, _, value = line.partition("=")
+        values[key] = f"{values[key]}\n{value}" if key in values else value
+    return UnitFacts(
+        name,
+        load=values.get("LoadState", "not-found"),
+        active=values.get("ActiveState", "inactive"),
+        after=frozenset(values.get("After", "").split()),
+        wants=frozenset(values.get("Wants", "").split()),
+        requires=frozenset(values.get("Requires", "").split()),
+        exec_start=values.get("ExecStart", ""),
+    )

@@ -1,0 +1,206 @@
+"""LVM's configuration, profiles and devices file, and what its report says of thin volumes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmguard.core.host import PROFILE_DIR, THIN_COMMAND, DeviceEntry, LvmConf, PoolVolumes
+from dmguard.edge.lvm import LVM, ReportError, is_busy
+from dmguard.edge.retry import retry
+from dmguard.edge.run import CommandFailedError, RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dmguard.edge.run import Runner
+
+ETC = Path("/etc/lvm")
+_CONFIG = "global/notify_dbus=0 global/wait_for_locks=0 log/report_command_log=0"
+_COLUMNS = "vg_uuid,lv_uuid,lv_name,pool_lv,segtype,lv_size,discards"
+_LARGEST = 1 << 20
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+Value = int | str | tuple[str, ...]
+
+
+async def read_conf(runner: Runner, etc: Path = ETC) -> LvmConf | None:
+    """LVM's settings in force, its defaults included; None if LVM does not tell them."""
+    try:
+        completed = await runner.read([LVM, "lvmconfig", "--typeconfig", "full"])
+    except RunError:
+        return None
+    return make_conf(parse_config(completed.stdout), etc)
+
+
+def parse_config(text: str) -> dict[str, Value]:
+    """lvmconfig's tree → `section/key`: numbers, texts and lists of texts."""
+    values: dict[str, Value] = {}
+    section = ""
+    for line in text.splitlines():
+        word = line.strip()
+        if word.endswith("{"):
+            section = word.removesuffix("{").strip()
+            continue
+        key, equals, value = word.partition("=")
+        if equals:
+            values[f"{section}/{key}"] = _value(value)
+    return values
+
+
+def _value(text: str) -> Value:
+    if text.startswith("["):
+        return tuple(_plain(found) for found in _STRING.findall(text))
+    if text.startswith('"'):
+        found = _STRING.match(text)
+        return _plain(found[1]) if found else ""
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def make_conf(values: Mapping[str, Value], etc: Path) -> LvmConf:
+    thin_check = _text(values, "global/thin_check_executable", "")
+    use = bool(_number(values, "devices/use_devicesfile", 0))
+    file = etc / "devices" / _text(values, "devices/devicesfile", "system.devices")
+    return LvmConf(
+        threshold=_number(values, "activation/thin_pool_autoextend_threshold", 100),
+        percent=_number(values, "activation/thin_pool_autoextend_percent", 20),
+        profile_dir=_text(values, "config/profile_dir", PROFILE_DIR),
+        thin_check=thin_check,
+        thin_check_missing=bool(thin_check) and not os.access(thin_check, os.X_OK),
+        monitoring=bool(_number(values, "activation/monitoring", 1)),
+        thin_command=_text(values, "dmeventd/thin_command", THIN_COMMAND),
+        volume_list=_list(values, "activation/volume_list"),
+        auto_activation_volume_list=_list(values, "activation/auto_activation_volume_list"),
+        filters=(
+            *(_list(values, "devices/filter") or ()),
+            *(_list(values, "devices/global_filter") or ()),
+        ),
+        use_devicesfile=use,
+        devices=_read_devices(file) if use else None,
+    )
+
+
+def _number(values: Mapping[str, Value], key: str, default: int) -> int:
+    value = values.get(key, default)
+    return value if isinstance(value, int) else default
+
+
+def _text(values: Mapping[str, Value], key: str, default: str) -> str:
+    value = values.get(key, default)
+    return value if isinstance(value, str) else default
+
+
+def _list(values: Mapping[str, Value], key: str) -> tuple[str, ...] | None:
+    value = values.get(key)
+    if isinstance(value, str):
+        return (value,)
+    return value if isinstance(value, tuple) else None
+
+
+def _read_devices(path: Path) -> tuple[DeviceEntry, ...] | None:
+    # Without the file LVM looks at all devices, whatever lvm.conf says of it.
+    try:
+        return parse_devices(path.read_text(errors="replace"))
+    except OSError:
+        return None
+
+
+def parse_devices(text: str) -> tuple[DeviceEntry, ...]:
+    """The lines `IDTYPE=… IDNAME=… DEVNAME=… PVID=…`, in the order of the file."""
+    entries = []
+    for line in text.splitlines():
+        pairs = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if "IDTYPE" in pairs and "IDNAME" in pairs:
+            node, uuid = pairs.get("DEVNAME", "."), pairs.get("PVID", ".")
+            entries.append(
+                DeviceEntry(
+                    pairs["IDTYPE"],
+                    pairs["IDNAME"],
+                    "" if node == "." else node,
+                    "" if uuid == "." else uuid,
+                )
+            )
+    return tuple(entries)
+
+
+def read_profiles(folder: Path) -> dict[str, str]:
+    """The texts of all profiles, by their names. What cannot be read is not there."""
+    texts = {}
+    for path in sorted(folder.glob("*.profile")):
+        with contextlib.suppress(OSError), path.open(errors="surrogateescape") as file:
+            texts[path.stem] = file.read(_LARGEST)
+    return texts
+
+
+class VolumesBusyError(Exception):
+    """The report leaves volumes out whose VG's lock is held."""
+
+
+async def read_volumes(
+    runner: Runner, *, dmeventd: bool
+) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
+    """Each pool's volumes, and which pools dmeventd watches, both by LV uuid.
+
+    The second is asked for only where dmeventd can be reached: the question itself would start one.
+    Nothing of what cannot be told.
+    """
+    options = f"{_COLUMNS},seg_monitor" if dmeventd else _COLUMNS
+    argv = [LVM, "lvs", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
+    argv += ["--config", _CONFIG, "--options", options]
+
+    async def ask() -> str:
+        completed = await runner.read(argv, check=False)
+        if is_busy(completed):
+            raise VolumesBusyError
+        if not completed.stdout and completed.status != 0:
+            raise CommandFailedError(completed)
+        return completed.stdout
+
+    try:
+        text = await retry(ask, on=(VolumesBusyError,), attempts=20, within_s=3.0)
+        return parse_volumes(text)
+    except (RunError, ReportError, VolumesBusyError):
+        return {}, {}
+
+
+def parse_volumes(text: str) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
+    """lvs' JSON; ReportError for anything else."""
+    try:
+        rows: list[dict[str, Any]] = [
+            row for report in json.loads(text)["report"] for row in report["lv"]
+        ]
+        pools = [row for row in rows if row["segtype"] == "thin-pool"]
+        volumes = {
+            _uuid(pool): PoolVolumes(sum(_sizes_in(pool, rows)), pool["discards"]) for pool in pools
+        }
+        said = {"monitored": True, "not monitored": False}
+        monitored = {
+            _uuid(pool): said[pool["seg_monitor"]]
+            for pool in pools
+            if pool.get("seg_monitor") in said
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReportError(f"lvm lvs: {type(error).__name__}: {error}") from error
+    return volumes, monitored
+
+
+def _sizes_in(pool: dict[str, Any], rows: list[dict[str, Any]]) -> list[int]:
+    return [
+        int(row["lv_size"])
+        for row in rows
+        if row["segtype"] == "thin"
+        and row["vg_uuid"] == pool["vg_uuid"]
+        and row["pool_lv"].strip("[]") == pool["lv_name"].strip("[]")
+    ]
+
+
+def _uuid(row: dict[str, Any]) -> str:
+    return str(row["lv_uuid"]).replace("-", "")

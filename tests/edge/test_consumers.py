@@ -1,0 +1,121 @@
+"""Which programs of a host have a pool: the files of a root folder."""
+
+from pathlib import Path
+
+import pytest
+
+from dmguard.core.consumers import DAEMONS
+from dmguard.core.model import Consumer
+from dmguard.edge.consumers import read_consumers, read_flags
+
+OPTIONS = "--storage-driver devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vg-{}"
+JSON = '{{"storage-driver": "devicemapper", "storage-opts": ["dm.thinpooldev=vg-{}"]}}'
+UNIT = "[Service]\nExecStart=/usr/bin/dockerd {}\n"
+DROP_IN = "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd {}\n"
+
+
+def put(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("files", "pool"),
+    [
+        ({"etc/docker/daemon.json": JSON.format("a")}, "vg-a"),
+        ({"etc/sysconfig/docker-storage": f"X={OPTIONS.format('b')}"}, "vg-b"),
+        ({"usr/lib/systemd/system/docker.service": UNIT.format(OPTIONS.format("c"))}, "vg-c"),
+        (
+            {
+                "lib/systemd/system/docker.service": "[Service]\nEnvironmentFile=-/etc/default/x\n"
+                "ExecStart=/usr/bin/dockerd $DOCKER_STORAGE_OPTIONS\n",
+                "etc/default/x": f'DOCKER_STORAGE_OPTIONS="{OPTIONS.format("d")}"',
+                # The unit does not read it.
+                "etc/sysconfig/docker-storage": f"X={OPTIONS.format('not')}",
+            },
+            "vg-d",
+        ),
+        (
+            {
+                "etc/systemd/system/docker.service": UNIT.format(OPTIONS.format("e")),
+                "usr/lib/systemd/system/docker.service": UNIT.format(OPTIONS.format("not")),
+            },
+            "vg-e",
+        ),
+        (
+            {
+                "usr/lib/systemd/system/docker.service": UNIT.format(""),
+                "etc/systemd/system/docker.service.d/20-b.conf": DROP_IN.format(
+                    OPTIONS.format("f")
+                ),
+                "usr/lib/systemd/system/docker.service.d/10-a.conf": DROP_IN.format("-s overlay2"),
+                "run/systemd/system/docker.service.d/30-c": DROP_IN.format("-s overlay2"),
+            },
+            "vg-f",
+        ),
+        (
+            {
+                "usr/lib/systemd/system/docker.service": UNIT.format(OPTIONS.format("g")),
+                # An empty one of the same name hides it.
+                "etc/systemd/system/docker.service.d/10-a.conf": "",
+                "usr/lib/systemd/system/docker.service.d/10-a.conf": DROP_IN.format("-s overlay2"),
+            },
+            "vg-g",
+        ),
+        (
+            {
+                "usr/lib/systemd/system/docker.service": UNIT.format("--config-file /srv/d.json"),
+                "srv/d.json": JSON.format("h"),
+                "etc/docker/daemon.json": JSON.format("not"),
+            },
+            "vg-h",
+        ),
+        (
+            {
+                "usr/lib/systemd/system/docker.service": UNIT.format("--storage-driver=overlay2"),
+                "etc/docker/daemon.json": JSON.format("not"),
+            },
+            None,
+        ),
+        ({}, None),
+    ],
+)
+def test_dockers_pool_is_found_wherever_it_is_named(
+    tmp_path: Path, files: dict[str, str], pool: str | None
+) -> None:
+    put(tmp_path, files)
+    assert read_consumers(tmp_path) == ((Consumer("docker", pool),) if pool else ())
+
+
+def test_every_program_is_found(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        {
+            "etc/docker/daemon.json": JSON.format("a"),
+            "etc/isulad/daemon.json": JSON.format("b"),
+            "etc/containerd/config.toml": "[plugins.devmapper]\npool_name = 'vg-c'\n",
+        },
+    )
+    assert set(read_consumers(tmp_path)) == {
+        Consumer("docker", "vg-a"),
+        Consumer("isulad", "vg-b"),
+        Consumer("containerd", "vg-c"),
+    }
+
+
+def test_a_masked_service_has_no_options(tmp_path: Path) -> None:
+    put(tmp_path, {"etc/sysconfig/docker-storage": f"X={OPTIONS.format('not')}"})
+    unit = tmp_path / "etc/systemd/system/docker.service"
+    unit.parent.mkdir(parents=True)
+    unit.symlink_to("/dev/null")
+    assert read_flags(tmp_path, DAEMONS["docker"]).options == ()
+
+
+def test_what_is_no_file_names_no_pool(tmp_path: Path) -> None:
+    for name in ("etc/docker/daemon.json", "etc/containerd/config.toml"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "etc/isulad").mkdir()
+    (tmp_path / "etc/isulad/daemon.json").write_bytes(b"\xff\xfe{")
+    assert read_consumers(tmp_path) == ()

@@ -1,0 +1,562 @@
+"""`dmguard setup`: what is planned from bare disks, from every half of it, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmguard.core.actions import (
+    Action,
+    Activate,
+    AttachProfile,
+    Claim,
+    Configure,
+    CreatePool,
+    CreateVg,
+    DiskRef,
+    Monitor,
+    WipeDisk,
+    dump_action,
+    is_met,
+    load_action,
+)
+from dmguard.core.goals import SetUp
+from dmguard.core.host import DockerData, FileText, Host, UnitFacts
+from dmguard.core.model import (
+    Consumer,
+    Disk,
+    KernelPool,
+    Mode,
+    Pool,
+    PoolLv,
+    Probe,
+    Profile,
+    State,
+    Usage,
+    Vg,
+    Volume,
+)
+from dmguard.core.plan import Past, Plan, make_plan
+from dmguard.core.plan.setup import pool_sizes
+from dmguard.core.settings import Settings
+from dmguard.core.steps import (
+    Lvm,
+    Proof,
+    Prove,
+    PutFile,
+    Step,
+    Wipe,
+    digest,
+    every_step,
+    finish_for,
+    steps_for,
+    undo_for,
+)
+from dmguard.core.units import Amount
+from tests.unit.builders import EXTENT, GIB, MIB
+from tests.unit.disks import make_disk, pv_on, vg_of
+
+TWO = (make_disk("b"), make_disk("c"))
+GOAL = SetUp(disks=("/dev/sdb", "/dev/sdc"), consumer="docker")
+DAEMON = "/etc/docker/daemon.json"
+HOST = Host(
+    programs=frozenset(("dockerd", "docker", "containerd", "ctr")),
+    docker_version="20.10.24+dfsg1",
+    units={
+        "docker.socket": UnitFacts("docker.socket"),
+        "docker.service": UnitFacts("docker.service"),
+    },
+)
+BARE = State((), (), disks=TWO, host=HOST, dmeventd=True)
+
+
+def plan(state: State = BARE, goal: SetUp = GOAL) -> Plan:
+    return make_plan(state, Settings(), Past(), goal)
+
+
+def kinds(planned: Plan) -> list[type[Action]]:
+    return [type(action) for action in planned.actions]
+
+
+def codes(planned: Plan) -> list[str]:
+    assert planned.actions == ()
+    return [refusal.code for refusal in planned.refusals]
+
+
+def with_host(state: State, **changes: object) -> State:
+    return replace(state, host=replace(state.host or Host(), **changes))  # type: ignore[arg-type]
+
+
+def kernel_of(action: CreatePool) -> KernelPool:
+    return KernelPool(
+        dm_name=f"{action.vg}-{action.lv}",
+        vg_uuid=f"uuid-{action.vg}",
+        lv_uuid="uuid-pool",
+        devno=(253, 2),
+        event_nr=0,
+        size=action.size,
+        chunk=action.chunk,
+        low_water=0,
+        mode=Mode.RW,
+        needs_check=False,
+        errors_when_full=False,
+        transaction_id=0,
+        data=Usage(0, action.size),
+        metadata=Usage(0, action.metadata_size),
+    )
+
+
+def done(state: State, action: Action) -> State:
+    """The host after an action, as LVM and the consumers would leave it."""
+    host = state.host
+    assert host is not None
+    match action:
+        case WipeDisk():
+            disks = tuple(
+                replace(disk, probe=Probe(data_at=4096), partitions=(), content=None)
+                if disk.identity == action.ref.identity
+                else disk
+                for disk in state.disks
+            )
+            return replace(state, disks=disks)
+        case CreateVg():
+            members = [disk for disk in state.disks if DiskRef.of(disk) in action.disks]
+            free = tuple(replace(pv, free=pv.size) for pv in map(pv_on, members))
+            vg = replace(vg_of(*members, name=action.vg), pvs=free, spare=None)
+            return replace(state, vgs=(*state.vgs, replace(vg, size=sum(pv.size for pv in free))))
+        case Claim():
+            (vg,) = state.vgs
+            member = next(disk for disk in state.disks if disk.identity == action.identity)
+            pv = pv_on(member)
+            return replace(state, vgs=(replace(vg, pvs=(*vg.pvs, replace(pv, free=pv.size))),))
+        case CreatePool():
+            vg = state.vgs[0]
+            lv = PoolLv(
+                vg.name,
+                action.lv,
+                "uuid-pool",
+                action.size,
+                action.metadata_size,
+                action.chunk,
+                active=True,
+                profile=action.profile,
+            )
+            pool = Pool(lv, vg, kernel_of(action), Profile(80, 20))
+            profiles = {**host.profiles, action.profile: action.text}
+            state = replace(state, pools=(pool,))
+            return with_host(state, profiles=profiles, monitored={"uuid-pool": action.monitor})
+        case Configure():
+            texts = {**host.files, action.path: FileText(action.text)}
+            serving = {**host.serving, action.consumer: action.dm_name}
+            state = replace(state, consumers=(Consumer(action.consumer, action.dm_name),))
+            return with_host(state, files=texts, serving=serving)
+    raise AssertionError(action)
+
+
+def carry_out(state: State, goal: SetUp) -> tuple[State, list[Action]]:
+    """As the command does it: the first action, a look, and the plan anew."""
+    acts: list[Action] = []
+    while (planned := plan(state, goal)).actions:
+        action = planned.actions[0]
+        state = done(state, action)
+        assert is_met(action, state), action
+        acts.append(action)
+    assert planned.refusals == ()
+    return state, acts
+
+
+def test_bare_disks_become_a_group_a_pool_and_a_consumers() -> None:
+    state, acts = carry_out(BARE, GOAL)
+    assert [type(act) for act in acts] == [CreateVg, CreatePool, Configure]
+    assert plan(state) == Plan(), "a second run has nothing to do"
+
+
+def test_the_whole_way_is_shown_beforehand_as_it_is_then_done() -> None:
+    shown = [str(step) for action in plan().actions for step in every_step(action)]
+    _, acts = carry_out(BARE, GOAL)
+    assert shown == [str(step) for action in acts for step in every_step(action)]
+
+
+def test_the_commands() -> None:
+    """The defaults of Docker's manual, each disk proved before, the pool in one command."""
+    make_vg, make_pool, configure = plan().actions
+    assert [type(step) for step in steps_for(make_vg)] == [Prove, Prove, Lvm]
+    vgcreate = steps_for(make_vg)[-1]
+    assert isinstance(vgcreate, Lvm)
+    assert (vgcreate.argv[0], vgcreate.argv[-3:]) == (
+        "vgcreate",
+        ("docker", "/dev/sdb", "/dev/sdc"),
+    )
+    assert not {"-y", "--yes", "-f", "--force", "-ff"} & set(vgcreate.argv)
+    put, lvcreate = steps_for(make_pool)
+    assert isinstance(put, PutFile)
+    assert put.path == "/etc/lvm/profile/docker-thinpool.profile"
+    assert "threshold=80" in put.text
+    assert "percent=20" in put.text
+    assert isinstance(lvcreate, Lvm)
+    words = dict(zip(lvcreate.argv[1:-1:2], lvcreate.argv[2:-1:2], strict=True))
+    extents = 2 * ((10 * GIB - MIB) // EXTENT)
+    data = extents * 95 // 100 * EXTENT
+    assert words["--size"] == f"{data}b"
+    assert words["--poolmetadatasize"] == f"{-(-extents // 100) * EXTENT}b"
+    assert words["--chunksize"] == f"{512 << 10}b"
+    assert (words["--zero"], words["--name"]) == ("n", "thinpool")
+    assert words["--metadataprofile"] == "docker-thinpool"
+    assert "monitoring=0" not in words["--config"], "LVM hands it to dmeventd, which is there"
+    assert isinstance(configure, Configure)
+    assert '"dm.thinpooldev=/dev/mapper/docker-thinpool"' in configure.text
+    assert '"dm.min_free_space=10%"' in configure.text
+    systemctl = [str(step) for step in steps_for(configure) if "systemctl" in str(step)]
+    assert systemctl == [
+        "systemctl stop docker.socket",
+        "systemctl stop docker.service",
+        "systemctl reset-failed docker.service",
+        "systemctl start docker.service",
+    ]
+
+
+def test_hyphens_are_doubled_for_the_consumer() -> None:
+    goal = replace(GOAL, vg="my-vg", pool="thin-pool")
+    (*_, configure) = plan(goal=goal).actions
+    assert isinstance(configure, Configure)
+    assert "dm.thinpooldev=/dev/mapper/my--vg-thin--pool" in configure.text
+
+
+def test_without_dmeventd_lvm_starts_none() -> None:
+    _, make_pool, _ = plan(replace(BARE, dmeventd=False)).actions
+    lvcreate = steps_for(make_pool)[-1]
+    assert "activation/monitoring=0" in str(lvcreate)
+
+
+@given(
+    sizes=st.lists(st.integers(64, 1 << 22), min_size=1, max_size=5),
+    data=st.integers(1, 99),
+    metadata=st.integers(1, 20),
+)
+def test_a_pool_fits_with_its_metadata_and_their_spare(
+    sizes: list[int], data: int, metadata: int
+) -> None:
+    disks = [make_disk(chr(ord("b") + i), size=mib * MIB) for i, mib in enumerate(sizes)]
+    free = tuple(replace(pv, free=pv.size) for pv in map(pv_on, disks))
+    vg = Vg("vg", "u", 1, sum(pv.size for pv in free), EXTENT, free, ())
+    goal = SetUp(data=Amount(percent=float(data)), metadata=Amount(percent=float(metadata)))
+    size, of_metadata = pool_sizes(vg, goal)
+    assert size % EXTENT == of_metadata % EXTENT == 0
+    assert of_metadata >= 4 * MIB
+    if size > 0:
+        assert size + 2 * of_metadata <= vg.free
+        assert size <= vg.free * data / 100 + EXTENT
+        assert of_metadata <= 16 * GIB
+
+
+def test_a_disk_that_is_too_small_for_a_pool_is_refused() -> None:
+    tiny = make_disk("b", size=9 * MIB)
+    state = replace(BARE, disks=(tiny,))
+    assert codes(plan(state, replace(GOAL, disks=("/dev/sdb",)))) == ["vg-too-small"]
+
+
+USED = {
+    "disk-signature": make_disk("c", probe=Probe(signatures=("ext4 at 0x438",))),
+    "disk-orphan-pv": make_disk("c", probe=Probe(signatures=("LVM2_member",), pv_label=True)),
+    "disk-partition-table": make_disk("c", partitions=("sdc1",)),
+    "disk-has-data": make_disk("c", probe=Probe(data_at=8192)),
+}
+
+
+@pytest.mark.parametrize("code", USED)
+def test_a_disk_with_anything_on_it_is_refused_and_none_is_touched(code: str) -> None:
+    state = replace(BARE, disks=(TWO[0], USED[code]))
+    assert codes(plan(state)) == [code]
+    assert plan(replace(BARE, disks=TWO)).actions, "the same disk, blank"
+
+
+@pytest.mark.parametrize("word", ["serial-c", "/dev/disk/by-id/scsi-c"])
+@pytest.mark.parametrize("code", USED)
+def test_what_is_on_it_is_given_up_by_its_serial_number_or_link_alone(code: str, word: str) -> None:
+    state = replace(BARE, disks=(TWO[0], USED[code]))
+    goal = replace(GOAL, forced=(word,))
+    final, acts = carry_out(state, goal)
+    wipes = [act for act in acts if isinstance(act, WipeDisk)]
+    assert [wipe.disk for wipe in wipes] == ([] if code == "disk-has-data" else ["/dev/sdc"])
+    for wipe in wipes:
+        proof, step = steps_for(wipe)
+        assert isinstance(proof, Prove)
+        assert proof.proof is Proof.EXPENDABLE
+        assert step == Wipe("/dev/sdc")
+    (make_vg,) = (act for act in acts if isinstance(act, CreateVg))
+    first, second, _ = steps_for(make_vg)
+    assert isinstance(first, Prove)
+    assert isinstance(second, Prove)
+    assert (first.proof, second.proof) == (Proof.BLANK, Proof.UNSIGNED)
+    assert plan(final, goal) == Plan()
+
+
+@pytest.mark.parametrize("word", ["/dev/sdc", "sdc", "serial", "/dev/disk/by-id/scsi", "*", ""])
+def test_force_by_anything_else_is_refused(word: str) -> None:
+    state = replace(BARE, disks=(TWO[0], USED["disk-signature"]))
+    assert codes(plan(state, replace(GOAL, forced=(word,)))) == [
+        "force-matches-nothing",
+        "disk-signature",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("disk", "code"),
+    [
+        (make_disk("c", holders=("dm-3",)), "disk-held"),
+        (make_disk("c", read_only=True), "disk-read-only"),
+        (make_disk("c", probe=Probe(users=("mounted on /srv",))), "disk-in-use"),
+        (make_disk("c", probe=Probe(error="I/O error")), "disk-unreadable"),
+        (make_disk("c", probe=None), "disk-not-probed"),
+    ],
+)
+def test_force_is_for_content_only(disk: Disk, code: str) -> None:
+    state = replace(BARE, disks=(TWO[0], disk))
+    assert codes(plan(state, replace(GOAL, forced=("serial-c",)))) == [code]
+
+
+def test_disks_of_different_sectors_are_no_group() -> None:
+    state = replace(BARE, disks=(TWO[0], make_disk("c", sector=4096)))
+    assert codes(plan(state)) == ["disk-sector-size"]
+
+
+def test_a_disk_that_is_not_there_is_told() -> None:
+    assert codes(plan(goal=replace(GOAL, disks=("/dev/sdx",)))) == ["no-such-disk"]
+
+
+def test_the_same_disk_by_two_names_is_one() -> None:
+    goal = replace(GOAL, disks=("/dev/sdb", "/dev/disk/by-id/scsi-b"))
+    make_vg = plan(goal=goal).actions[0]
+    assert isinstance(make_vg, CreateVg)
+    assert [ref.disk for ref in make_vg.disks] == ["/dev/sdb"]
+
+
+def group(*members: Disk) -> Vg:
+    pvs = tuple(replace(pv, free=pv.size) for pv in map(pv_on, members))
+    return replace(vg_of(*members, name="docker"), pvs=pvs, spare=None)
+
+
+def test_a_group_of_another_is_not_used_unless_it_is_named() -> None:
+    state = replace(BARE, vgs=(group(make_disk("x")),), disks=(*TWO, make_disk("x")))
+    assert codes(plan(state)) == ["vg-there"]
+    assert kinds(plan(state, replace(GOAL, named=True))) == [Claim, Claim, CreatePool, Configure]
+    assert kinds(plan(state, replace(GOAL, disks=(), named=True))) == [CreatePool, Configure]
+
+
+def test_without_disks_the_group_must_be_there() -> None:
+    assert codes(plan(goal=replace(GOAL, disks=(), named=True))) == ["vg-unknown"]
+
+
+def test_a_volume_of_the_pools_name_is_left_alone() -> None:
+    state = replace(BARE, vgs=(replace(group(*TWO), volumes=(Volume("thinpool", GIB, "linear"),)),))
+    assert codes(plan(state)) == ["name-taken"]
+
+
+def ready(goal: SetUp = GOAL) -> State:
+    return carry_out(BARE, goal)[0]
+
+
+def changed_pool(state: State, **changes: object) -> State:
+    (pool,) = state.pools
+    return replace(state, pools=(replace(pool, **changes),))  # type: ignore[arg-type]
+
+
+def test_a_pool_that_is_there_gets_what_it_lacks() -> None:
+    state = ready()
+    (pool,) = state.pools
+    bare = changed_pool(state, lv=replace(pool.lv, profile=None), profile=None)
+    assert kinds(plan(bare)) == [AttachProfile]
+    assert kinds(plan(with_host(state, monitored={"uuid-pool": False}))) == [Monitor]
+    assert kinds(plan(changed_pool(state, kernel=None))) == [Activate]
+
+
+def test_a_profile_that_lets_it_grow_is_kept_unless_another_is_asked_for() -> None:
+    own = (
+        "activation {\n\tthin_pool_autoextend_threshold=70\n\tthin_pool_autoextend_percent=50\n}\n"
+    )
+    state = with_host(ready(), profiles={"docker-thinpool": own})
+    assert plan(state) == Plan()
+    (attach,) = plan(state, replace(GOAL, threshold=85)).actions
+    assert isinstance(attach, AttachProfile)
+    assert attach.was == digest(own)
+    assert attach.text == own.replace("70", "85")
+
+
+def test_a_profile_that_lets_nothing_grow_is_put_right() -> None:
+    off = "activation {\n\tthin_pool_autoextend_threshold=100\n}\n"
+    state = with_host(ready(), profiles={"docker-thinpool": off})
+    (attach,) = plan(state).actions
+    assert isinstance(attach, AttachProfile)
+    assert "threshold=80" in attach.text
+    assert "percent=20" in attach.text
+
+
+def test_dockers_data_is_not_stranded() -> None:
+    data = DockerData("/data/docker", there=True, drivers=frozenset(("overlay2",)))
+    state = with_host(BARE, docker=data)
+    (refusal,) = plan(state).refusals
+    assert refusal.code == "consumer-has-data"
+    assert "images of overlay2 in /data/docker" in refusal.message
+    (*_, configure) = plan(state, replace(GOAL, move_data=True)).actions
+    commands = [str(step) for step in steps_for(configure)]
+    assert commands[2] == "mv -T /data/docker /data/docker.before-docker-thinpool"
+    assert not any(word in " ".join(commands) for word in ("rm ", "--force"))
+    empty = with_host(BARE, docker=replace(data, drivers=frozenset()))
+    assert plan(empty).refusals == ()
+
+
+def test_data_of_this_very_pool_is_not_moved() -> None:
+    data = DockerData("/var/lib/docker", there=True, drivers=frozenset(("devicemapper",)))
+    state = with_host(ready(), docker=data, serving={})
+    (configure,) = plan(state).actions
+    assert isinstance(configure, Configure)
+    assert (configure.aside, configure.text) == ("", configure.old)
+
+
+@pytest.mark.parametrize("version", ["25.0.0", "26.1.5+dfsg1", "100.0"])
+def test_a_docker_without_the_driver_is_refused_with_the_name_of_containerd(version: str) -> None:
+    state = with_host(BARE, docker_version=version)
+    (refusal,) = plan(state).refusals
+    assert refusal.code == "docker-without-driver"
+    assert version in refusal.message
+    assert kinds(plan(state, replace(GOAL, consumer="containerd"))) == [
+        CreateVg,
+        CreatePool,
+        Configure,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("programs", "version", "chosen"),
+    [
+        (("dockerd", "containerd"), "20.10.24", "docker"),
+        (("dockerd", "containerd"), "26.0.0", None),
+        (("containerd", "ctr"), None, "containerd"),
+        (("containerd", "isulad"), None, None),
+        (("isulad",), None, "isulad"),
+        ((), None, ""),
+    ],
+)
+def test_the_consumer_is_whoever_is_installed_if_that_is_clear(
+    programs: tuple[str, ...], version: str | None, chosen: str | None
+) -> None:
+    state = with_host(BARE, programs=frozenset(programs), docker_version=version)
+    planned = plan(state, replace(GOAL, consumer="auto"))
+    if chosen is None:
+        assert codes(planned) == ["consumer-unclear"]
+    else:
+        found = [act.consumer for act in planned.actions if isinstance(act, Configure)]
+        assert found == ([chosen] if chosen else [])
+
+
+def test_a_consumer_that_is_not_installed_is_told() -> None:
+    assert codes(plan(goal=replace(GOAL, consumer="isulad"))) == ["consumer-missing"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"storage-opts": 1}', '{"a": 1, "a": 2}'])
+def test_a_configuration_that_is_none_is_refused_before_anything_is_done(text: str) -> None:
+    assert codes(plan(with_host(BARE, files={DAEMON: FileText(text)}))) == ["config-unclear"]
+
+
+def test_a_pool_that_the_command_line_names_is_not_overruled() -> None:
+    state = replace(BARE, consumers=(Consumer("docker", "vg-other"),))
+    assert codes(plan(state)) == ["consumer-configured-elsewhere"]
+
+
+def action_of(kind: type[Action], state: State = BARE) -> Action:
+    return next(action for action in plan(state).actions if isinstance(action, kind))
+
+
+def test_a_group_that_was_half_made_is_made_of_disks_that_are_blank_or_its_own() -> None:
+    make_vg = action_of(CreateVg)
+    moved = replace(BARE, disks=(TWO[0], replace(TWO[1], name="sdq", devno=(8, 99), diskseq=7)))
+    assert finish_for(make_vg, 1, moved) == (), "it was not begun"
+    first, second, vgcreate = finish_for(make_vg, 2, moved)
+    assert isinstance(first, Prove)
+    assert isinstance(second, Prove)
+    assert first.proof is second.proof is Proof.EITHER
+    assert (second.disk, second.devno, second.diskseq) == ("/dev/sdq", (8, 99), 7)
+    assert isinstance(vgcreate, Lvm)
+    assert vgcreate.argv[-2:] == ("/dev/sdb", "/dev/sdq")
+    assert finish_for(make_vg, 2, replace(BARE, disks=TWO[:1])) == (), "a disk is away"
+
+
+HALVES = [
+    (),
+    (Volume("lvol0", 0, "linear"),),
+    (Volume("lvol0", 0, "linear"), Volume("thinpool", 1, "linear")),
+]
+
+
+@pytest.mark.parametrize("half", HALVES, ids=len)
+def test_a_pool_that_was_half_made_is_taken_away_and_made_anew(half: tuple[Volume, ...]) -> None:
+    make_pool = action_of(CreatePool)
+    assert isinstance(make_pool, CreatePool)
+    sizes = (make_pool.metadata_size, make_pool.size)
+    volumes = tuple(replace(volume, size=sizes[volume.size]) for volume in half)
+    state = replace(BARE, vgs=(replace(group(*TWO), volumes=volumes),))
+    finish = finish_for(make_pool, 1, state)
+    assert finish[-2:] == steps_for(make_pool)
+    undo = undo_for(make_pool, 1, state)
+    assert finish == (*undo, *steps_for(make_pool))
+    names = [f"docker/{volume.name}" for volume in half]
+    assert [step.argv[0] for step in lvm(undo)] == (["lvchange", "lvremove"] if half else [])
+    for step in lvm(undo):
+        assert list(step.argv[-len(names) :]) == names
+        assert not {"-y", "--yes", "-f", "--force"} & set(step.argv)
+
+
+def lvm(steps: tuple[Step, ...]) -> list[Lvm]:
+    return [step for step in steps if isinstance(step, Lvm)]
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        Volume("lvol0", 4 * GIB, "linear"),
+        Volume("thinpool", 123 * MIB, "linear"),
+        Volume("data", GIB, "linear"),
+        Volume("lvol0", 0, "thin"),
+    ],
+)
+def test_a_volume_that_it_did_not_make_is_never_removed(stranger: Volume) -> None:
+    make_pool = action_of(CreatePool)
+    assert isinstance(make_pool, CreatePool)
+    half = Volume("lvol1", make_pool.metadata_size, "linear")
+    if not stranger.size:
+        stranger = replace(stranger, size=make_pool.metadata_size)
+    both = replace(BARE, vgs=(replace(group(*TWO), volumes=(half, stranger)),))
+    assert undo_for(make_pool, 1, both) == finish_for(make_pool, 1, both) == ()
+    alone = replace(BARE, vgs=(replace(group(*TWO), volumes=(half,)),))
+    assert undo_for(make_pool, 1, alone) != ()
+    known = replace(make_pool, before=("lvol1",))
+    assert undo_for(known, 1, alone) == (), "it was there before"
+    assert undo_for(make_pool, 0, alone) == (), "lvcreate was not begun"
+
+
+def test_a_consumer_that_does_not_start_is_put_back_as_it_was() -> None:
+    old = '{"debug": true}'
+    data = DockerData("/var/lib/docker", there=True, drivers=frozenset(("overlay2",)))
+    state = with_host(BARE, docker=data, files={DAEMON: FileText(old)})
+    (*_, configure) = plan(state, replace(GOAL, move_data=True)).actions
+    assert isinstance(configure, Configure)
+    commands = [str(step) for step in undo_for(configure, len(steps_for(configure)) - 1, state)]
+    aside = "/var/lib/docker.before-docker-thinpool"
+    assert commands[2].splitlines() == [f"write {DAEMON}:", f"        | {old}"]
+    assert commands[3:5] == [
+        f"mv -T /var/lib/docker {aside}.new",
+        f"mv -T {aside} /var/lib/docker",
+    ]
+    assert commands[-1] == "systemctl start docker.service"
+    stopped = [str(step) for step in undo_for(configure, 2, state)]
+    assert [word for word in stopped if not word.startswith("systemctl")] == []
+    assert undo_for(configure, 1, state) == (), "it was not stopped yet"
+
+
+def test_actions_of_a_set_up_are_the_same_after_the_intent_file() -> None:
+    state = replace(BARE, disks=(TWO[0], USED["disk-signature"]))
+    for action in plan(state, replace(GOAL, forced=("serial-c",))).actions:
+        assert load_action(dump_action(action)) == action
