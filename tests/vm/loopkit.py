@@ -61,12 +61,15 @@ class LoopDocker:
         return int(used.partition("/")[2]) * 4096
 
     def assert_alive(self) -> None:
-        """The pool is not suspended, nothing waits beside its table, and the container goes on."""
-        m = self.m
-        info = m.run(f"dmsetup info -c --noheadings -o suspended,tables_loaded {self.pool}").out
-        assert info.strip() == "Active:Live"
+        """The pool is not suspended, and the container goes on."""
+        assert self.state().startswith("Active:"), self.state()
         before = self.count()
         wait_for("the container to write on", lambda: self.count() > before, timeout=30)
+
+    def state(self) -> str:
+        """Is it suspended, and is another table loaded beside the live one?"""
+        words = f"dmsetup info -c --noheadings -o suspended,tables_loaded {self.pool}"
+        return self.m.run(words).out.strip()
 
     def count(self) -> int:
         return int(self.m.run("docker exec writer cat /count", timeout=60, check=False).out or 0)

@@ -106,6 +106,7 @@ def failed_resume(m: Machine, docker: LoopDocker, ran: int) -> None:
     assert result.status == 1, result
     assert "too small for target" in m.run("dmesg | tail -5").out
     docker.assert_alive()
+    assert docker.state() == "Active:Live"
     assert docker.seen() == before
     assert history(m, "grow-loop")[-1]["result"] == "failed"
 
@@ -119,7 +120,7 @@ def killed_at(m: Machine, docker: LoopDocker, name: str) -> None:
     docker.assert_alive()
     m.run("systemctl reload dmguard")
     m.wait_until(f"test ! -e {LIB}/intent.json")
-    docker.assert_alive()
+    assert docker.state() == "Active:Live", name
     after = docker.seen()
     assert docker.size() == before + 4 * MIB, name
     assert after.data_file == after.data_device == docker.size(), name
