@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.ledger import Ledger
 
 if TYPE_CHECKING:
+    from dmguard.core.bare import BarePool, RawPool
     from dmguard.core.host import Host
 
 METADATA_BLOCK = 4096
@@ -347,6 +348,10 @@ class State:
     """Pools that this boot waited for in vain, as `vg/lv` or by their device-mapper names."""
     host: Host | None = None
     """The host's files and settings, where they were asked for."""
+    bare: tuple[BarePool, ...] = ()
+    """Thin pools that the kernel runs and that are none of LVM's."""
+    raws: tuple[RawPool, ...] = ()
+    """Those that are configured, up or not."""
 
     def pool(self, name: str) -> Pool | None:
         return next((pool for pool in self.pools if pool.name == name), None)

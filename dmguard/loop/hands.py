@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dmguard.core.steps import Lvm, Prove, UnitStep, UnitVerb, Wipe
 from dmguard.edge import lvm
 from dmguard.edge.retry import retry
+from dmguard.loop.dmhands import DmHands
 from dmguard.loop.execute import Done
 from dmguard.loop.filehands import FILE_HANDS
 
@@ -43,7 +44,7 @@ def make_hands(
     manager: Manager | None = None,
 ) -> Hands:
     """The real hands. What is left out is refused when a step asks for it."""
-    hands: dict[Any, Any] = {**FILE_HANDS, **_run_tools(runner)}
+    hands: dict[Any, Any] = {**FILE_HANDS, **_run_tools(runner), **DmHands(runner).as_table()}
     if prove is not None:
         hands |= _prove_disks(prove)
     if manager is not None:

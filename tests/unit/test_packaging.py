@@ -155,12 +155,16 @@ def test_man_page_tells_every_setting(generated: Path) -> None:
 def test_man_page_tells_what_must_be_given(generated: Path) -> None:
     page = read_page(generated, "dmguard.toml.5")
     given = re.findall(r"(\w+) = \w+\n.*Must be given\.", page)
-    rule = {"vg": "docker", "match": {"path": "pci-*"}}
-    assert parse_settings({"claim": [rule]}).claims
-    for name in rule:
-        with pytest.raises(SettingsError, match=f"{name} is missing"):
-            parse_settings({"claim": [{key: rule[key] for key in rule if key != name}]})
-    assert given == list(rule)
+    rules: dict[str, dict[str, object]] = {
+        "claim": {"vg": "docker", "match": {"path": "pci-*"}},
+        "raw_pool": {"name": "devpool", "data": "/srv/data", "metadata": "/srv/metadata"},
+    }
+    assert parse_settings({section: [rule] for section, rule in rules.items()}).claims
+    for section, rule in rules.items():
+        for name in rule:
+            with pytest.raises(SettingsError, match=f"{name} is missing"):
+                parse_settings({section: [{key: rule[key] for key in rule if key != name}]})
+    assert given == [name for rule in rules.values() for name in rule]
     assert "null" not in page
 
 
@@ -256,7 +260,8 @@ def test_example_shows_every_setting() -> None:
     document = read_example(EXAMPLE)
     consumer = document["consumer"]["docker"]
     assert consumer.keys() == document["consumer"]["containerd"].keys()
-    sections = document | {"claim": document["claim"][0], "consumer": consumer}
+    sections = document | {"consumer": consumer}
+    sections |= {name: document[name][0] for name in ("claim", "raw_pool")}
     del sections["pool"]
     shown = {f"{section}.{key}" for section, keys in sections.items() for key in keys}
     assert shown == {row.key for row in SETTINGS}
@@ -265,6 +270,8 @@ def test_example_shows_every_setting() -> None:
 def test_example_is_right_with_every_line_taken_over() -> None:
     settings = parse_settings(read_example(EXAMPLE))
     assert settings.overrides.keys() == {"docker/thinpool"}
+    assert settings.loops.keys() == {"docker"}
+    assert [raw.name for raw in settings.raws] == ["devpool"]
     (rule,) = settings.claims
     assert (rule.vg, rule.limit, rule.match.path) == ("docker", 8, "pci-*")
 
