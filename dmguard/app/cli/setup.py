@@ -20,7 +20,7 @@ _CONSUMERS = ("auto", "docker", "containerd", "isulad", "none")
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "setup",
-        help="make bare disks a guarded pool, and have Docker or containerd use it",
+        help="make bare disks a guarded pool, and have Docker, containerd or iSulad use it",
         description="Make one or several blank disks a volume group with a thin pool, its metadata"
         " and an LVM profile, have dmeventd monitor it, and have a consumer keep its data in it:"
         " its configuration is changed where it must be and kept otherwise, and it is started"
