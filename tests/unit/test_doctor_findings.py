@@ -292,6 +292,27 @@ def test_consumers(state: State, codes: list[str]) -> None:
     assert list(told(state)) == codes
 
 
+SNAPSHOTTER = (
+    'version = 2\n[plugins."io.containerd.snapshotter.v1.devmapper"]\npool_name = "vg-pool"\n'
+)
+OFF = 'disabled_plugins = ["io.containerd.snapshotter.v1.devmapper"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        (f'{SNAPSHOTTER}base_image_size = "1GB"\n', []),
+        (SNAPSHOTTER, ["snapshotter-unusable"]),
+        (f'{OFF}{SNAPSHOTTER}base_image_size = "1GB"\n', ["snapshotter-unusable"]),
+        (OFF, []),
+        ("not TOML", []),
+    ],
+)
+def test_containerds_snapshotter(text: str, codes: list[str]) -> None:
+    state = around(POOL, file("/etc/containerd/config.toml", text))
+    assert list(told(state)) == codes
+
+
 # --- Docker ---------------------------------------------------------------------------------------
 
 VERSIONED = docker(BY_NAME, driver=None)
