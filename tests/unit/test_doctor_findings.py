@@ -390,6 +390,8 @@ def test_what_merely_is_so_does_not_count() -> None:
     assert not counts(Finding("overprovisioned", "vg/pool", ""))
     assert counts(Finding("profile-lost", "vg/pool", ""))
     assert counts(Finding("vg-dry", "vg/pool", ""))
+    assert counts(Finding("pv-on-loop", "/dev/loop0", ""))
+    assert not counts(Finding("disk-signature", "/dev/sdb", "")), "a verdict is no illness"
 
 
 def test_the_gravest_comes_first_and_the_agents_findings_are_among_them() -> None:
