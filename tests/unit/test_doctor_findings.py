@@ -206,7 +206,7 @@ def test_activation(state: State, codes: list[str]) -> None:
 # --- Devices --------------------------------------------------------------------------------------
 
 HOME = make_disk("a")
-LISTED = DeviceEntry("sys_wwid", "naa.5", "/dev/sda", "pv-serial-a")
+LISTED = DeviceEntry("sys_wwid", "naa.5", "pv-serial-a")
 
 
 def on(*disks: Disk, host: Host = HOST) -> State:
