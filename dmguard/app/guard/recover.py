@@ -66,7 +66,7 @@ async def recover(loop: Loop, goal: Recover, *, dry_run: bool) -> Recovered:
     """
     work = _Work(loop, goal)
     state, before = await work.look()
-    unknown = tuple(name for name in goal.pools if state.pool(name) is None)
+    unknown = tuple(name for name in goal.pools if not state.knows(name))
     until = time.monotonic() + _LONGEST_WAIT_S
     if dry_run:
         before = await _settled(work, before, until)
