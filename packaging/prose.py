@@ -33,7 +33,7 @@ EXITS = (
     ("1", "Failed."),
     ("2", "The command line or the configuration is wrong."),
     ("3", "Nothing matched."),
-    ("4", "Refused by a safety rule; for recover: something was left alone for safety."),
+    ("4", "Refused by a safety rule; for recover and doctor: something that is wrong is left."),
     ("75", "Busy: another command or the agent holds the lock."),
 )
 LEDGER = """\

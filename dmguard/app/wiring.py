@@ -140,7 +140,7 @@ def _senses(
         survey=survey,
         clients=Clients(
             in_force,
-            read_consumers,
+            lambda: read_consumers(in_force().consumers),
             read_unit=reach.bus.read_unit if reach.bus else None,
             is_broken=lambda: is_plugin_broken(runner),
         ),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dmguard.core.consumers.flags import Flags
+
 PROFILE_DIR = "/etc/lvm/profile"
 THIN_COMMAND = "lvm lvextend --use-policies"
 """What dmeventd runs for a pool that fills, unless lvm.conf says something else."""
@@ -83,12 +85,16 @@ class UnitFacts:
 
 @dataclass(frozen=True, slots=True)
 class DockerData:
-    """Docker's data: is its folder there, which drivers have images, are there containers?"""
+    """Docker's data: is its folder there, which drivers have images, are there containers?
+
+    `devices`: is the devicemapper driver's own list of its devices there?
+    """
 
     root: str
     there: bool
     drivers: frozenset[str] = frozenset()
     containers: bool = False
+    devices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +110,9 @@ class Host:
     """The host's files and settings. Unknown is None, and what is not there is absent.
 
     `monitored` by LV uuid, asked for only where dmeventd can be reached; `volumes` by the pool's
-    uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths.
-    `serving`: for each consumer that runs, the device-mapper name of the pool that it says it uses.
+    uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths;
+    `flags` the storage options of the daemons' command lines, by their names; `serving`, for each
+    consumer that runs, the device-mapper name of the pool that it says it uses.
     """
 
     lvm: LvmConf | None = None
@@ -117,6 +124,7 @@ class Host:
     docker_version: str | None = None
     docker: DockerData | None = None
     units: Mapping[str, UnitFacts] = field(default_factory=dict)
+    flags: Mapping[str, Flags] = field(default_factory=dict)
     dmeventd: bool = False
     serving: Mapping[str, str] = field(default_factory=dict)
 

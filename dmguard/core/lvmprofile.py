@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dmguard.core.model import PoolLv, Profile
+    from dmguard.core.model import Profile
 
 _SETTING = {
     key: re.compile(
@@ -16,11 +16,6 @@ _SETTING = {
     )
     for key in ("threshold", "percent")
 }
-
-
-def profile_name(lv: PoolLv) -> str:
-    """As Docker's manual names it: `docker-thinpool`."""
-    return f"{lv.vg}-{lv.name}"
 
 
 def read_settings(text: str) -> Mapping[str, int]:
@@ -44,5 +39,6 @@ def with_settings(text: str, wanted: Profile) -> str:
         if not count:
             missing.append(f"\tthin_pool_autoextend_{key}={value}\n")
     if missing:
-        text = f"{text}activation {{\n{''.join(missing)}}}\n"
+        end = "" if not text or text.endswith("\n") else "\n"
+        text = f"{text}{end}activation {{\n{''.join(missing)}}}\n"
     return text

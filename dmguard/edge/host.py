@@ -7,22 +7,23 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmguard.core.consumers.options import DAEMON_JSON, data_root
+from dmguard.core.consumers import DAEMONS
+from dmguard.core.consumers.daemon import Daemon, read
 from dmguard.core.host import ACTIVATE, AGENT, PROFILE_DIR, DockerData, FileText, Host, UnitFacts
+from dmguard.edge.consumers import read_flags
 from dmguard.edge.lvmconf import read_conf, read_profiles, read_volumes
 from dmguard.edge.run import SEARCH_PATH, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from dmguard.core.consumers.flags import Flags
     from dmguard.edge.run import Runner
 
 FILES = (
-    DAEMON_JSON,
-    "/etc/sysconfig/docker-storage",
+    *(f"/etc/{program.config}" for program in DAEMONS.values()),
     "/etc/sysconfig/docker-storage-setup",
     "/etc/containerd/config.toml",
-    "/etc/isulad/daemon.json",
     "/var/lib/kubelet/config.yaml",
 )
 PROGRAMS = (
@@ -42,6 +43,7 @@ _PROPERTIES = "Id,LoadState,ActiveState,After,Wants,Requires,ExecStart"
 _LARGEST = 1 << 20
 _VERSION = re.compile(r"\bversion (\d[^\s,]*)")
 _LAYERS = "layerdb/sha256"
+_DATA_ROOT = "/var/lib/docker"
 
 
 async def read_host(
@@ -51,6 +53,7 @@ async def read_host(
     conf = await read_conf(runner, root / "etc/lvm")
     volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
     files = {path: file for path in FILES if (file := _read(root, path)) is not None}
+    flags = {name: read_flags(root, program) for name, program in DAEMONS.items()}
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
     return Host(
@@ -61,7 +64,8 @@ async def read_host(
         files=files,
         programs=programs,
         docker_version=await read_docker_version(runner) if "dockerd" in programs else None,
-        docker=read_docker_data(root, files.get(DAEMON_JSON)),
+        docker=read_docker_data(root, _data_root(files, flags)),
+        flags=flags,
         units=await read_units(runner, (*UNITS, *units)),
         dmeventd=dmeventd,
     )
@@ -91,9 +95,14 @@ async def read_docker_version(runner: Runner) -> str | None:
     return found[1] if found else None
 
 
-def read_docker_data(root: Path, daemon: FileText | None) -> DockerData | None:
+def _data_root(files: Mapping[str, FileText], flags: Mapping[str, Flags]) -> str:
+    file = files.get(f"/etc/{DAEMONS['docker'].config}")
+    daemon = (read(file.text) if file else None) or Daemon()
+    return daemon.under(flags["docker"]).data_root or _DATA_ROOT
+
+
+def read_docker_data(root: Path, folder: str) -> DockerData | None:
     """None if it cannot be looked at; a folder that is not there has nothing in it."""
-    folder = data_root(daemon.text if daemon else "")
     place = _below(root, folder)
     try:
         if not place.is_dir():
@@ -105,6 +114,7 @@ def read_docker_data(root: Path, daemon: FileText | None) -> DockerData | None:
             there=True,
             drivers=frozenset(name for name in drivers if _has_any(images / name / _LAYERS)),
             containers=_has_any(place / "containers"),
+            devices=_has_any(place / "devicemapper/metadata"),
         )
     except OSError:
         return None

@@ -116,7 +116,9 @@ async def _wait_for(step: UnitStep, manager: Manager) -> Done:
         if not unit.has_job and unit.state in wanted:
             return Done(ok=True)
         if not unit.has_job and unit.state in ("inactive", "failed"):
-            return Done(ok=False, complaint=f"{step.unit} is {unit.state}: see its journal")
+            return Done(
+                ok=False, complaint=f"{step.unit} is {unit.state}: see journalctl -u {step.unit}"
+            )
         await asyncio.sleep(_POLL_S)
     return Done(ok=False, complaint=f"{step.unit}: its {step.verb} does not come to an end")
 

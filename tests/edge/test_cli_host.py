@@ -301,6 +301,32 @@ def test_what_was_recovered_keeps_the_promise_of_the_schema(host: Host, capsys: 
     assert check("recover", capsys.readouterr().out)["done"] == []
 
 
+def test_doctor_tells_what_it_finds_and_changes_nothing(host: Host, capsys: Capture) -> None:
+    host.fill(80)
+    assert main(["doctor"]) == 4
+    said = capsys.readouterr().out
+    assert "To be cured:" in said
+    assert "[pool-inactive]" in said
+    assert "dmguard doctor --fix: activate pool" in said
+    assert not host.done.exists()
+    assert main(["doctor", "--fix", "-n"]) == 4
+    said = capsys.readouterr().out
+    assert "        lvchange --activate" in said
+    assert said.partition("Done by the way:")[2].count("lvextend") == 1
+    assert not host.done.exists()
+
+
+def test_doctors_answer_keeps_the_promise_of_the_schema(host: Host, capsys: Capture) -> None:
+    host.fill(80)
+    grown = f"sed -i s/{2 * GIB}/{3 * GIB}/ {host.directory / 'answer'}"
+    host.lvextend_does(f'echo "$@" > {host.done}; {grown}')
+    assert main(["doctor", "--fix", "--json"]) == 1, "the other pool cannot be activated"
+    values = check("doctor", capsys.readouterr().out)
+    assert ("extend-data", "done") in [(done["act"], done["result"]) for done in values["done"]]
+    (left,) = [finding for finding in values["left"] if finding["subject"] == "my-vg/vg-pool"]
+    assert (left["code"], left["counts"], left["severity"]) == ("pool-inactive", True, "warning")
+
+
 @pytest.fixture
 def disks(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
     """The host with a blank disk, one that something holds, and one of the group."""

@@ -94,6 +94,14 @@ OUTCOME = {
 }  # fmt: skip
 REFUSAL = {"subject": "/dev/sdb", "code": "disk-held", "message": "m"}
 FINDING = {"code": "pool-inactive", "subject": "vg/pool", "message": "m"}
+DIAGNOSIS = {
+    **FINDING, "severity": "warning", "counts": True, "title": "t", "danger": "d", "cure": "c",
+    "fixable": False,
+}  # fmt: skip
+PLANNED = {
+    "act": "monitor", "pool": "vg/pool", "disk": "", "reason": "pool-not-monitored", "why": "w",
+    "commands": ["lvchange"],
+}  # fmt: skip
 DISK = {
     "disk": "/dev/sdb", "identity": "serial:1", "kind": "disk", "size": 1, "sector_size": 512,
     "path": None, "serial": "1", "wwn": None, "model": None, "vendor": None, "bus": None,
@@ -126,6 +134,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "recover": {
         "schema": 1, "findings": [FINDING], "planned": [CLAIM], "done": [OUTCOME],
         "left": [FINDING],
+    },
+    "doctor": {
+        "schema": 1, "findings": [DIAGNOSIS], "planned": [PLANNED], "done": [OUTCOME],
+        "left": [DIAGNOSIS],
+        "consumers": [
+            {"name": "docker", "unit": "docker.service", "pool": None, "ordered": None}
+        ],
     },
     "plan": {"schema": 1, "next": [ACTION], "findings": []},
     "history": {"schema": 1, "entries": [ENTRY]},

@@ -18,10 +18,11 @@ HOME, OTHER = make_disk("a"), make_disk("c")
 
 
 def look(state: State) -> State:
-    async def read(*, fresh: bool, disks: bool, units: bool) -> State:
+    async def read(*, fresh: bool, disks: bool, units: bool, host: bool) -> State:
         assert fresh
         assert disks
         assert units
+        assert not host
         return state
 
     loop = cast("Loop", SimpleNamespace(observer=SimpleNamespace(look=read)))

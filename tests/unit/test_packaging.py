@@ -14,6 +14,7 @@ import dmguard
 from dmguard.app.cli import COMMANDS
 from dmguard.core.codes import CODES
 from dmguard.core.settings import (
+    CONSUMERS,
     SETTINGS,
     Match,
     Settings,
@@ -94,6 +95,14 @@ def test_unit_is_less_exposed_than_its_peers() -> None:
         f"--threshold={EXPOSURE_LIMIT}",
         UNIT,
     )
+
+
+def test_the_activation_comes_before_every_consumer() -> None:
+    text = (TREE / "units/dmguard-activate.service").read_text(encoding="utf-8")
+    units = sorted(policy.unit for policy in CONSUMERS.values())
+    (before,) = re.findall("^Before=(.*) shutdown.target$", text, flags=re.MULTILINE)
+    (wanted,) = re.findall("^WantedBy=(.*)$", text, flags=re.MULTILINE)
+    assert sorted(before.split()) == sorted(wanted.split()) == units
 
 
 def test_unit_is_understood_by_systemd(tmp_path: Path) -> None:

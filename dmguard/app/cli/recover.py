@@ -37,19 +37,12 @@ def execute(options: argparse.Namespace) -> int:
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.recover import recover
     from dmguard.app.render import finding_values, outcome_values, plan_values, say_json
-    from dmguard.app.wiring import Reach, open_loop
+    from dmguard.app.withbus import open_with_bus
     from dmguard.core.goals import Recover
-    from dmguard.edge.bus import SystemBus
-    from dmguard.edge.config import load_settings
 
-    bus = SystemBus()
-    try:
-        with_bus = await _try_to_connect(bus)
-        with open_loop(load_settings(), reach=Reach(bus=bus if with_bus else None)) as loop:
-            goal = Recover(tuple(options.pools))
-            recovered = await recover(loop, goal, dry_run=options.dry_run)
-    finally:
-        bus.close()
+    async with open_with_bus() as loop:
+        goal = Recover(tuple(options.pools))
+        recovered = await recover(loop, goal, dry_run=options.dry_run)
     if options.json:
         say_json(
             {
@@ -62,18 +55,6 @@ async def _execute(options: argparse.Namespace) -> int:
     else:
         _say(recovered, dry_run=options.dry_run)
     return _exit_code(recovered, tuple(options.pools), dry_run=options.dry_run)
-
-
-async def _try_to_connect(bus: Any) -> bool:
-    """Without a bus the pools can be cured all the same, and no unit is touched."""
-    from dmguard.app.render import complain
-
-    try:
-        await bus.connect()
-    except OSError as error:
-        complain(f"systemd cannot be asked, so no unit is started: {error}")
-        return False
-    return True
 
 
 def _say(recovered: Recovered, *, dry_run: bool) -> None:

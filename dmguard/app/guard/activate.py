@@ -108,7 +108,7 @@ async def _try(
         trouble = error
     state = loop.reconciler.state
     if state is None:
-        nothing = State((), (), consumers=read_consumers())
+        nothing = State((), (), consumers=read_consumers(loop.settings.consumers))
         result.late = missing_pools(nothing, loop.settings, goal.pools)
     else:
         _sort(result, state, loop, goal)

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from dmguard.core.model import State
 
 
-async def look_at_all(loop: Loop) -> State:
+async def look_at_all(loop: Loop, *, host: bool = False) -> State:
     """The state, with every close look at a disk that is wanted: long, for many disks or slow
     ones, and so without the lock.
     """
-    return _booked(await loop.observer.look(fresh=True, disks=True, units=True))
+    return _booked(await loop.observer.look(fresh=True, disks=True, units=True, host=host))
 
 
-async def look_again(loop: Loop) -> State:
+async def look_again(loop: Loop, *, host: bool = False) -> State:
     """Under the lock: what may have changed since a look at everything. An act on a disk proves
     that disk itself.
     """
-    return _booked(await loop.observer.look(fresh=True, units=True))
+    return _booked(await loop.observer.look(fresh=True, units=True, host=host))
 
 
 def _booked(state: State) -> State:

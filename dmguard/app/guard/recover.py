@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dmguard.app.guard.lock import take_lock
 from dmguard.app.guard.look import look_again, look_at_all
 from dmguard.core.actions import Result, StartUnit
+from dmguard.core.goals import Examine, Recover
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Plan, make_plan
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
     from dmguard.core.findings import Finding
-    from dmguard.core.goals import Recover
     from dmguard.core.model import State
 
 _ROUNDS = 12
@@ -28,10 +28,13 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """`before` and `after` are the plans with their findings; `outcomes` what was done between."""
+    """`before` and `after` are the plans with their findings, `outcomes` what was done between, and
+    `state` the host at the end.
+    """
 
     before: Plan
     after: Plan
+    state: State
     outcomes: tuple[tuple[Action, Outcome], ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -45,12 +48,13 @@ class Recovered:
 @dataclass
 class _Work:
     loop: Loop
-    goal: Recover
+    goal: Recover | Examine
     outcomes: list[tuple[Action, Outcome]] = field(default_factory=list)
     tried: set[tuple[str, str]] = field(default_factory=set)
 
     async def look(self, *, locked: bool = False) -> tuple[State, Plan]:
-        state = await (look_again if locked else look_at_all)(self.loop)
+        look = look_again if locked else look_at_all
+        state = await look(self.loop, host=isinstance(self.goal, Examine))
         self.loop.memory.sample(state, time.monotonic())
         return state, make_plan(state, self.loop.settings, self.loop.memory.past, self.goal)
 
@@ -58,7 +62,7 @@ class _Work:
         return [a for a in plan.actions if (str(a.act), a.key) not in self.tried]
 
 
-async def recover(loop: Loop, goal: Recover, *, dry_run: bool) -> Recovered:
+async def recover(loop: Loop, goal: Recover | Examine, *, dry_run: bool) -> Recovered:
     """Cure what can be cured safely, in the order of the plan, until nothing is left of that kind.
 
     A disk that must settle first is waited for, also by a dry run, and a unit that is starting: a
@@ -66,11 +70,12 @@ async def recover(loop: Loop, goal: Recover, *, dry_run: bool) -> Recovered:
     """
     work = _Work(loop, goal)
     state, before = await work.look()
-    unknown = tuple(name for name in goal.pools if not state.knows(name))
+    named = goal.pools if isinstance(goal, Recover) else ()
+    unknown = tuple(name for name in named if not state.knows(name))
     until = time.monotonic() + _LONGEST_WAIT_S
     if dry_run:
         before = await _settled(work, before, until)
-        return Recovered(before, before, unknown=unknown)
+        return Recovered(before, before, state, unknown=unknown)
     plan = before
     for _ in range(_ROUNDS):
         if work.due(plan):
@@ -79,10 +84,10 @@ async def recover(loop: Loop, goal: Recover, *, dry_run: bool) -> Recovered:
             break
         else:
             await asyncio.sleep(plan.wait)
-        _, plan = await work.look()
-    await _wait_for_units(work, until)
-    _, after = await work.look()
-    return Recovered(before, after, tuple(work.outcomes), unknown)
+        state, plan = await work.look()
+    if await _wait_for_units(work, until):
+        state, plan = await work.look()
+    return Recovered(before, plan, state, tuple(work.outcomes), unknown)
 
 
 async def _settled(work: _Work, plan: Plan, until: float) -> Plan:
@@ -106,14 +111,16 @@ async def _act(work: _Work) -> None:
                 work.tried.add((str(action.act), action.key))
 
 
-async def _wait_for_units(work: _Work, until: float) -> None:
+async def _wait_for_units(work: _Work, until: float) -> bool:
+    """Until what was started runs, or does not; was anything started?"""
     names = {action.unit for action, _ in work.outcomes if isinstance(action, StartUnit)}
     while names and time.monotonic() < until:
         state = await work.loop.observer.look(units=True)
         units = [c.unit for c in state.consumers if c.unit is not None and c.unit.name in names]
         if not any(unit.has_job or unit.state == "activating" for unit in units):
-            return
+            break
         await asyncio.sleep(_POLL_S)
+    return bool(names)
 
 
 def unhealthy(findings: tuple[Finding, ...], pools: tuple[str, ...]) -> tuple[Finding, ...]:

@@ -309,6 +309,18 @@ HOST = (
         "Remove dm.directlvm_device_force from the configuration.",
     ),
     Code(
+        "docker-data-missing",
+        "9015c226bad54337995aa3542961af2f",
+        Severity.WARNING,
+        "Docker's pool is in use, and Docker's data folder does not know of it",
+        "The file system with Docker's data folder is not mounted, or the folder was removed. What"
+        " is in the pool is still there.",
+        "Docker does not start: Unable to take ownership of thin-pool that already has used data"
+        " blocks.",
+        "Mount it, or bring the folder back from a backup, then start Docker. Do not wipe the"
+        " pool, and do not set dm.directlvm_device_force.",
+    ),
+    Code(
         "auto-extend-ignored",
         "5106b847f1334ce08344cb6d7ea540f2",
         Severity.WARNING,

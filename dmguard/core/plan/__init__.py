@@ -124,14 +124,9 @@ def _examine(state: State, settings: Settings, past: Past) -> Plan:
     plan = _guard(state, settings, past, recover=Recover())
     # What is to be done anyway is not done twice for another reason.
     due = {(action.act, action.key) for action in plan.actions}
-    cures = {
-        (action.act, action.key): action
-        for action in plan_cures(state, settings)
-        if (action.act, action.key) not in due
-    }
-    return replace(
-        plan, actions=(*plan.actions, *cures.values()), findings=examine(state, settings)
-    )
+    cures = {(action.act, action.key): action for action in plan_cures(state, settings)}
+    more = tuple(action for what, action in cures.items() if what not in due)
+    return replace(plan, actions=(*plan.actions, *more), findings=examine(state, settings))
 
 
 def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None) -> Plan:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import AttachProfile, ClearSkip, EditFile, Monitor
-from dmguard.core.consumers.options import storage_options
+from dmguard.core.actions import ClearSkip, EditFile, Monitor
+from dmguard.core.consumers import DAEMONS, daemonjson
+from dmguard.core.consumers.daemon import pool_name
+from dmguard.core.consumers.daemonjson import Wanted
+from dmguard.core.consumers.edit import EditError
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings.host import find_around
-from dmguard.core.findings.host.docker import pool_at
+from dmguard.core.findings.host.docker import DEVICE, MIN_FREE, configured, pool_at
 from dmguard.core.findings.host.room import metadata_estimate
-from dmguard.core.lvmprofile import extends, profile_name, with_settings
 from dmguard.core.model import Profile, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan.grow import make_extend
 from dmguard.core.plan.keep import make_refresh
+from dmguard.core.plan.profile import choose_profile, make_attachment
 from dmguard.core.sizing import metadata_cost, metadata_fit, policy_for
 from dmguard.core.steps.kinds import digest
 from dmguard.core.units import round_up
@@ -21,13 +26,12 @@ from dmguard.core.units import round_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from dmguard.core.actions import Action, Extend, Refresh
+    from dmguard.core.actions import Action, AttachProfile, Extend, Refresh
     from dmguard.core.findings import Finding
+    from dmguard.core.findings.host.docker import Configured
     from dmguard.core.host import Host
     from dmguard.core.model import Pool, State
     from dmguard.core.settings import Settings
-
-_PERCENT = 20
 
 
 def plan_cures(state: State, settings: Settings) -> Iterator[Action]:
@@ -37,52 +41,28 @@ def plan_cures(state: State, settings: Settings) -> Iterator[Action]:
         return
     for finding in find_around(state, settings):
         pool = state.pool(finding.subject)
-        of_pool, of_file = _OF_POOL.get(finding.code), _OF_FILE.get(finding.code)
+        of_pool = _OF_POOL.get(finding.code)
         action: Action | None = None
         if of_pool is not None and pool is not None and obstacle(pool, state) is None:
             action = of_pool(pool, finding, settings, host)
-        elif of_file is not None:
-            action = of_file(finding, state, host)
+        elif finding.code in _OF_FILE:
+            action = _edit(finding, state, host)
         if action is not None:
             yield action
 
 
-def _attach(pool: Pool, finding: Finding, settings: Settings, host: Host) -> AttachProfile | None:
-    conf = host.lvm
-    if conf is None:
-        return None
-    # A pool's own profile is kept, and what it has beside; so is one of the usual name.
-    name = pool.lv.profile or profile_name(pool.lv)
-    old = host.profiles.get(name)
-    text = (
-        old
-        if old is not None and extends(old)
-        else with_settings(old or "", _wanted(pool, settings))
-    )
-    return AttachProfile(
-        vg=pool.vg.name,
-        lv=pool.lv.name,
-        lv_uuid=pool.lv.uuid,
-        profile=name,
-        path=f"{conf.profile_dir}/{name}.profile",
-        text=text,
-        was="" if old is None else digest(old),
-        reason=finding.code,
-    )
-
-
-def _wanted(pool: Pool, settings: Settings) -> Profile:
-    """What dmguard itself does: then one crossing is one step, whoever is first."""
-    policy = policy_for(pool, settings)
-    percent = policy.step.percent or _PERCENT
-    return Profile(policy.data_threshold, max(1, round(percent)))
+def _attach(pool: Pool, finding: Finding, settings: Settings, host: Host) -> AttachProfile:
+    del settings
+    profile = choose_profile(pool.name, pool, host, None, None)
+    return replace(make_attachment(pool, profile), reason=finding.code)
 
 
 def _attach_if_off(
     pool: Pool, finding: Finding, settings: Settings, host: Host
 ) -> AttachProfile | None:
     policy = pool.profile or (Profile(host.lvm.threshold, host.lvm.percent) if host.lvm else None)
-    off = policy is not None and policy.threshold >= 100
+    # Without dmeventd nobody would act by it.
+    off = host.dmeventd and policy is not None and policy.threshold >= 100
     return _attach(pool, finding, settings, host) if off else None
 
 
@@ -125,39 +105,38 @@ def _grow_spare(pool: Pool, finding: Finding, settings: Settings, host: Host) ->
     )
 
 
-def _name_by_mapper(finding: Finding, state: State, host: Host) -> EditFile | None:
-    old = _option(finding, host, "thinpooldev")
-    pool = pool_at(old, state)
+def _name_by_mapper(its: Configured, state: State) -> Wanted | None:
+    pool = pool_at(its.option(DEVICE), state)
     if pool is None:
         return None
-    return _replace(finding, host, f"thinpooldev={old}", f"thinpooldev=/dev/mapper/{pool.dm_name}")
+    return Wanted(pool.dm_name, deferred=DAEMONS[its.name].deferred)
 
 
-def _add_percent(finding: Finding, state: State, host: Host) -> EditFile | None:
+def _add_percent(its: Configured, state: State) -> Wanted | None:
     del state
-    number = _option(finding, host, "min_free_space")
-    if not number.isdigit() or int(number) >= 100:
+    number, pool = its.option(MIN_FREE), pool_name(its.option(DEVICE))
+    if pool is None or not number.isdigit() or int(number) >= 100:
         return None
-    return _replace(finding, host, f"min_free_space={number}", f"min_free_space={number}%")
+    return Wanted(pool, int(number), deferred=DAEMONS[its.name].deferred)
 
 
-def _option(finding: Finding, host: Host, name: str) -> str:
-    return storage_options(host.text(finding.subject) or "").dm.get(name, "")
-
-
-def _replace(finding: Finding, host: Host, old: str, new: str) -> EditFile | None:
-    """The one place of the file that says `old`; none if there are more, or it is spelled
-    otherwise.
+def _edit(finding: Finding, state: State, host: Host) -> EditFile | None:
+    """The file with what its daemon can work with; None if that is not said there, or cannot be
+    told for certain.
     """
+    its = next((its for its in configured(host) if its.path == finding.subject), None)
     text = host.text(finding.subject)
-    ends = [f"{old}{end}" for end in ('"', "'", " ", "\n")]
-    places = sum(text.count(end) for end in ends) if text is not None else 0
-    if text is None or places != 1:
+    want = _OF_FILE[finding.code]
+    wanted = want(its, state) if its is not None else None
+    if text is None or its is None or wanted is None or host.flags.get(its.name, Flags()).conflicts:
         return None
-    found = next(end for end in ends if end in text)
+    try:
+        edit = daemonjson.configure(text, wanted)
+    except EditError:
+        return None
     return EditFile(
         path=finding.subject,
-        text=text.replace(found, f"{new}{found[-1]}"),
+        text=edit.text,
         was=digest(text),
         backup=f"{finding.subject}.before-dmguard",
         reason=finding.code,
@@ -175,7 +154,7 @@ _OF_POOL: Mapping[str, Callable[[Pool, Finding, Settings, Host], Action | None]]
     "spare-short": _grow_spare,
     "activation-skipped": _clear_skip,
 }
-_OF_FILE: Mapping[str, Callable[[Finding, State, Host], EditFile | None]] = {
+_OF_FILE: Mapping[str, Callable[[Configured, State], Wanted | None]] = {
     "pool-named-by-path": _name_by_mapper,
     "min-free-invalid": _add_percent,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmguard.core.codes import CODES, Severity
+from dmguard.core.codes.host import HOST
 from dmguard.core.findings import Finding, find_all
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ def find_around(state: State, settings: Settings) -> Iterator[Finding]:
     if state.host is not None:
         for rule in rules:
             yield from rule(state, settings, state.host)
+
+
+_OWN = {row.code for row in HOST} | {"profile-missing", "pool-not-monitored"}
+
+
+def is_around(code: str) -> bool:
+    """Is it a code of what is found here, and not by the agent?"""
+    return code in _OWN
 
 
 def counts(finding: Finding) -> bool:

@@ -1,82 +1,110 @@
-"""Docker's configuration, where the devicemapper driver would not work, or not for long."""
+"""Docker's and iSulad's configuration, where their driver would not work, or not for long."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmguard.core.consumers.options import DAEMON_JSON, storage_options
+from dmguard.core.consumers import DAEMONS
+from dmguard.core.consumers.daemon import DRIVER, Daemon, pool_name, read
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings import Finding
-from dmguard.core.plan.repair import pool_of
+from dmguard.core.model import dm_name
 from dmguard.core.sizing import policy_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dmguard.core.consumers.options import StorageOptions
     from dmguard.core.host import Host
     from dmguard.core.model import Pool, State
     from dmguard.core.settings import Settings
 
 SETUP = "/etc/sysconfig/docker-storage-setup"
-_FILES = (DAEMON_JSON, "/etc/sysconfig/docker-storage")
-_MIN_FREE = 10
-"""Percent that Docker keeps free unless it is told otherwise."""
+DEVICE, MIN_FREE = "dm.thinpooldev", "dm.min_free_space"
+
+_LEAST_FREE = 10
+"""Percent that the driver keeps free unless it is told otherwise."""
 
 _CHOICE, _GONE = 23, 25
-"""The versions since which the driver must be chosen by name, and has been removed."""
+"""The versions of Docker since which its driver must be chosen by name, and has been removed."""
 
 _AUTO_EXTEND = re.compile(r"^\s*AUTO_EXTEND_POOL=[\"']?(\w+)", re.MULTILINE)
+_YES = ("yes", "true", "on", "y", "t", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A daemon that is to use the driver: its name, its file, and what that says with its command
+    line.
+    """
+
+    name: str
+    path: str
+    daemon: Daemon
+
+    def option(self, name: str) -> str:
+        return self.daemon.options.get(name, "")
 
 
 def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
-    for path in _FILES:
-        options = storage_options(host.text(path) or "")
-        if options.uses_devicemapper:
-            yield from _of_options(path, options)
-            yield from _of_version(path, options, host)
-            yield from _of_pool_name(path, options, state)
-            yield from _of_free_space(path, options, state, settings)
-            break
+    for its in configured(host):
+        yield from _of_options(its)
+        if its.name == "docker":
+            yield from _of_version(its, host)
+            yield from _of_data(its, state, host)
+        yield from _of_pool_name(its, state)
+        yield from _of_free_space(its, state, settings)
     found = _AUTO_EXTEND.search(host.text(SETUP) or "")
-    if found and found[1] != "yes" and found[1].lower() in ("yes", "true", "on", "y", "t", "1"):
+    if found and found[1] != "yes" and found[1].lower() in _YES:
         yield Finding("auto-extend-ignored", SETUP, f"{SETUP}: AUTO_EXTEND_POOL={found[1]}")
 
 
-def _of_options(path: str, options: StorageOptions) -> Iterator[Finding]:
-    value = options.dm.get("min_free_space")
-    if value is not None and min_free(value) is None:
-        yield Finding("min-free-invalid", path, f"{path}: dm.min_free_space={value}")
-    if options.dm.get("directlvm_device_force", "").lower() in ("true", "1", "t"):
-        device = options.dm.get("directlvm_device", "no device")
-        yield Finding("docker-force", path, f"{path}: dm.directlvm_device_force with {device}")
+def configured(host: Host) -> Iterator[Configured]:
+    """The daemons that are told to keep their data in a pool, whether or not they can."""
+    for name, program in DAEMONS.items():
+        path = f"/etc/{program.config}"
+        daemon = read(host.text(path) or "") or Daemon()
+        daemon = daemon.under(host.flags.get(name, Flags()))
+        of_driver = any(option.startswith("dm.") for option in daemon.options)
+        if daemon.driver == DRIVER or (daemon.driver is None and of_driver):
+            yield Configured(name, path, daemon)
+
+
+def _of_options(its: Configured) -> Iterator[Finding]:
+    value = its.option(MIN_FREE)
+    if value and min_free(value) is None:
+        yield Finding("min-free-invalid", its.path, f"{its.name}: {MIN_FREE}={value}")
+    if its.option("dm.directlvm_device_force").lower() in _YES:
+        device = its.option("dm.directlvm_device") or "no device"
+        yield Finding("docker-force", its.path, f"{its.name}: dm.directlvm_device_force, {device}")
 
 
 def min_free(value: str) -> int | None:
-    """The percentage that Docker reads; None if it refuses to start with it."""
+    """The percentage that the driver reads; None if it refuses to start with it."""
     found = re.fullmatch(r"(\d{1,2})%", value)
     return int(found[1]) if found else None
 
 
-def _of_version(path: str, options: StorageOptions, host: Host) -> Iterator[Finding]:
+def _of_version(its: Configured, host: Host) -> Iterator[Finding]:
     version = host.docker_version or ""
     major = version.partition(".")[0]
     if not major.isdigit():
         return
     if int(major) >= _GONE:
-        yield Finding("driver-gone", path, f"{path}: names devicemapper, and this is {version}")
-    elif int(major) >= _CHOICE and options.driver is None:
+        yield Finding("driver-gone", its.path, f"docker: is {version}, and told to use {DRIVER}")
+    elif int(major) >= _CHOICE and its.daemon.driver is None:
         yield Finding(
-            "driver-not-chosen", path, f"{path}: has dm. options and no storage-driver: {version}"
+            "driver-not-chosen", its.path, f"docker: is {version}, with dm. options and no driver"
         )
 
 
-def _of_pool_name(path: str, options: StorageOptions, state: State) -> Iterator[Finding]:
-    name = options.dm.get("thinpooldev", "")
-    if "/" in name.removeprefix("/dev/mapper/"):
-        pool = pool_at(name, state)
-        there = f", which is {pool.name}" if pool else ""
-        yield Finding("pool-named-by-path", path, f"{path}: dm.thinpooldev={name}{there}")
+def _of_pool_name(its: Configured, state: State) -> Iterator[Finding]:
+    device = its.option(DEVICE)
+    if device and pool_name(device) is None:
+        pool = pool_at(device, state)
+        there = f", which is {dm_name(pool.lv.vg, pool.lv.name)}" if pool else ""
+        yield Finding("pool-named-by-path", its.path, f"{its.name}: {DEVICE}={device}{there}")
 
 
 def pool_at(path: str, state: State) -> Pool | None:
@@ -84,12 +112,28 @@ def pool_at(path: str, state: State) -> Pool | None:
     return state.pool(path.removeprefix("/dev/")) if path.startswith("/dev/") else None
 
 
-def _of_free_space(
-    path: str, options: StorageOptions, state: State, settings: Settings
-) -> Iterator[Finding]:
-    consumer = next((c for c in state.consumers if c.name == "docker"), None)
-    pool = pool_of(consumer, state) if consumer else None
-    keeps = min_free(options.dm.get("min_free_space", f"{_MIN_FREE}%"))
+def _of_data(its: Configured, state: State, host: Host) -> Iterator[Finding]:
+    # Docker counts its changes up in the pool's transaction number, and begins to at once.
+    pool, data = _pool_of(its, state), host.docker
+    number = pool.kernel.transaction_id if pool and pool.kernel else None
+    if pool is None or data is None or not number or data.devices or pool.lv.thin_count:
+        return
+    yield Finding(
+        "docker-data-missing",
+        pool.name,
+        f"{pool.name}: Docker has made {number} changes in it, and {data.root} has no list of its"
+        " devices",
+    )
+
+
+def _pool_of(its: Configured, state: State) -> Pool | None:
+    used = pool_name(its.option(DEVICE))
+    return next((pool for pool in state.pools if pool.dm_name == used), None)
+
+
+def _of_free_space(its: Configured, state: State, settings: Settings) -> Iterator[Finding]:
+    pool = _pool_of(its, state)
+    keeps = min_free(its.option(MIN_FREE) or f"{_LEAST_FREE}%")
     if pool is None or keeps is None or not settings.guards(pool.name):
         return
     policy = policy_for(pool, settings)
@@ -97,7 +141,7 @@ def _of_free_space(
     if keeps > 100 - threshold:
         yield Finding(
             "min-free-above",
-            path,
-            f"{path}: Docker makes no container with less than {keeps} % free, and {pool.name}"
+            its.path,
+            f"{its.name}: makes no container with less than {keeps} % free, and {pool.name}"
             f" grows above {threshold} %",
         )

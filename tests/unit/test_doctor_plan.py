@@ -1,0 +1,275 @@
+"""What cures a finding around the pools, by which commands, and what has no safe cure."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from dmguard.core.actions import (
+    Act,
+    Action,
+    AttachProfile,
+    ClearSkip,
+    EditFile,
+    Extend,
+    Monitor,
+    Refresh,
+    dump_action,
+    is_met,
+    load_action,
+    subject,
+)
+from dmguard.core.consumers.flags import Flags
+from dmguard.core.goals import Examine
+from dmguard.core.host import Host
+from dmguard.core.lvmprofile import extends, read_settings, with_settings
+from dmguard.core.model import Profile, Resource, State
+from dmguard.core.plan import Past, Plan, make_plan
+from dmguard.core.steps import Lvm, PutFile, digest, every_step
+from tests.unit.around import (
+    DAEMON_JSON,
+    GROWS,
+    HOST,
+    NO_AGENT,
+    POOL,
+    around,
+    conf,
+    daemon_json,
+    file,
+    follows,
+)
+from tests.unit.builders import (
+    EXTENT,
+    MIB,
+    in_kernel,
+    in_vg,
+    make_pool,
+    make_settings,
+    make_vg,
+    with_profile,
+)
+
+BARE = make_pool()
+UNWATCHED = replace(HOST, monitored={POOL.lv.uuid: False})
+QUIET = "global/wait_for_locks=0 global/notify_dbus=0 activation/monitoring=0"
+
+
+def plan(state: State) -> Plan:
+    return make_plan(state, make_settings(), Past(), Examine())
+
+
+def cure(state: State) -> Action:
+    (action,) = plan(state).actions
+    return action
+
+
+def test_where_nothing_is_wrong_nothing_is_done() -> None:
+    assert plan(around()) == Plan()
+
+
+def test_a_pool_without_a_profile_gets_one() -> None:
+    action = cure(around(BARE, replace(HOST, profiles={})))
+    assert isinstance(action, AttachProfile)
+    assert (action.profile, action.was, action.reason) == ("vg-pool", "", "profile-missing")
+    assert extends(action.text)
+    put, attach = every_step(action)
+    assert isinstance(put, PutFile)
+    assert put.path == "/etc/lvm/profile/vg-pool.profile"
+    assert attach == Lvm(("lvchange", "--metadataprofile", "vg-pool", "--config", QUIET, "vg/pool"))
+
+
+def test_a_profile_of_the_pools_name_that_is_there_is_attached_as_it_is() -> None:
+    action = cure(around(BARE))
+    assert isinstance(action, AttachProfile)
+    assert (action.text, action.was) == (GROWS, digest(GROWS))
+
+
+def test_a_profile_whose_file_is_gone_is_written_anew() -> None:
+    action = cure(around(POOL, replace(HOST, profiles={})))
+    assert isinstance(action, AttachProfile)
+    assert (action.profile, action.was, action.reason) == ("vg-pool", "", "profile-lost")
+    assert read_settings(action.text) == {"threshold": 80, "percent": 20}
+
+
+def test_of_a_half_set_profile_all_else_is_kept() -> None:
+    text = "# ours\nallocation {\n\tthin_pool_zero=0\n}\n" + GROWS.replace("=20", "=0")
+    half = with_profile(POOL, 80, 0)
+    action = cure(around(half, replace(HOST, profiles={"vg-pool": text})))
+    assert isinstance(action, AttachProfile)
+    assert action.text == text.replace("percent=0", "percent=20")
+    assert (action.was, action.reason) == (digest(text), "autoextend-half-set")
+
+
+def test_an_attachment_is_met_by_the_name_and_the_text() -> None:
+    action = cure(around(BARE))
+    assert isinstance(action, AttachProfile)
+    done = replace(HOST, profiles={action.profile: action.text})
+    assert is_met(action, around(follows(BARE, action.profile), done)) is True
+    assert is_met(action, around(BARE, done)) is False
+    assert (
+        is_met(action, around(follows(BARE, action.profile), replace(HOST, profiles={}))) is False
+    )
+    assert is_met(action, replace(around(), host=None)) is None
+
+
+def test_a_pool_that_is_not_watched_is_handed_to_dmeventd() -> None:
+    action = cure(around(POOL, UNWATCHED))
+    assert isinstance(action, Monitor)
+    assert is_met(action, around(POOL, UNWATCHED)) is False
+    assert is_met(action, around()) is True
+    assert is_met(action, around(POOL, replace(HOST, monitored={}))) is None
+
+
+def test_without_an_agent_lvm_is_told_to_extend_where_it_can() -> None:
+    action = cure(around(BARE, NO_AGENT, consumer=None))
+    assert isinstance(action, AttachProfile)
+    assert action.reason == "autoextend-off"
+    unable = replace(NO_AGENT, dmeventd=False)
+    assert plan(around(BARE, unable, consumer=None)).actions == ()
+
+
+def test_a_mark_that_is_not_live_is_loaded() -> None:
+    action = cure(around(in_kernel(POOL, low_water=0), NO_AGENT))
+    assert isinstance(action, Refresh)
+    assert action.threshold == 80
+
+
+def test_metadata_grows_to_what_lvm_would_have_given_it() -> None:
+    action = cure(around(make_pool(metadata_size=4), consumer=None))
+    assert isinstance(action, Extend)
+    assert (action.resource, action.target) == (Resource.METADATA, 12 * MIB)
+    assert action.reason == "metadata-small"
+
+
+def test_a_spare_is_made_by_one_extent_more_of_metadata() -> None:
+    action = cure(around(in_vg(BARE, spare=None), consumer=None))
+    assert isinstance(action, Extend)
+    assert (action.act, action.target) == (Act.EXTEND_METADATA, 100 * MIB + EXTENT)
+    assert action.reason == "spare-short"
+
+
+def test_without_room_for_the_spare_metadata_is_left_alone() -> None:
+    enough = make_pool(vg=replace(make_vg(free=108), spare=None))
+    assert isinstance(cure(around(enough, consumer=None)), Extend)
+    short = make_pool(vg=replace(make_vg(free=104), spare=None))
+    assert plan(around(short, consumer=None)).actions == ()
+
+
+def test_a_skip_flag_is_taken_away_of_a_pool_that_is_used() -> None:
+    skips = replace(POOL, lv=replace(POOL.lv, skips_activation=True))
+    action = cure(around(skips))
+    assert isinstance(action, ClearSkip)
+    assert every_step(action) == (
+        Lvm(("lvchange", "--setactivationskip", "n", "--config", QUIET, "vg/pool")),
+    )
+    assert is_met(action, around(skips)) is False
+    assert is_met(action, around()) is True
+    assert is_met(action, State((), ())) is None
+
+
+def docker(*options: str, **other: str) -> Host:
+    return file(DAEMON_JSON, daemon_json(*options, **other))
+
+
+def options(action: Action) -> list[str]:
+    assert isinstance(action, EditFile)
+    found: list[str] = json.loads(action.text)["storage-opts"]
+    return found
+
+
+def test_a_percentage_gets_its_sign() -> None:
+    host = docker("dm.thinpooldev=/dev/mapper/vg-pool", "dm.min_free_space=10")
+    action = cure(around(POOL, host))
+    assert isinstance(action, EditFile)
+    assert "dm.min_free_space=10%" in options(action)
+    assert (action.path, action.backup) == (DAEMON_JSON, f"{DAEMON_JSON}.before-dmguard")
+    assert action.was == digest(host.text(DAEMON_JSON) or "")
+    assert is_met(action, around(POOL, host)) is False
+    assert is_met(action, around(POOL, file(DAEMON_JSON, action.text))) is True
+    assert subject(action) == DAEMON_JSON
+    (put,) = every_step(action)
+    assert isinstance(put, PutFile)
+    assert put.backup == action.backup
+
+
+def test_a_pool_that_is_named_by_lvms_path_gets_its_mapper_name() -> None:
+    action = cure(around(POOL, docker("dm.thinpooldev=/dev/vg/pool"), consumer=None))
+    assert options(action)[0] == "dm.thinpooldev=/dev/mapper/vg-pool"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        docker("dm.thinpooldev=/dev/vg/other"),
+        docker("dm.thinpooldev=/dev/mapper/vg-pool", "dm.min_free_space=a"),
+        docker("dm.thinpooldev=/dev/mapper/vg-pool", "dm.min_free_space=100"),
+        docker("dm.min_free_space=10"),
+        replace(
+            docker("dm.thinpooldev=/dev/vg/pool"),
+            flags={"docker": Flags(options=("dm.fs=xfs",))},
+        ),
+    ],
+)
+def test_what_cannot_be_told_for_certain_is_not_edited(host: Host) -> None:
+    found = plan(around(POOL, host, consumer=None))
+    assert [finding.subject for finding in found.findings] == [DAEMON_JSON]
+    assert found.actions == ()
+
+
+def test_what_is_to_be_done_anyway_is_done_once() -> None:
+    full = replace(in_vg(make_pool(metadata=80, metadata_size=100), spare=None), profile=None)
+    state = around(full, conf(), consumer=None)
+    kinds = [action.act for action in plan(state).actions]
+    assert kinds.count(Act.EXTEND_METADATA) == 1
+
+
+def test_of_a_pool_that_must_not_be_changed_nothing_is_cured() -> None:
+    pool = in_kernel(BARE, needs_check=True)
+    found = plan(around(pool))
+    assert {finding.code for finding in found.findings} == {"pool-needs-check", "profile-missing"}
+    assert found.actions == ()
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        ClearSkip("vg", "pool", "u"),
+        EditFile("/etc/f", "new", "old", "/etc/f.was", "min-free-invalid"),
+        Monitor("vg", "pool", "u"),
+        AttachProfile("vg", "pool", "u", "p", "/etc/p", "text", ""),
+    ],
+)
+def test_a_cure_survives_the_intent_file(action: Action) -> None:
+    assert load_action(json.loads(json.dumps(dump_action(action)))) == action
+
+
+APPENDED = (
+    "activation {\n\tthin_pool_autoextend_threshold=70\n\tthin_pool_autoextend_percent=30\n}\n"
+)
+SLASHED = (
+    "activation/thin_pool_autoextend_threshold = 90\nactivation/thin_pool_autoextend_percent=1"
+)
+OTHERS = "# thin_pool_autoextend_percent=5\nactivation { thin_pool_zero=0 }\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", APPENDED),
+        (GROWS, GROWS.replace("80", "70").replace("20", "30")),
+        (SLASHED, SLASHED.replace("90", "70").replace("=1", "=30")),
+        (OTHERS, OTHERS + APPENDED),
+        ("# mine", "# mine\n" + APPENDED),
+    ],
+)
+def test_settings_are_put_into_a_profile_in_their_place(text: str, wanted: str) -> None:
+    assert with_settings(text, Profile(70, 30)) == wanted
+    assert with_settings(wanted, Profile(70, 30)) == wanted
+    assert read_settings(wanted) == {"threshold": 70, "percent": 30}
+    assert extends(wanted)
+
+
+def test_what_does_not_extend() -> None:
+    assert not extends("")
+    assert not extends(GROWS.replace("80", "100"))
+    assert not extends(GROWS.replace("20", "0"))
