@@ -52,6 +52,11 @@ def test_a_pool_on_loop_devices_is_grown_under_a_writer(machines: Factory) -> No
     ]
     assert docker.resize("400MiB").status == 0  # it is so large already
 
+    # Docker makes the pool anew at each start, as large as its files are.
+    m.run("systemctl restart docker && docker start writer", timeout=120)
+    assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
+    docker.assert_alive()
+
 
 def with_files(m: Machine, docker: LoopDocker) -> None:
     """The files are those that Docker names."""

@@ -34,6 +34,7 @@ def find_around(state: State, settings: Settings) -> Iterator[Finding]:
         devices,
         docker,
         growth,
+        loops,
         room,
         volumes,
     )
@@ -45,6 +46,7 @@ def find_around(state: State, settings: Settings) -> Iterator[Finding]:
         devices.find,
         consumers.find,
         docker.find,
+        loops.find,
         volumes.find,
     )
     if state.host is not None:
