@@ -54,6 +54,7 @@ def test_a_pool_on_loop_devices_is_grown_under_a_writer(machines: Factory) -> No
 
     # Docker makes the pool anew at each start, as large as its files are.
     m.run("systemctl restart docker && docker start writer", timeout=120)
+    docker.inside = docker.enter()
     assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
     docker.assert_alive()
 
@@ -208,7 +209,7 @@ def fill(m: Machine, docker: LoopDocker, percent: int) -> None:
     shown = docker.status()["data"]
     missing = shown["size"] * percent // 100 - shown["used"]
     m.run(
-        f"docker exec writer dd if=/dev/urandom of=/big-{shown['used']} bs=1M"
+        f"dd if=/dev/urandom of={docker.inside}/big-{shown['used']} bs=1M"
         f" count={-(-missing // MIB)} conv=fsync",
         timeout=120,
     )
