@@ -10,6 +10,7 @@ from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
 from tests.vm.kit import MIB, config, history, wait_for
 from tests.vm.loopkit import LoopDocker
+from tests.vm.manual import procedures
 
 if TYPE_CHECKING:
     from tests.lab.channel import Running
@@ -20,6 +21,7 @@ LIB = "/var/lib/dmguard"
 STEPS = 4
 
 
+@procedures("P17", "P18", "P19", "P20", "P21", "P22", "P23", "P24")
 def test_a_pool_on_loop_devices_is_grown_under_a_writer(machines: Factory) -> None:
     """What a manual does with device_tool or by hand: find the files, truncate, losetup, dmsetup
     table, reload and resume.
