@@ -128,7 +128,8 @@ def test_growth_is_taken_over_as_it_really_was(
         ("WIPE_SIGNATURES=true", "wipes no disk because a rule says so"),
         ("GROWPART=true", "grows no partition"),
         ("ROOT_SIZE=8G", "does not touch the root"),
-        ("MIN_DATA_SIZE=2G", "no least size"),
+        ("MIN_DATA_SIZE=5G", "no least size"),
+        ("DOCKER_ROOT_VOLUME=yes", "thin pools and no other volumes"),
         ("CONTAINER_ROOT_LV_NAME=x", "thin pools and no other volumes"),
         ("DATA_SZIE=2G", "DATA_SZIE: it is not a setting"),
         ("DEVS=/dev/vdb", "better is one of its links"),
@@ -139,7 +140,16 @@ def test_what_has_no_equivalent_is_told(text: str, note: str) -> None:
     assert note in told
 
 
-@pytest.mark.parametrize("text", ["WIPE_SIGNATURES=false", "GROWPART=false", "ROOT_SIZE="])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WIPE_SIGNATURES=false",
+        "GROWPART=false",
+        "ROOT_SIZE=",
+        "MIN_DATA_SIZE=2G",
+        "CONTAINER_ROOT_LV_SIZE=40%FREE",
+    ],
+)
 def test_what_changes_nothing_is_not_told(text: str) -> None:
     assert read("VG=vg\n" + text).notes == ()
 

@@ -27,15 +27,17 @@ _READ = {
     *("DEVICE_WAIT_TIMEOUT", "EXTRA_STORAGE_OPTIONS", "EXTRA_DOCKER_STORAGE_OPTIONS"),
     *("WIPE_SIGNATURES", "GROWPART"),
 }
+_OTHER_VOLUMES = "dmguard makes thin pools and no other volumes"
 _WITHOUT = {
-    "ROOT_SIZE": "dmguard does not touch the root file system",
-    "MIN_DATA_SIZE": "there is no least size of a new pool: setup says what it would make",
-    "DOCKER_ROOT_VOLUME": "dmguard makes thin pools and no other volumes",
-    "DOCKER_ROOT_VOLUME_SIZE": "dmguard makes thin pools and no other volumes",
-    "CONTAINER_ROOT_LV_NAME": "dmguard makes thin pools and no other volumes",
-    "CONTAINER_ROOT_LV_SIZE": "dmguard makes thin pools and no other volumes",
-    "CONTAINER_ROOT_LV_MOUNT_PATH": "dmguard makes thin pools and no other volumes",
+    "ROOT_SIZE": ("", "dmguard does not touch the root file system"),
+    "MIN_DATA_SIZE": ("2G", "there is no least size of a pool: setup -n says what it would make"),
+    "DOCKER_ROOT_VOLUME": ("no", _OTHER_VOLUMES),
+    "DOCKER_ROOT_VOLUME_SIZE": ("40%FREE", _OTHER_VOLUMES),
+    "CONTAINER_ROOT_LV_NAME": ("", _OTHER_VOLUMES),
+    "CONTAINER_ROOT_LV_SIZE": ("40%FREE", _OTHER_VOLUMES),
+    "CONTAINER_ROOT_LV_MOUNT_PATH": ("", _OTHER_VOLUMES),
 }
+"""What has no equivalent: the value that it has of itself, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,9 @@ def _other_notes(given: _Given) -> Iterator[str]:
             " its group"
         )
     for name in given.values:
-        if name in _WITHOUT and given.text(name):
-            yield f"{name}={given.text(name)}: {_WITHOUT[name]}"
-        elif name not in _WITHOUT and name not in _READ:
+        if name in _WITHOUT:
+            default, why = _WITHOUT[name]
+            if given.text(name) not in ("", default):
+                yield f"{name}={given.text(name)}: {why}"
+        elif name not in _READ:
             yield f"{name}: it is not a setting of container-storage-setup, and not read"
