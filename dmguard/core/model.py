@@ -356,6 +356,11 @@ class State:
     def pool(self, name: str) -> Pool | None:
         return next((pool for pool in self.pools if pool.name == name), None)
 
+    def knows(self, name: str) -> bool:
+        """Is there a pool of this name, LVM's or another, or is one configured?"""
+        bare = {pool.name for pool in self.bare} | {raw.rule.name for raw in self.raws}
+        return self.pool(name) is not None or name in bare
+
     def vg(self, name: str) -> Vg | None:
         return next((vg for vg in self.vgs if vg.name == name), None)
 

@@ -149,8 +149,8 @@ GOOD: dict[str, dict[str, Any]] = {
         "schema": 1, "pools": [LOOP], "planned": [GROW], "done": [GROWN], "refused": [REFUSAL],
     },
     "status": {
-        "schema": 1, "agent": None, "vgs": [], "pools": [], "disks": [DISK], "next": [ACTION],
-        "findings": [], "recent": [ENTRY],
+        "schema": 1, "agent": None, "vgs": [], "pools": [], "loops": [LOOP],
+        "disks": [DISK], "next": [ACTION], "findings": [], "recent": [ENTRY],
     },
     "setup": {
         "schema": 1, "planned": [CREATE], "done": [{**OUTCOME, "act": "create-vg"}],

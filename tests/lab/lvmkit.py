@@ -150,7 +150,7 @@ def docker_loop_lvm(m: Machine, root: str, data: str = "200M", metadata: str = "
     options = [
         f"dm.loopdatasize={data}",
         f"dm.loopmetadatasize={metadata}",
-        "dm.basesize=150M",
+        "dm.basesize=400M",
         "dm.fs=ext4",
     ]
     config: dict[str, object] = {"iptables": False, "bridge": "none", "data-root": root}

@@ -9,7 +9,9 @@ import pytest
 
 from dmguard.core.actions import GrowLoop, is_met
 from dmguard.core.findings import find_all
+from dmguard.core.findings.host import counts, find_around
 from dmguard.core.goals import Guard, ResizeLoop, Size
+from dmguard.core.host import Host
 from dmguard.core.model import METADATA_MAX, Mode, Resource, State, Usage
 from dmguard.core.plan import Past, make_plan
 from dmguard.core.settings import Policy, Settings
@@ -259,3 +261,10 @@ def test_a_growth_is_met_by_what_the_kernel_shows_of_a_pool_that_goes_on() -> No
     shown = in_bare(larger, metadata=Usage(0, 19 * MIB))
     assert is_met(metadata, make_host(shown)) is True
     assert is_met(metadata, make_host(in_bare(larger, metadata=None))) is None
+
+
+def test_dockers_files_are_a_hint_to_who_examines_the_host() -> None:
+    host = replace(make_host(make_bare(), make_bare(name="devpool")), host=Host())
+    found = [finding for finding in find_around(host, Settings()) if finding.code == "loop-lvm"]
+    assert [finding.subject for finding in found] == [DOCKER]
+    assert not counts(found[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import GrowLoop
 from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
-from tests.vm.kit import MIB, config, history
+from tests.vm.kit import MIB, config, history, wait_for
 from tests.vm.loopkit import LoopDocker
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ def test_a_pool_on_loop_devices_is_grown_under_a_writer(machines: Factory) -> No
         (docker.pool, 400),
     ]
     assert docker.resize("400MiB").status == 0  # it is so large already
+
+    # Docker makes the pool anew at each start, as large as its files are.
+    m.run("systemctl restart docker && docker start writer", timeout=120)
+    docker.inside = docker.enter()
+    assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
+    docker.assert_alive()
 
 
 def with_files(m: Machine, docker: LoopDocker) -> None:
@@ -158,3 +164,52 @@ def stops(pid: str) -> dict[str, tuple[str, str, int]]:
     found["recorded"] = ("fdatasync", f"{LIB}/history.jsonl", 1)
     found["cleared"] = ("unlink", f"{LIB}/intent.json", 1)
     return found
+
+
+def test_a_small_file_system_and_a_ceiling_end_the_growth(machines: Factory) -> None:
+    m = machines()
+    m.run(
+        "truncate -s 400M /srv.img && mkfs.ext4 -q -m 0 /srv.img && mkdir /srv/docker"
+        " && mount -o loop /srv.img /srv/docker"
+    )
+    docker = LoopDocker(m, "/srv/docker")
+    before = docker.seen()
+    refused(docker, "+390MiB", "loop-no-space")
+    assert docker.seen() == before
+    docker.assert_alive()
+
+    ceiling = '[pool."loop:docker"]\nmax_size = "288MiB"\n'
+    m.put("/etc/dmguard/dmguard.toml", config(guard='resync = "2s"', more=ceiling))
+    m.run("systemctl reload dmguard")
+    fill(m, docker, 77)
+    wait_for("grown by the step", lambda: docker.size() == 240 * MIB)
+    fill(m, docker, 77)
+    wait_for("grown to the ceiling", lambda: docker.size() == 288 * MIB)
+    docker.assert_alive()
+    fill(m, docker, 77)
+    wait_for("the ceiling told", lambda: told(m, "pool-ceiling"))
+
+    # The file system is filled by somebody else, up to less than the pool's last stretch.
+    m.put("/etc/dmguard/dmguard.toml", config(guard='resync = "2s"'))
+    m.run(
+        "systemctl reload dmguard && fallocate -l $(($(stat -f -c '%a*%S' /srv/docker)"
+        " - 20971520)) /srv/docker/other"
+    )
+    wait_for("the file system told", lambda: told(m, "loop-no-space"))
+    assert docker.size() == 288 * MIB
+    docker.assert_alive()
+
+
+def told(m: Machine, code: str) -> bool:
+    return any(entry["reason"] == code for entry in history(m))
+
+
+def fill(m: Machine, docker: LoopDocker, percent: int) -> None:
+    """Write in the container until so much of the pool is in use."""
+    shown = docker.status()["data"]
+    missing = shown["size"] * percent // 100 - shown["used"]
+    m.run(
+        f"dd if=/dev/urandom of={docker.inside}/big-{shown['used']} bs=1M"
+        f" count={-(-missing // MIB)} conv=fsync",
+        timeout=120,
+    )

@@ -11,8 +11,6 @@ from dmguard.core.units import parse_size
 
 if TYPE_CHECKING:
     from dmguard.app.guard.extend import Acted
-    from dmguard.core.bare import Backing, BarePool
-    from dmguard.core.model import Usage
 
 
 def add_parser(commands: Any) -> None:
@@ -58,7 +56,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 async def _show(options: argparse.Namespace) -> int:
-    from dmguard.app.render import say, say_json, table
+    from dmguard.app.loops import loop_table, loop_values
+    from dmguard.app.render import say, say_json
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.edge.config import load_settings
 
@@ -66,44 +65,13 @@ async def _show(options: argparse.Namespace) -> int:
         state = await loop.observer.look()
     pools = [pool for pool in state.bare if pool.is_loop]
     if options.json:
-        say_json({"pools": [_values(pool) for pool in pools], **_acted(None)})
+        say_json({"pools": [loop_values(pool) for pool in pools], **_acted(None)})
         return 0
     if not pools:
         say("no thin pool on loop devices")
         return 0
-    head = ["POOL", "PART", "SIZE", "USED", "STATE", "FILE", "ALLOCATED", "FREE BELOW"]
-    say(table(head, [row for pool in pools for row in _rows(pool)], right=(2, 3, 6, 7)))
+    say(loop_table(pools))
     return 0
-
-
-def _rows(pool: BarePool) -> list[list[str]]:
-    from dmguard.app.render import percent
-    from dmguard.core.model import Resource
-    from dmguard.core.sizing import usage
-    from dmguard.core.units import format_size
-
-    rows = []
-    for resource in Resource:
-        used, file = usage(pool.kernel, resource), pool.backing(resource).file
-        rows.append(
-            [
-                pool.name,
-                str(resource),
-                format_size(used.total if used else None),
-                percent(used.percent if used else None),
-                _state(pool),
-                file.path if file else "?",
-                format_size(file.allocated if file else None),
-                format_size(file.room if file else None),
-            ]
-        )
-    return rows
-
-
-def _state(pool: BarePool) -> str:
-    kernel = pool.kernel
-    words = (str(kernel.mode), *("needs_check",) * kernel.needs_check)
-    return " ".join((*words, *("suspended",) * kernel.suspended))
 
 
 def _resize(options: argparse.Namespace) -> int:
@@ -115,6 +83,7 @@ def _resize(options: argparse.Namespace) -> int:
 async def _grow(options: argparse.Namespace) -> int:
     from dmguard.app.cli import exit_of_growth
     from dmguard.app.guard.extend import extend
+    from dmguard.app.loops import loop_values
     from dmguard.app.render import say_acted, say_json
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.edge.config import load_settings
@@ -125,7 +94,7 @@ async def _grow(options: argparse.Namespace) -> int:
         state = loop.observer.glance()
     pools = [pool for pool in state.bare if pool.is_loop]
     if options.json:
-        say_json({"pools": [_values(pool) for pool in pools], **_acted(acted)})
+        say_json({"pools": [loop_values(pool) for pool in pools], **_acted(acted)})
     else:
         say_acted(acted)
     return exit_of_growth(acted)
@@ -138,33 +107,4 @@ def _acted(acted: Acted | None) -> dict[str, Any]:
         "planned": plan_values(acted.plan.actions) if acted else [],
         "done": outcome_values(acted.outcomes) if acted else [],
         "refused": refusal_values(acted.plan.refusals) if acted else [],
-    }
-
-
-def _values(pool: BarePool) -> dict[str, Any]:
-    kernel = pool.kernel
-    return {
-        "name": pool.name,
-        "docker": pool.is_docker,
-        "mode": str(kernel.mode),
-        "needs_check": kernel.needs_check,
-        "suspended": kernel.suspended,
-        "chunk_size": kernel.chunk,
-        "low_water": kernel.low_water,
-        "data": _part(pool.data, kernel.data),
-        "metadata": _part(pool.metadata, kernel.metadata),
-    }
-
-
-def _part(backing: Backing, used: Usage | None) -> dict[str, Any]:
-    file = backing.file
-    return {
-        "used": used.used if used else None,
-        "size": used.total if used else None,
-        "device": backing.node,
-        "device_size": backing.size,
-        "file": file.path if file else None,
-        "file_size": file.size if file else None,
-        "allocated": file.allocated if file else None,
-        "free_below": file.room if file else None,
     }

@@ -240,6 +240,17 @@ HOST = (
         "Move the volumes to a pool of their own. Make none in a consumer's pool.",
     ),
     Code(
+        "snapshotter-unusable",
+        "c6b7d937a4b64092b7f105f85bf12b41",
+        Severity.WARNING,
+        "containerd has a pool, and cannot use it",
+        "Its devmapper snapshotter is among the disabled plugins, or lacks base_image_size,"
+        " without which it does not load.",
+        "Whoever asks for the snapshotter is told that it is not loaded; with Kubernetes the node"
+        " is not ready.",
+        "Take devmapper out of disabled_plugins, set base_image_size, then restart containerd.",
+    ),
+    Code(
         "kubelet-first",
         "bf0fb95379364f339dc0d8848803b8bb",
         Severity.WARNING,
@@ -356,5 +367,15 @@ HOST = (
         "It was made with --discards nopassdown. fstrim frees chunks of the pool all the same.",
         "None for the pool. The storage below is not told what is free.",
         "Nothing to do, or lvchange --discards passdown VG/POOL.",
+    ),
+    Code(
+        "loop-lvm",
+        "8d7298917966485ba5b1daec9d6945e6",
+        Severity.NOTICE,
+        "Docker keeps its data in files on loop devices",
+        "It was given no pool, and makes one itself on two sparse files (loop-lvm).",
+        "It is slow, and when the file system below is full, containers see I/O errors.",
+        "dmguard setup DISK --consumer docker makes a pool on a disk. dmguard loop resize grows the"
+        " one that there is.",
     ),
 )
