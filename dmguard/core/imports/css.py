@@ -97,7 +97,12 @@ def read(text: str, root_vg: str | None = None) -> Imported:
         options=_options(given),
     )
     settings = growth.settings(f"{vg}/{pool}") if vg is not None else ""
-    more = (*growth.notes, *_disk_notes(setup.disks), *_share_notes(given))
+    more = (
+        *growth.notes,
+        *_disk_notes(setup.disks),
+        *_size_notes(given),
+        *_option_notes(setup.options),
+    )
     return Imported(setup, _wait(given) + settings, (*notes, *more))
 
 
@@ -108,10 +113,25 @@ def _data(given: _Given) -> Amount | None:
     return None if size is None else Amount(size=size)
 
 
-def _share_notes(given: _Given) -> Iterator[str]:
-    match = _SHARE.fullmatch(given.text("DATA_SIZE"))
-    if match and match[2] != "FREE":
-        yield f"DATA_SIZE={match[0]}: here the share is of what the group has free"
+def _size_notes(given: _Given) -> Iterator[str]:
+    """`dmguard setup` has words for shares of what is free, and for no sizes."""
+    said = given.text("DATA_SIZE")
+    match = _SHARE.fullmatch(said)
+    if said and not match:
+        yield f"DATA_SIZE={said}: setup takes a share of what is free, as --data-percent 40"
+    elif match and match[2] != "FREE":
+        yield f"DATA_SIZE={said}: here the share is of what the group has free"
+    if given.text("POOL_META_SIZE"):
+        said = given.text("POOL_META_SIZE")
+        yield f"POOL_META_SIZE={said}: setup takes a share of what is free, as --metadata-percent 1"
+
+
+def _option_notes(options: tuple[str, ...]) -> Iterator[str]:
+    if options:
+        yield (
+            f"EXTRA_STORAGE_OPTIONS: {', '.join(options)}: setup keeps what storage-opts in"
+            " daemon.json has; put them there"
+        )
 
 
 def _metadata(given: _Given) -> Amount | None:
