@@ -102,4 +102,22 @@ class SetUp:
         return f"{self.vg}/{self.pool}"
 
 
-Goal = Guard | ExtendByHand | ActivateAll | Recover | Examine | ClaimByHand | SetUp | ResizeLoop
+@dataclass(frozen=True, slots=True)
+class KeepSettings:
+    """The goal of what `dmguard setup` takes over: this text is a file of dmguard's settings."""
+
+    path: str
+    text: str
+
+
+Goal = (
+    Guard
+    | ExtendByHand
+    | ActivateAll
+    | Recover
+    | Examine
+    | ClaimByHand
+    | SetUp
+    | KeepSettings
+    | ResizeLoop
+)

@@ -24,7 +24,6 @@ class DeviceEntry:
 
     kind: str
     name: str
-    node: str = ""
     pv_uuid: str = ""
 
 
@@ -47,7 +46,6 @@ class LvmConf:
     volume_list: tuple[str, ...] | None = None
     auto_activation_volume_list: tuple[str, ...] | None = None
     filters: tuple[str, ...] = ()
-    use_devicesfile: bool = False
     devices: tuple[DeviceEntry, ...] | None = None
 
 

@@ -83,7 +83,6 @@ def make_conf(values: Mapping[str, Value], etc: Path) -> LvmConf:
             *(_list(values, "devices/filter") or ()),
             *(_list(values, "devices/global_filter") or ()),
         ),
-        use_devicesfile=use,
         devices=_read_devices(file) if use else None,
     )
 
@@ -114,19 +113,14 @@ def _read_devices(path: Path) -> tuple[DeviceEntry, ...] | None:
 
 
 def parse_devices(text: str) -> tuple[DeviceEntry, ...]:
-    """The lines `IDTYPE=… IDNAME=… DEVNAME=… PVID=…`, in the order of the file."""
+    """The lines `IDTYPE=… IDNAME=… PVID=…`, in the order of the file."""
     entries = []
     for line in text.splitlines():
         pairs = dict(word.split("=", 1) for word in line.split() if "=" in word)
         if "IDTYPE" in pairs and "IDNAME" in pairs:
-            node, uuid = pairs.get("DEVNAME", "."), pairs.get("PVID", ".")
+            uuid = pairs.get("PVID", ".")
             entries.append(
-                DeviceEntry(
-                    pairs["IDTYPE"],
-                    pairs["IDNAME"],
-                    "" if node == "." else node,
-                    "" if uuid == "." else uuid,
-                )
+                DeviceEntry(pairs["IDTYPE"], pairs["IDNAME"], "" if uuid == "." else uuid)
             )
     return tuple(entries)
 

@@ -123,9 +123,8 @@ def test_lvms_configuration_is_typed(tmp_path: Path) -> None:
     assert conf.volume_list == ("docker", "@host", 'a/"b')
     assert conf.auto_activation_volume_list == ()
     assert conf.filters == (r"a|^/dev/disk/by\-id/.*|", "r|.*|", "r|/dev/fd.*|")
-    assert conf.use_devicesfile
     assert conf.devices == (
-        DeviceEntry("sys_wwid", "naa.5", "/dev/sda2", "AbC"),
+        DeviceEntry("sys_wwid", "naa.5", "AbC"),
         DeviceEntry("devname", "/dev/sdb"),
     )
 

@@ -206,7 +206,7 @@ def test_activation(state: State, codes: list[str]) -> None:
 # --- Devices --------------------------------------------------------------------------------------
 
 HOME = make_disk("a")
-LISTED = DeviceEntry("sys_wwid", "naa.5", "/dev/sda", "pv-serial-a")
+LISTED = DeviceEntry("sys_wwid", "naa.5", "pv-serial-a")
 
 
 def on(*disks: Disk, host: Host = HOST) -> State:
@@ -292,6 +292,27 @@ def test_consumers(state: State, codes: list[str]) -> None:
     assert list(told(state)) == codes
 
 
+SNAPSHOTTER = (
+    'version = 2\n[plugins."io.containerd.snapshotter.v1.devmapper"]\npool_name = "vg-pool"\n'
+)
+OFF = 'disabled_plugins = ["io.containerd.snapshotter.v1.devmapper"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        (f'{SNAPSHOTTER}base_image_size = "1GB"\n', []),
+        (SNAPSHOTTER, ["snapshotter-unusable"]),
+        (f'{OFF}{SNAPSHOTTER}base_image_size = "1GB"\n', ["snapshotter-unusable"]),
+        (OFF, []),
+        ("not TOML", []),
+    ],
+)
+def test_containerds_snapshotter(text: str, codes: list[str]) -> None:
+    state = around(POOL, file("/etc/containerd/config.toml", text))
+    assert list(told(state)) == codes
+
+
 # --- Docker ---------------------------------------------------------------------------------------
 
 VERSIONED = docker(BY_NAME, driver=None)
@@ -369,6 +390,8 @@ def test_what_merely_is_so_does_not_count() -> None:
     assert not counts(Finding("overprovisioned", "vg/pool", ""))
     assert counts(Finding("profile-lost", "vg/pool", ""))
     assert counts(Finding("vg-dry", "vg/pool", ""))
+    assert counts(Finding("pv-on-loop", "/dev/loop0", ""))
+    assert not counts(Finding("disk-signature", "/dev/sdb", "")), "a verdict is no illness"
 
 
 def test_the_gravest_comes_first_and_the_agents_findings_are_among_them() -> None:

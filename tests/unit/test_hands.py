@@ -66,6 +66,9 @@ class FakeManager:
     async def start_unit(self, name: str) -> None:
         self.asked.append(("start", name))
 
+    async def reload_unit(self, name: str) -> None:
+        self.asked.append(("reload-or-try-restart", name))
+
     async def restart_unit(self, name: str) -> None:
         self.asked.append(("restart", name))
 

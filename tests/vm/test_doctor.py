@@ -44,7 +44,7 @@ def test_docker_as_its_manual_leaves_it(machines: Factory) -> None:
     """Without the steps of the profile, which are easily left out, and with the whole disk in use,
     as the manual has it.
     """
-    m = machines(disks=[2 << 30])
+    m = machines(disks=[2 << 30, 1 << 30])
     docker_direct_lvm(m, m.disks[0], data="95%VG")
     before = snapshot(m)
     status, seen = doctor(m)
@@ -70,8 +70,11 @@ def test_docker_as_its_manual_leaves_it(machines: Factory) -> None:
         return abs(pool_status(m, "docker", "thinpool")["low_water"] - total // 5) <= 1
 
     wait_for("the profile's threshold in the live table", is_marked)
+    # Of what dmguard itself sets up nothing is wrong.
+    m.run(f"dmguard setup {m.disks[1].device} --vg own --pool pool --consumer none", timeout=120)
     status, seen = doctor(m, "--fix")
     assert (status, seen["done"]) == (0, [])
+    assert codes(seen["left"]) == [("step-unfit", POOL), ("step-unfit", "own/pool")]
     assert_docker_works(m)
 
 
@@ -244,6 +247,7 @@ def test_each_thing_that_is_wrong_is_found_alone(machines: Factory) -> None:
     for wrong in (*CURED, *EXPLAINED):
         assert_explained(m, wrong) if wrong in EXPLAINED else assert_cured(m, wrong)
     m.run("systemctl stop dmguard")
+    assert codes(doctor(m, "--fix")[1]["findings"]) == [("autoextend-off", "vg/pool")]
     for wrong in UNGUARDED:
         assert_cured(m, wrong)
     options = json.loads(m.run(f"cat {DAEMON_JSON}").out)["storage-opts"]

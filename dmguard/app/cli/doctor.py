@@ -102,7 +102,7 @@ def _say(seen: Recovered, found: tuple[Order, ...], *, acts: bool, commands: boo
     if not plan.findings:
         say("nothing is wrong")
     told: list[Action] = []
-    # They are in the order of their severity.
+    # What counts comes first, and the gravest of it before all.
     for severity, findings in groupby(plan.findings, _heading):
         say(f"\n{severity}:")
         for finding in findings:
@@ -117,11 +117,11 @@ def _say(seen: Recovered, found: tuple[Order, ...], *, acts: bool, commands: boo
 
 def _heading(finding: Finding) -> str:
     from dmguard.core.codes import CODES, Severity
+    from dmguard.core.findings.host import counts
 
-    severity = CODES[finding.code].severity
-    if severity <= Severity.ERROR:
-        return "Critical"
-    return "To be cured" if severity is Severity.WARNING else "To be known"
+    if not counts(finding):
+        return "To be known"
+    return "Critical" if CODES[finding.code].severity <= Severity.ERROR else "To be cured"
 
 
 def _say_finding(finding: Finding, cures: tuple[Action, ...], *, commands: bool) -> None:

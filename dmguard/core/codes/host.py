@@ -240,6 +240,17 @@ HOST = (
         "Move the volumes to a pool of their own. Make none in a consumer's pool.",
     ),
     Code(
+        "snapshotter-unusable",
+        "c6b7d937a4b64092b7f105f85bf12b41",
+        Severity.WARNING,
+        "containerd has a pool, and cannot use it",
+        "Its devmapper snapshotter is among the disabled plugins, or lacks base_image_size,"
+        " without which it does not load.",
+        "Whoever asks for the snapshotter is told that it is not loaded; with Kubernetes the node"
+        " is not ready.",
+        "Take devmapper out of disabled_plugins, set base_image_size, then restart containerd.",
+    ),
+    Code(
         "kubelet-first",
         "bf0fb95379364f339dc0d8848803b8bb",
         Severity.WARNING,

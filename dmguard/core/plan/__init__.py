@@ -20,6 +20,7 @@ from dmguard.core.goals import (
     ExtendByHand,
     Goal,
     Guard,
+    KeepSettings,
     Recover,
     ResizeLoop,
     SetUp,
@@ -90,31 +91,42 @@ class Past:
 def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = None) -> Plan:
     """What is to be done for the goal; the agent's goal when none is given."""
     from dmguard.core.findings import find_all
-    from dmguard.core.plan import activate, by_hand, claim, loops, setup
+    from dmguard.core.plan import activate, loops
 
     match goal:
-        case ExtendByHand():
-            actions, refusals = by_hand.plan_extend(state, settings, goal)
-            return Plan(actions=actions, refusals=refusals)
-        case ClaimByHand():
-            claims, refusals = claim.plan_by_hand(state, goal)
-            return Plan(actions=claims, refusals=refusals)
-        case SetUp():
-            making, refusals = setup.plan_setup(state, goal)
-            return Plan(actions=making, refusals=refusals)
         case ActivateAll():
             lvm = activate.plan_all(state, settings, goal.pools, needed=goal.needed)
             raws = loops.plan_raws(state, settings, goal.pools, needed=goal.needed)
             return Plan(actions=(*lvm, *raws))
-        case ResizeLoop():
-            grown, refusals = loops.plan_resize(state, settings, goal)
-            return Plan(actions=grown, refusals=refusals)
         case Examine():
             return _examine(state, settings, past)
         case Recover() | Guard() | None:
             recover = goal if isinstance(goal, Recover) else None
             plan = _guard(state, settings, past, recover=recover)
             return replace(plan, findings=find_all(state, settings))
+    actions, refusals = _plan_by_hand(state, settings, goal)
+    return Plan(actions=actions, refusals=refusals)
+
+
+def _plan_by_hand(
+    state: State,
+    settings: Settings,
+    goal: ExtendByHand | ClaimByHand | SetUp | KeepSettings | ResizeLoop,
+) -> tuple[tuple[Action, ...], tuple[Refusal, ...]]:
+    """What was asked for, whole, or all that stands in its way."""
+    from dmguard.core.plan import by_hand, claim, loops, settings_file, setup
+
+    match goal:
+        case ExtendByHand():
+            return by_hand.plan_extend(state, settings, goal)
+        case ClaimByHand():
+            return claim.plan_by_hand(state, goal)
+        case SetUp():
+            return setup.plan_setup(state, goal)
+        case KeepSettings():
+            return settings_file.plan_settings(state, goal)
+        case ResizeLoop():
+            return loops.plan_resize(state, settings, goal)
 
 
 def _examine(state: State, settings: Settings, past: Past) -> Plan:

@@ -71,6 +71,7 @@ class UnitVerb(StrEnum):
     START = "start"
     STOP = "stop"
     RESTART = "restart"
+    RELOAD = "reload-or-try-restart"
 
 
 @dataclass(frozen=True, slots=True)

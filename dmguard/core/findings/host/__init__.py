@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 
 def examine(state: State, settings: Settings) -> tuple[Finding, ...]:
-    """Everything that is wrong: what the agent tells of, too. The gravest first."""
+    """Everything that is wrong: what the agent tells of, too. What counts first, the gravest of it
+    before all.
+    """
     found = (*find_all(state, settings), *find_around(state, settings))
-    return tuple(sorted(found, key=lambda finding: CODES[finding.code].severity))
+    return tuple(sorted(found, key=lambda f: (not counts(f), CODES[f.code].severity)))
 
 
 def find_around(state: State, settings: Settings) -> Iterator[Finding]:
@@ -63,5 +65,8 @@ def is_around(code: str) -> bool:
 
 
 def counts(finding: Finding) -> bool:
-    """Must something be done about it? What merely is so is told, and does not count."""
-    return CODES[finding.code].severity <= Severity.WARNING
+    """Must something be done about it? What merely is so is told, and does not count; nor does a
+    disk that was not claimed.
+    """
+    is_verdict = finding.subject.startswith("/dev/") and not is_around(finding.code)
+    return CODES[finding.code].severity <= Severity.WARNING and not is_verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dmguard.core.consumers import containerd
 from dmguard.core.findings import Finding
 from dmguard.core.host import ACTIVATE
 from dmguard.core.model import split_dm_name
@@ -25,6 +26,7 @@ _GC_DEFAULT, _EVICTION_DEFAULT = 85, 15
 
 
 def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
+    yield from _of_snapshotter(host)
     for consumer in state.consumers:
         name = split_dm_name(consumer.dm_name)
         if name is None or not settings.guards(name):
@@ -34,6 +36,20 @@ def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
         if pool is not None:
             yield from _of_company(consumer, pool)
             yield from _of_kubelet(pool, settings, host)
+
+
+def _of_snapshotter(host: Host) -> Iterator[Finding]:
+    path = f"/etc/{containerd.CONFIG}"
+    said = containerd.read(host.text(path) or "")
+    if said is None or said.pool is None:
+        return
+    if said.is_disabled:
+        why = "disabled_plugins names devmapper"
+    elif said.base_image_size is None:
+        why = "base_image_size is not set"
+    else:
+        return
+    yield Finding("snapshotter-unusable", path, f"{path}: {why}, and the pool is {said.pool}")
 
 
 def unit_of(consumer: Consumer, settings: Settings) -> str | None:
