@@ -22,6 +22,7 @@ from tests.edge.dmfake import Device, Kernel
 from tests.edge.loopfake import LoopHost
 from tests.edge.lvmfake import full_report
 from tests.edge.schema import check
+from tests.unit.bares import make_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,3 +163,42 @@ def test_a_wrong_line_is_a_usage_error(words: list[str], capsys: Capture) -> Non
         main(["loop", *words])
     assert caught.value.code == 2
     assert "usage: dmguard loop" in capsys.readouterr().err
+
+
+def test_a_pool_that_is_not_understood_blinds_nobody(host: Host, capsys: Capture) -> None:
+    host.kernel.devices[0].table = "who knows"
+    assert main(["status"]) == 0
+    assert "no thin pools on this host" in capsys.readouterr().out
+
+
+RAW = """[[raw_pool]]
+name = "devpool"
+data = "{0}/raw"
+metadata = "{0}/head"
+"""
+
+
+def test_a_raw_pool_is_activated_as_its_files_are(host: Host, capsys: Capture) -> None:
+    config = host.root / "etc" / "dmguard.toml"
+    config.parent.mkdir()
+    config.write_text(RAW.format(host.root))
+    assert main(["activate", "-n", "--json"]) == 0
+    assert values("activate", capsys)["planned"] == []
+    (host.root / "head").write_bytes(make_head())
+    (host.root / "raw").touch()
+    os.truncate(host.root / "raw", 100 * MIB)
+    assert main(["activate", "-n", "--json"]) == 0
+    (action,) = values("activate", capsys)["planned"]
+    assert (action["act"], action["pool"], action["size"]) == ("activate-raw", OTHER, 100 * MIB)
+    host.loops.attach("loop2", host.root / "raw")
+    host.loops.attach("loop3", host.root / "head")
+    up = host.pool(OTHER)
+    up.table = "7:3 7:2 128 400 0 "
+    host.kernel.devices.append(up)
+    assert main(["activate", "-n", "--json"]) == 0
+    assert values("activate", capsys)["planned"] == []
+    assert main(["plan"]) == 0
+    assert "raw-" not in capsys.readouterr().out
+    up.table = "7:1 7:2 128 400 0 "
+    assert main(["plan"]) == 0
+    assert "[raw-taken]" in capsys.readouterr().out

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import GrowLoop
 from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
+from tests.vm.bootkit import cut_and_boot, is_active
 from tests.vm.kit import MIB, config, history, wait_for
 from tests.vm.loopkit import LoopDocker
 
@@ -98,6 +99,7 @@ def test_a_failure_or_a_death_on_the_way_leaves_the_pool_live(machines: Factory)
     assert list(names) == list(stops("1"))
     for name in names:
         killed_at(m, docker, name)
+    cut_at(m, docker, "ran-2")
 
 
 def failed_resume(m: Machine, docker: LoopDocker, ran: int) -> None:
@@ -132,6 +134,20 @@ def killed_at(m: Machine, docker: LoopDocker, name: str) -> None:
     assert after.data_file == after.data_device == docker.size(), name
     acts = history(m, "grow-loop")[told:]
     assert [act["result"] for act in acts] == ["done"], name
+
+
+def cut_at(m: Machine, docker: LoopDocker, name: str) -> None:
+    """The power fails: Docker makes its pool anew, as large as the file had become."""
+    size = docker.size()
+    m.run("systemctl enable docker.service")
+    stopped_at(m, name, "+4MiB")
+    cut_and_boot(m)
+    wait_for("docker active", lambda: is_active(m, "docker.service"), timeout=120)
+    m.run("docker start writer", timeout=60)
+    docker.inside = docker.enter()
+    docker.assert_alive()
+    assert docker.size() == docker.seen().data_file == size + 4 * MIB
+    m.wait_until(f"test ! -e {LIB}/intent.json")
 
 
 def stopped_at(m: Machine, name: str, words: str) -> tuple[Running, str]:
