@@ -13,12 +13,12 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmguard.core.bare import HEAD, SECTOR, Backing, LoopFile, Place
+from dmguard.core.bare import SECTOR, Backing, LoopFile, Place
+from dmguard.edge.loopfile import LoopChangedError, opened
 
 if TYPE_CHECKING:
     from dmguard.core.bare import Inode
@@ -33,14 +33,6 @@ _CONFIG = struct.Struct(f"=2I {_INFO.size}s 64x")
 _TRIES = 8
 
 Ioctl = Callable[[int, int, bytearray | int], int]
-
-
-class LoopChangedError(Exception):
-    """A file or a loop device is not as it was when the act was decided."""
-
-
-class LoopRoomError(Exception):
-    """A file system has no room for what its file would grow by."""
 
 
 def _ioctl(descriptor: int, request: int, argument: bytearray | int) -> int:
@@ -112,14 +104,14 @@ class Loops:
 
     def set_capacity(self, name: str, inode: Inode) -> None:
         """Let a loop device show its file's present size. LoopChangedError if it has another."""
-        with _opened(self._dev / name, os.O_RDWR) as descriptor:
+        with opened(self._dev / name, os.O_RDWR) as descriptor:
             if self._ask(descriptor)[0] != inode:
                 raise LoopChangedError(f"/dev/{name} has another file behind it")
             self._ioctl(descriptor, _SET_CAPACITY, 0)
 
     def attach(self, path: str) -> str:
         """The name of the loop device that shows a file whole: the one that does, or a new one."""
-        with _opened(Path(path), os.O_RDWR) as file:
+        with opened(Path(path), os.O_RDWR) as file:
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode):
                 raise LoopChangedError(f"{path} is no file")
@@ -134,11 +126,11 @@ class Loops:
 
     def _attach_free(self, file: int, path: str) -> str | None:
         """None if another was faster."""
-        with _opened(self._dev / "loop-control", os.O_RDWR) as control:
+        with opened(self._dev / "loop-control", os.O_RDWR) as control:
             name = f"loop{self._ioctl(control, _GET_FREE, 0)}"
         shown = os.fsencode(path)[:63]
         info = _INFO.pack(0, 0, 0, 0, 0, 0, 0, 0, 0, shown, b"", b"", 0, 0)
-        with _opened(self._dev / name, os.O_RDWR) as device:
+        with opened(self._dev / name, os.O_RDWR) as device:
             try:
                 self._ioctl(device, _CONFIGURE, bytearray(_CONFIG.pack(file, 0, info)))
             except OSError as error:
@@ -166,7 +158,7 @@ class Loops:
             return None
 
     def _status(self, name: str) -> tuple[Inode, int, int]:
-        with _opened(self._dev / name, os.O_RDONLY) as descriptor:
+        with opened(self._dev / name, os.O_RDONLY) as descriptor:
             return self._ask(descriptor)
 
     def _ask(self, descriptor: int) -> tuple[Inode, int, int]:
@@ -182,61 +174,3 @@ class Loops:
             return int(major), int(minor)
         except (OSError, ValueError):
             return None
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    """A descriptor for as long as it is needed."""
-    descriptor = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def read_head(path: str) -> bytes:
-    """The first block of thin metadata."""
-    with _opened(Path(path), os.O_RDONLY) as descriptor:
-        return os.pread(descriptor, HEAD, 0)
-
-
-def grow_file(path: str, inode: Inode, was: int, size: int) -> None:
-    """Make a file larger, with nothing in the new part, on disk when this returns.
-
-    A pool that is larger than its file after a power cut could not be brought up again.
-    """
-    with _opened(Path(path), os.O_RDWR | os.O_NOFOLLOW) as descriptor:
-        now = _size_of(descriptor, path, inode, (was, size))
-        if now < size:
-            system = os.fstatvfs(descriptor)
-            room = system.f_bavail * system.f_frsize
-            if size - now > room:
-                raise LoopRoomError(f"{path}: {size - now} bytes more, and {room} are free")
-            os.ftruncate(descriptor, size)
-        os.fsync(descriptor)
-
-
-def cut_file(path: str, inode: Inode, was: int, size: int) -> None:
-    """Take a growth back. Refused when there is anything in the part that would go."""
-    with _opened(Path(path), os.O_RDWR | os.O_NOFOLLOW) as descriptor:
-        now = _size_of(descriptor, path, inode, (was, size))
-        if now == size:
-            return
-        try:
-            os.lseek(descriptor, size, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-        else:
-            raise LoopChangedError(f"{path}: there is something beyond {size} bytes")
-        os.ftruncate(descriptor, size)
-        os.fsync(descriptor)
-
-
-def _size_of(descriptor: int, path: str, inode: Inode, sizes: tuple[int, int]) -> int:
-    found = os.fstat(descriptor)
-    if (found.st_dev, found.st_ino) != inode or not stat.S_ISREG(found.st_mode):
-        raise LoopChangedError(f"{path} is another file now")
-    if found.st_size not in sizes:
-        raise LoopChangedError(f"{path} has {found.st_size} bytes now")
-    return found.st_size

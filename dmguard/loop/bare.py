@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.bare import RawPool
-from dmguard.edge.loopdev import Loops, read_head
+from dmguard.edge.loopdev import Loops
+from dmguard.edge.loopfile import read_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,14 +17,8 @@ from dmguard.core.steps.dm import (
     SetFileSize,
 )
 from dmguard.edge.dm import Tables
-from dmguard.edge.loopdev import (
-    LoopChangedError,
-    LoopRoomError,
-    Loops,
-    cut_file,
-    grow_file,
-    read_head,
-)
+from dmguard.edge.loopdev import Loops
+from dmguard.edge.loopfile import LoopChangedError, LoopRoomError, cut_file, grow_file, read_head
 from dmguard.loop.execute import Done
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dmguard.core.bare import HEAD, Backing, Place
-from dmguard.edge import loopdev
-from dmguard.edge.loopdev import LoopChangedError, LoopRoomError, Loops, cut_file, grow_file
+from dmguard.edge.loopdev import Loops
+from dmguard.edge.loopfile import LoopChangedError, LoopRoomError, cut_file, grow_file, read_head
 from tests.edge.loopfake import CONFIGURE, GET_STATUS, LoopHost
 
 if TYPE_CHECKING:
@@ -190,4 +190,4 @@ def test_only_an_empty_part_is_cut(data: Path) -> None:
 
 
 def test_the_head_of_metadata_is_one_block(data: Path) -> None:
-    assert loopdev.read_head(str(data)) == b"x" * HEAD
+    assert read_head(str(data)) == b"x" * HEAD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -294,3 +295,27 @@ def test_the_last_commands_are_remembered_from_their_start(runner: Runner, tmp_p
 
     with runner:
         assert run(main()) == ("true",) * 19 + ("hang",)
+
+
+def test_a_change_without_a_process_waits_for_its_turn(runner: Runner, tmp_path: Path) -> None:
+    script(tmp_path / "bin", "slow", f"until test -e {tmp_path}/go; do sleep 0.05; done")
+    done: list[str] = []
+
+    async def main() -> None:
+        first = asyncio.create_task(runner.change(["slow"]))
+        await until(lambda: bool(children()))
+        second = asyncio.create_task(runner.work(lambda: done.append("second")))
+        await asyncio.sleep(0)
+        assert runner.writing
+        second.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await second
+        assert not done
+        (tmp_path / "go").touch()
+        await first
+        await until(lambda: done == ["second"])
+        await until(lambda: not runner.writing)
+        assert await runner.work(lambda: 7) == 7
+
+    with runner:
+        run(main())

@@ -210,3 +210,15 @@ def test_a_cancelled_source_leaves_no_reader_and_no_descriptor(kernel: EventKern
         return loop.remove_reader(opened[0])
 
     assert run(main()) is False
+
+
+def test_a_pool_that_is_none_of_lvms_wakes_too(kernel: EventKernel) -> None:
+    async def main() -> list[Wake]:
+        async with Running(kernel) as wakes:
+            kernel.devices.append(Device("docker-8:1-2-pool", "", (253, 9)))
+            await kernel.happen()
+            kernel.devices[-1].event_nr += 1
+            await kernel.happen()
+        return wakes
+
+    assert [wake.subject for wake in run(main())] == ["docker-8:1-2-pool"] * 2

@@ -17,6 +17,7 @@ from dmguard.core.plan import Past, make_plan
 from dmguard.core.settings import Policy, Settings
 from dmguard.core.steps import finish_for, steps_for, undo_for
 from dmguard.core.units import Amount
+from dmguard.loop.memory import Memory
 from tests.unit.bares import (
     CHUNK,
     DOCKER,
@@ -27,8 +28,11 @@ from tests.unit.bares import (
     make_host,
     with_file,
 )
+from tests.unit.rig import Rig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dmguard.core.bare import BarePool
 
 PLAIN = Policy(min_step=0, headroom=0.0, max_size=2000 * MIB)
@@ -268,3 +272,39 @@ def test_dockers_files_are_a_hint_to_who_examines_the_host() -> None:
     found = [finding for finding in find_around(host, Settings()) if finding.code == "loop-lvm"]
     assert [finding.subject for finding in found] == [DOCKER]
     assert not counts(found[0])
+
+
+def test_the_fill_rate_of_a_pool_is_remembered_by_its_name() -> None:
+    memory = Memory()
+    for second in range(11):
+        used = Usage((100 + second) * MIB, 1000 * MIB)
+        memory.sample(make_host(in_bare(make_bare(), data=used)), float(second))
+    assert memory.past.data[DOCKER] == pytest.approx(MIB, rel=0.01)
+    memory.sample(make_host(), 11.0)
+    assert DOCKER not in memory.past.data
+
+
+def test_a_growth_that_failed_is_held_until_what_it_failed_for_is_another() -> None:
+    memory, host = Memory(), make_host(make_bare(80))
+    (action,) = grow(make_bare(80))
+    memory.note(action, host, 0.0, done=False, reason="loop-no-space")
+    assert memory.due([action], host, 0.1) == ()
+    # That the file system has a little more or less free is no reason.
+    assert memory.due([action], make_host(make_bare(80, room=9_000)), 0.1) == ()
+    assert memory.due([action], make_host(make_bare(80, room=100)), 0.1) == (action,)
+    read_only = make_host(in_bare(make_bare(80), mode=Mode.RO))
+    assert memory.due([action], read_only, 0.1) == (action,)
+    assert memory.due([action], make_host(), 0.1) == (action,)
+
+
+def test_the_next_look_is_sooner_the_faster_a_growing_pool_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, monkeypatch)
+    rig.loop.settings = settings()
+    filling = [in_bare(make_bare(), data=Usage(used * MIB, 1000 * MIB)) for used in (500, 700)]
+    rig.cycle(*(make_host(pool) for pool in filling))
+    assert rig.within[-1] < 5
+    rig.loop.settings = Settings()
+    rig.cycle(make_host(filling[-1]))
+    assert rig.within[-1] == Settings().resync

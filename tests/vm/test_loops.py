@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import GrowLoop
 from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
+from tests.vm.bootkit import cut_and_boot, is_active
 from tests.vm.kit import MIB, config, history, wait_for
 from tests.vm.loopkit import LoopDocker
 from tests.vm.manual import procedures
@@ -23,46 +24,23 @@ STEPS = 4
 
 @procedures("P17", "P18", "P19", "P20", "P21", "P22", "P23", "P24")
 def test_a_pool_on_loop_devices_is_grown_under_a_writer(machines: Factory) -> None:
-    """What a manual does with device_tool or by hand: find the files, truncate, losetup, dmsetup
-    table, reload and resume.
-    """
+    """The manual's two ways, Docker's device_tool and seven commands by hand, as one command."""
     m = machines()
     docker = LoopDocker(m)
     before = docker.seen()
-    with_files(m, docker)
-    planned(m, docker)
+    names_the_files_that_docker_names(m, docker)
+    prints_truncate_losetup_reload_and_resume(m, docker)
     refused(docker, "100MiB", "loop-shrink")
     refused(docker, "500GiB", "loop-no-space")
     refused(docker, "--metadata 500GiB", "metadata-ceiling")
     assert docker.seen() == before
-
-    assert docker.resize("+100MiB").status == 0
-    docker.assert_alive()
-    after = docker.seen()
-    assert after.table == before.table.replace(" 409600 ", " 614400 ")
-    assert (after.data_file, after.data_device) == (300 * MIB, 300 * MIB)
-    assert "Data Space Total: 314.6MB" in m.run("docker info").out
-
-    assert docker.resize("400MiB --metadata 32MiB").status == 0
-    docker.assert_alive()
-    assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
-    told = [entry for entry in history(m, "grow-loop") if entry["result"] == "done"]
-    assert [(e["pool"], e["numbers"]["target"] // MIB) for e in told] == [
-        (docker.pool, 300),
-        (docker.pool, 32),
-        (docker.pool, 400),
-    ]
-    assert docker.resize("400MiB").status == 0  # it is so large already
-
-    # Docker makes the pool anew at each start, as large as its files are.
-    m.run("systemctl restart docker && docker start writer", timeout=120)
-    docker.inside = docker.enter()
-    assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
-    docker.assert_alive()
+    grows_as_device_tool_does(m, docker)
+    grows_metadata_as_nothing_else_does(m, docker)
+    stays_so_when_docker_starts_again(m, docker)
 
 
-def with_files(m: Machine, docker: LoopDocker) -> None:
-    """The files are those that Docker names."""
+def names_the_files_that_docker_names(m: Machine, docker: LoopDocker) -> None:
+    """docker info | grep 'loop file', and the sizes of losetup and dmsetup status."""
     shown = docker.status()
     info = m.run("docker info").out
     assert f"Data loop file: {shown['data']['file']}" in info
@@ -72,17 +50,48 @@ def with_files(m: Machine, docker: LoopDocker) -> None:
     assert shown["metadata"]["size"] == 16 * MIB
 
 
-def planned(m: Machine, docker: LoopDocker) -> None:
-    """A dry run prints the commands of the manual, and changes nothing."""
+def prints_truncate_losetup_reload_and_resume(m: Machine, docker: LoopDocker) -> None:
+    """With the live table's devices, block size and options, and the length in sectors."""
     out = m.run("dmguard loop resize -n --json +100MiB").out
     (action,) = json.loads(out)["planned"]
-    node = docker.loop(docker.data)
-    assert [command.partition(" --table")[0] for command in action["commands"]] == [
+    table = m.run(f"dmsetup table {docker.pool}").out.strip().replace(" 409600 ", " 614400 ")
+    assert action["commands"] == [
         f"truncate --size {300 * MIB} {docker.data}",
-        f"losetup --set-capacity {node}",
-        f"dmsetup load {docker.pool}",
+        f"losetup --set-capacity {docker.loop(docker.data)}",
+        f"dmsetup load {docker.pool} --table '{table}'",
         f"dmsetup resume --noflush --nolockfs {docker.pool}",
     ]
+
+
+def grows_as_device_tool_does(m: Machine, docker: LoopDocker) -> None:
+    before = docker.seen()
+    assert docker.resize("+100MiB").status == 0
+    docker.assert_alive()
+    after = docker.seen()
+    assert after.table == before.table.replace(" 409600 ", " 614400 ")
+    assert (after.data_file, after.data_device) == (300 * MIB, 300 * MIB)
+    assert "Data Space Total: 314.6MB" in m.run("docker info").out
+
+
+def grows_metadata_as_nothing_else_does(m: Machine, docker: LoopDocker) -> None:
+    assert docker.resize("400MiB --metadata 32MiB").status == 0
+    docker.assert_alive()
+    assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
+    done = [entry for entry in history(m, "grow-loop") if entry["result"] == "done"]
+    assert [(e["pool"], e["numbers"]["target"] // MIB) for e in done] == [
+        (docker.pool, 300),
+        (docker.pool, 32),
+        (docker.pool, 400),
+    ]
+    assert docker.resize("400MiB").status == 0  # it is so large already
+
+
+def stays_so_when_docker_starts_again(m: Machine, docker: LoopDocker) -> None:
+    """Docker makes the pool anew at each start, as large as its files are."""
+    m.run("systemctl restart docker && docker start writer", timeout=120)
+    docker.inside = docker.enter()
+    assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
+    docker.assert_alive()
 
 
 def refused(docker: LoopDocker, words: str, code: str) -> None:
@@ -100,6 +109,7 @@ def test_a_failure_or_a_death_on_the_way_leaves_the_pool_live(machines: Factory)
     assert list(names) == list(stops("1"))
     for name in names:
         killed_at(m, docker, name)
+    cut_at(m, docker, "ran-2")
 
 
 def failed_resume(m: Machine, docker: LoopDocker, ran: int) -> None:
@@ -134,6 +144,20 @@ def killed_at(m: Machine, docker: LoopDocker, name: str) -> None:
     assert after.data_file == after.data_device == docker.size(), name
     acts = history(m, "grow-loop")[told:]
     assert [act["result"] for act in acts] == ["done"], name
+
+
+def cut_at(m: Machine, docker: LoopDocker, name: str) -> None:
+    """The power fails: Docker makes its pool anew, as large as the file had become."""
+    size = docker.size()
+    m.run("systemctl enable docker.service")
+    stopped_at(m, name, "+4MiB")
+    cut_and_boot(m)
+    wait_for("docker active", lambda: is_active(m, "docker.service"), timeout=120)
+    m.run("docker start writer", timeout=60)
+    docker.inside = docker.enter()
+    docker.assert_alive()
+    assert docker.size() == docker.seen().data_file == size + 4 * MIB
+    m.wait_until(f"test ! -e {LIB}/intent.json")
 
 
 def stopped_at(m: Machine, name: str, words: str) -> tuple[Running, str]:

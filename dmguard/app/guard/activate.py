@@ -19,7 +19,7 @@ from dmguard.core.entry import Entry
 from dmguard.core.goals import ActivateAll
 from dmguard.core.model import State, Trigger
 from dmguard.core.obstacle import obstacle
-from dmguard.core.plan import Past, loops, make_plan
+from dmguard.core.plan import Past, make_plan, raws
 from dmguard.core.plan.activate import is_meant, missing_pools
 from dmguard.edge import files, systemd
 from dmguard.edge.consumers import read_consumers
@@ -165,9 +165,9 @@ def _sort(result: Activated, state: State, loop: Loop, goal: ActivateAll) -> Non
 def _sort_raws(result: Activated, state: State, goal: ActivateAll) -> None:
     """The same of the raw pools."""
     codes = {
-        raw.rule.name: loops.raw_obstacle(raw)
+        raw.rule.name: raws.raw_obstacle(raw)
         for raw in state.raws
-        if loops.is_meant(raw, state, goal.pools, needed=goal.needed)
+        if raws.is_meant(raw, state, goal.pools, needed=goal.needed)
     }
 
     def of(*wanted: str | None) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from dmguard.core.plan.loops import (
     cut_to,
     is_ours,
     policy_of,
-    raw_obstacle,
     spare_room,
     wanted,
 )
+from dmguard.core.plan.raws import raw_obstacle
 from dmguard.core.sizing import is_above, usage
 from dmguard.core.units import format_size
 

@@ -3,7 +3,7 @@
 One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mark and size), claim
 (disks become space), activate (pools come up), repair (PVs that return, consumers that failed),
 doctor (what is set wrong around the pools), setup (bare disks become a pool with its consumer),
-loops (pools that are none of LVM's).
+loops and raws (pools that are none of LVM's).
 """
 
 from __future__ import annotations
@@ -91,13 +91,13 @@ class Past:
 def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = None) -> Plan:
     """What is to be done for the goal; the agent's goal when none is given."""
     from dmguard.core.findings import find_all
-    from dmguard.core.plan import activate, loops
+    from dmguard.core.plan import activate, raws
 
     match goal:
         case ActivateAll():
             lvm = activate.plan_all(state, settings, goal.pools, needed=goal.needed)
-            raws = loops.plan_raws(state, settings, goal.pools, needed=goal.needed)
-            return Plan(actions=(*lvm, *raws))
+            bare = raws.plan_raws(state, settings, goal.pools, needed=goal.needed)
+            return Plan(actions=(*lvm, *bare))
         case Examine():
             return _examine(state, settings, past)
         case Recover() | Guard() | None:
@@ -142,7 +142,7 @@ def _examine(state: State, settings: Settings, past: Past) -> Plan:
 
 
 def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None) -> Plan:
-    from dmguard.core.plan import activate, claim, grow, keep, loops, repair
+    from dmguard.core.plan import activate, claim, grow, keep, loops, raws, repair
 
     stale = tuple(repair.plan_stale(state, settings))
     reloaded = {action.key for action in stale}
@@ -151,11 +151,11 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
     claims, waits = claim.plan_claims(state, settings, past)
     # What an administrator took down is only brought up when one asks for it.
     activation: tuple[Action, ...] = (
-        (*activate.plan_late(state, settings), *loops.plan_late(state, settings))
+        (*activate.plan_late(state, settings), *raws.plan_late(state, settings))
         if recover is None
         else (
             *activate.plan_all(state, settings, recover.pools),
-            *loops.plan_raws(state, settings, recover.pools),
+            *raws.plan_raws(state, settings, recover.pools),
         )
     )
     # What writers wait for comes first; a PV that is back is what everything else of its VG

@@ -1,23 +1,20 @@
-"""Pools that are none of LVM's: those on loop devices grow, raw ones come up."""
+"""Pools on loop devices grow, by themselves below a ceiling, or by hand."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Act, ActivateRaw, GrowLoop
-from dmguard.core.bare import read_superblock
+from dmguard.core.actions import Act, GrowLoop
 from dmguard.core.codes import CODES
 from dmguard.core.model import METADATA_BLOCK, METADATA_MAX, Resource
 from dmguard.core.obstacle import bare_obstacle
 from dmguard.core.plan import Refusal
-from dmguard.core.sizing import is_above, low_water_for, usage
+from dmguard.core.sizing import is_above, usage
 from dmguard.core.units import format_size, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from dmguard.core.bare import BarePool, RawPool
+    from dmguard.core.bare import BarePool
     from dmguard.core.goals import ResizeLoop, Size
     from dmguard.core.model import State
     from dmguard.core.plan import Past
@@ -205,70 +202,3 @@ def _resize(
 def _refuse(pool: str, code: str, more: str = "") -> Refusal:
     message = f"{pool}: {CODES[code].clause}" + (f"; {more}" if more else "")
     return Refusal(pool, code, message, Act.GROW_LOOP)
-
-
-def plan_raws(
-    state: State, settings: Settings, pools: tuple[str, ...], *, needed: bool = False
-) -> Iterator[ActivateRaw]:
-    """Every raw pool that is down and can come up; those in `pools` are asked for by name."""
-    for raw in state.raws:
-        if is_meant(raw, state, pools, needed=needed) and raw_obstacle(raw) == "pool-inactive":
-            yield _activate(raw, settings)
-
-
-def plan_late(state: State, settings: Settings) -> Iterator[ActivateRaw]:
-    """The agent's part: those that this boot waited for in vain."""
-    late = tuple(raw.rule.name for raw in state.raws if raw.rule.name in state.late)
-    return plan_raws(state, settings, late) if late else iter(())
-
-
-def is_meant(raw: RawPool, state: State, pools: tuple[str, ...], *, needed: bool) -> bool:
-    """As for LVM's pools. Its section is a word on this very pool."""
-    name = raw.rule.name
-    if pools:
-        return name in pools
-    consumed = any(consumer.dm_name == name for consumer in state.consumers)
-    return not needed or consumed or name in state.late
-
-
-def raw_obstacle(raw: RawPool) -> str | None:
-    """Why a raw pool is not up: `pool-inactive` if nothing stands in the way; None if it is."""
-    if raw.pool is not None:
-        return None if _is_same(raw, raw.pool) else "raw-taken"
-    if raw.data is None or raw.metadata is None:
-        return "raw-missing"
-    superblock = read_superblock(raw.head)
-    if superblock is None:
-        return "raw-no-pool"
-    if superblock.chunk != raw.rule.block_size:
-        return "raw-block-size"
-    if raw.size < max(superblock.size, raw.rule.block_size):
-        return "raw-too-small"
-    return "pool-inactive"
-
-
-def _is_same(raw: RawPool, pool: BarePool) -> bool:
-    """Does the live pool lie on what the section names?"""
-    places = ((raw.data, pool.data), (raw.metadata, pool.metadata))
-    return all(place is not None and place.devno == backing.devno for place, backing in places)
-
-
-def _activate(raw: RawPool, settings: Settings) -> ActivateRaw:
-    rule = raw.rule
-    assert raw.data is not None
-    assert raw.metadata is not None
-    low_water = rule.low_water
-    if low_water is None:
-        policy = settings.loops.get(rule.name, settings.policy)
-        low_water = low_water_for(raw.size, rule.block_size, policy.data_threshold)
-    return ActivateRaw(
-        name=rule.name,
-        metadata=rule.metadata,
-        data=rule.data,
-        metadata_is_file=raw.metadata.is_file,
-        data_is_file=raw.data.is_file,
-        size=raw.size,
-        chunk=rule.block_size,
-        low_water=low_water,
-        options=tuple(str(option) for option in rule.options),
-    )
