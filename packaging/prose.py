@@ -83,6 +83,12 @@ several. Where several take one disk, the strictest word of all counts: ask befo
 smallest limit, the longest settle time. If they name different volume groups, the disk is not
 claimed.
 """,
+    "raw_pool": """\
+A thin pool without LVM, as in the guides of containerd, Kata and Firecracker. dmguard activate
+brings it up before its consumer: it puts the files on loop devices and makes the device with
+dmsetup. It makes no file, resizes none for that, and never makes a new pool on blank metadata.
+There may be several.
+""",
     "consumer": """\
 What is done for a program that keeps its data in a pool; NAME is docker, containerd or isulad.
 Whether it does, and in which pool, is read from its own configuration: /etc/docker/daemon.json,
@@ -92,9 +98,14 @@ its last start began before its pool was there and failed, and restarted only if
 pool. What failed for another reason is left alone.
 """,
 }
-HEADS = {"claim": "[[claim]]", "consumer": "[consumer.NAME]"}
-REQUIRED = ("claim.vg", "claim.match")
-POOLS = "Any setting of [policy], for this pool alone.\n"
+HEADS = {"claim": "[[claim]]", "consumer": "[consumer.NAME]", "raw_pool": "[[raw_pool]]"}
+REQUIRED = ("claim.vg", "claim.match", "raw_pool.name", "raw_pool.data", "raw_pool.metadata")
+POOLS = """\
+Any setting of [policy], for this pool alone. A pool without LVM on loop devices is named
+loop:docker, if it is the one that Docker made, or loop:NAME by its device-mapper name. It has no
+vg_reserve, and it is grown only if a max_size is given here: into its file, as far as the file
+system below has room.
+"""
 MATCH = "What a match may ask for. All that is given must hold; what is not known does not match."
 MATCH_KEYS = {
     "path": "Glob of udev's ID_PATH: the place where the disk is plugged in, as pci-*-ata-2.",

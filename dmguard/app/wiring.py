@@ -15,6 +15,7 @@ from dmguard.edge.consumers import is_plugin_broken, read_consumers
 from dmguard.edge.run import Runner
 from dmguard.edge.systemd import JournalWriter
 from dmguard.edge.udevdb import appeared_at
+from dmguard.loop.bare import Below
 from dmguard.loop.books import Books
 from dmguard.loop.clients import Clients
 from dmguard.loop.execute import Executor
@@ -134,11 +135,12 @@ def _senses(
     in_force: Callable[[], Settings],
     reach: Reach,
 ) -> Senses:
+    below = Below(in_force)
     return Senses(
         survey=survey,
         clients=Clients(
             in_force,
-            read_consumers,
+            lambda: read_consumers(in_force().consumers),
             read_unit=reach.bus.read_unit if reach.bus else None,
             is_broken=lambda: is_plugin_broken(runner),
         ),
@@ -146,6 +148,8 @@ def _senses(
         appeared=appeared_at,
         dmeventd=DMEVENTD.exists,
         late=books.read_late,
+        bare=below.fill,
+        raws=below.read_raws,
         host=lambda state: _read_host(runner, in_force(), state),
     )
 

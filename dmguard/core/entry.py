@@ -99,6 +99,9 @@ _NOT_DONE = (
     "disk-changed",
     "disk-refused-by-lvm",
     "file-changed",
+    "loop-changed",
+    "loop-no-space",
+    "raw-no-pool",
 )
 
 
@@ -121,10 +124,18 @@ def describe(action: Action, outcome: Outcome | None = None) -> str:
     return f"{verbs[2]} {what} did not succeed: {detail}"
 
 
-def _place(subject: str) -> tuple[str, str]:
-    """The VG and the `vg/pool` that a subject names; empty when it is no pool."""
+def _place(subject: str, code: str) -> tuple[str, str]:
+    """The VG and the pool that a subject names; empty when it is no pool.
+
+    One that is none of LVM's goes by its device-mapper name, which no code of a VG is about.
+    """
     vg, _, lv = subject.partition("/")
+    if not lv and code.startswith(_OF_POOLS):
+        return ("", subject)
     return (vg, subject) if vg and lv else ("", "")
+
+
+_OF_POOLS = ("pool-", "out-of-data", "loop-", "raw-", "metadata-", "not-larger", "no-such-pool")
 
 
 def _is_node(subject: str) -> bool:
@@ -133,7 +144,7 @@ def _is_node(subject: str) -> bool:
 
 def refusal_entry(refusal: Refusal, trigger: Trigger | str) -> Entry:
     """The entry of something that was asked for by hand and refused."""
-    vg, pool = _place(refusal.subject)
+    vg, pool = _place(refusal.subject, refusal.code)
     return Entry(
         code=refusal.code,
         action=str(refusal.act),
@@ -148,6 +159,13 @@ def refusal_entry(refusal: Refusal, trigger: Trigger | str) -> Entry:
 
 
 _ABOUT = {
+    "loop-no-space": Act.GROW_LOOP,
+    "loop-not-grown": Act.GROW_LOOP,
+    "raw-missing": Act.ACTIVATE_RAW,
+    "raw-no-pool": Act.ACTIVATE_RAW,
+    "raw-block-size": Act.ACTIVATE_RAW,
+    "raw-too-small": Act.ACTIVATE_RAW,
+    "raw-taken": Act.ACTIVATE_RAW,
     "metadata-ceiling": Act.EXTEND_METADATA,
     "pool-inactive": Act.ACTIVATE,
     "consumer-down": Act.START_UNIT,
@@ -157,7 +175,7 @@ _GROWTH = ("vg-dry", "pool-ceiling", "out-of-data", "out-of-data-errors")
 
 def finding_entry(finding: Finding, trigger: Trigger | str, *, cleared: bool = False) -> Entry:
     """The entry of a finding that is new, or gone."""
-    vg, pool = _place(finding.subject)
+    vg, pool = _place(finding.subject, finding.code)
     message = finding.message
     if cleared:
         message = f"{finding.subject}: no longer: {CODES[finding.code].clause}"

@@ -61,6 +61,18 @@ class ClaimByHand:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeLoop:
+    """The goal of `dmguard loop resize`: a pool on loop devices, so large.
+
+    `pool` is `docker` or a device-mapper name; empty for the only one that there is.
+    """
+
+    pool: str = ""
+    data: Size | None = None
+    metadata: Size | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SetUp:
     """The goal of `dmguard setup`: these disks are a VG with a pool, and a consumer uses it.
 
@@ -90,4 +102,22 @@ class SetUp:
         return f"{self.vg}/{self.pool}"
 
 
-Goal = Guard | ExtendByHand | ActivateAll | Recover | Examine | ClaimByHand | SetUp
+@dataclass(frozen=True, slots=True)
+class KeepSettings:
+    """The goal of what `dmguard setup` takes over: this text is a file of dmguard's settings."""
+
+    path: str
+    text: str
+
+
+Goal = (
+    Guard
+    | ExtendByHand
+    | ActivateAll
+    | Recover
+    | Examine
+    | ClaimByHand
+    | SetUp
+    | KeepSettings
+    | ResizeLoop
+)

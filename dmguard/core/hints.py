@@ -61,6 +61,9 @@ _DEVICEMAPPER = _compiled(
     rf"\bdevicemapper: Non existing device (?P<subject>{_NAME})",
 )
 
+_ISULAD = (*_DEVICEMAPPER, *_compiled(r"\bdevmapper: thin pool (?:is )?not exists?\b"))
+"""iSulad has the driver's words, and of its own those for a pool that is not there."""
+
 _CONTAINERD = _compiled(
     rf'\bfailed to query pool \\{{0,3}}"?(?:/dev/mapper/)?(?P<subject>{_NAME})\\{{0,3}}"?: '
     r"no such device or address\b",
@@ -69,7 +72,7 @@ _CONTAINERD = _compiled(
 _SPEAKERS = {
     "dmeventd": _DMEVENTD,
     "dockerd": _DEVICEMAPPER,
-    "isulad": _DEVICEMAPPER,
+    "isulad": _ISULAD,
     "containerd": _CONTAINERD,
 }
 

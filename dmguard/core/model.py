@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.ledger import Ledger
 
 if TYPE_CHECKING:
+    from dmguard.core.bare import BarePool, RawPool
     from dmguard.core.host import Host
 
 METADATA_BLOCK = 4096
@@ -347,9 +348,18 @@ class State:
     """Pools that this boot waited for in vain, as `vg/lv` or by their device-mapper names."""
     host: Host | None = None
     """The host's files and settings, where they were asked for."""
+    bare: tuple[BarePool, ...] = ()
+    """Thin pools that the kernel runs and that are none of LVM's."""
+    raws: tuple[RawPool, ...] = ()
+    """Those that are configured, up or not."""
 
     def pool(self, name: str) -> Pool | None:
         return next((pool for pool in self.pools if pool.name == name), None)
+
+    def knows(self, name: str) -> bool:
+        """Is there a pool of this name, LVM's or another, or is one configured?"""
+        bare = {pool.name for pool in self.bare} | {raw.rule.name for raw in self.raws}
+        return self.pool(name) is not None or name in bare
 
     def vg(self, name: str) -> Vg | None:
         return next((vg for vg in self.vgs if vg.name == name), None)

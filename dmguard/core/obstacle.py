@@ -9,13 +9,14 @@ from dmguard.core.model import Mode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dmguard.core.model import KernelPool, Pool, State, Vg
+    from dmguard.core.bare import BarePool
+    from dmguard.core.model import KernelPool, Pool, Resource, State, Vg
     from dmguard.core.settings import Settings
 
 
 def obstacle(pool: Pool, state: State) -> str | None:
     """The code of what forbids a change of this pool, or None."""
-    return vg_obstacle(pool.vg, state) or _kernel_obstacle(pool.kernel)
+    return vg_obstacle(pool.vg, state) or kernel_obstacle(pool.kernel)
 
 
 def guarded_vgs(state: State, settings: Settings) -> Iterator[Vg]:
@@ -38,7 +39,18 @@ def vg_obstacle(vg: Vg, state: State) -> str | None:
     return next((code for code, found in checks if found), None)
 
 
-def _kernel_obstacle(kernel: KernelPool | None) -> str | None:
+def bare_obstacle(pool: BarePool, resource: Resource) -> str | None:
+    """The code of what forbids to grow a pool that is none of LVM's, or None."""
+    backing = pool.backing(resource)
+    if not backing.is_loop:
+        return "loop-not-file"
+    if backing.file is None:
+        return "loop-file-unknown"
+    return kernel_obstacle(pool.kernel) or ("loop-limited" if backing.file.limit else None)
+
+
+def kernel_obstacle(kernel: KernelPool | None) -> str | None:
+    """The same of the pool itself, whoever made it."""
     if kernel is None:
         return "pool-inactive"
     checks = (

@@ -434,6 +434,11 @@ class SystemBus:
         """Queue a restart, or a start of one that does not run; return when it is queued."""
         await self._there().manage("RestartUnit", (name, "replace"), self._limits.act, "o")
 
+    async def reload_unit(self, name: str) -> None:
+        """Queue a reload of a unit that runs; nothing is done to one that does not."""
+        arguments = (name, "replace")
+        await self._there().manage("ReloadOrTryRestartUnit", arguments, self._limits.act, "o")
+
     async def subscribe(self, names: Iterable[str], changed: Callable[[str], None]) -> None:
         """From now on call changed(name) when a unit may be another, until the connection ends.
 

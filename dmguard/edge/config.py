@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from dmguard.core.settings import Settings, SettingsError, parse_settings
+from dmguard.core.settings import LISTED, Settings, SettingsError, parse_settings
 
 CONFIG = Path("/etc/dmguard")
 
@@ -51,7 +51,7 @@ def _merge(into: dict[str, Any], part: dict[str, Any]) -> None:
     for key, value in part.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value)
-        elif isinstance(value, list) and isinstance(into.get(key), list) and key == "claim":
+        elif isinstance(value, list) and isinstance(into.get(key), list) and key in LISTED:
             into[key] = [*into[key], *value]
         else:
             into[key] = value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +12,14 @@ from dmguard.core.consumers.daemon import read_options
 from dmguard.core.consumers.flags import Flags, flags_in
 from dmguard.core.consumers.unitfile import read_service
 from dmguard.core.model import Consumer
+from dmguard.core.settings import CONSUMERS
 from dmguard.edge.run import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dmguard.core.consumers.daemon import Program
+    from dmguard.core.settings import ConsumerPolicy
     from dmguard.edge.run import Runner
 
 ROOT = Path("/")
@@ -29,10 +35,16 @@ _LARGEST = 1 << 20
 _LISTING = ("ctr", "plugins", "ls")
 
 
-def read_consumers(root: Path = ROOT) -> tuple[Consumer, ...]:
+def read_consumers(
+    policies: Mapping[str, ConsumerPolicy] = CONSUMERS, root: Path = ROOT
+) -> tuple[Consumer, ...]:
     """The programs that are configured for a pool. What cannot be read names none."""
-    pools = {name: _daemon_pool(root, program) for name, program in DAEMONS.items()}
-    pools["containerd"] = containerd.pool_in(_read(root / "etc" / containerd.CONFIG))
+    programs = {
+        name: replace(program, unit=policies[name].unit) if name in policies else program
+        for name, program in DAEMONS.items()
+    }
+    pools = {name: _daemon_pool(root, program) for name, program in programs.items()}
+    pools["containerd"] = _containerd_pool(root)
     return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
 
 
@@ -43,6 +55,17 @@ def _daemon_pool(root: Path, program: Program) -> str | None:
     else:
         config = root / flags.config_file.lstrip("/")
     return program.pool_in(_read(config), flags)
+
+
+def _containerd_pool(root: Path) -> str | None:
+    config = root / "etc" / containerd.CONFIG
+    text = _read(config)
+    texts = [text]
+    for glob in containerd.imports_in(text):
+        folder = root if glob.startswith("/") else config.parent
+        texts += [_read(path) for path in sorted(folder.glob(glob.lstrip("/")))]
+    pools = [pool for pool in map(containerd.pool_in, texts) if pool is not None]
+    return pools[-1] if pools else None
 
 
 def read_flags(root: Path, program: Program) -> Flags:
@@ -58,12 +81,16 @@ def read_flags(root: Path, program: Program) -> Flags:
 
 
 def _unit_texts(root: Path, unit: str) -> list[str]:
-    """The unit file and its drop-ins: of one name the first folder's counts, sorted by name."""
+    """The unit file and its drop-ins: of one name the first folder's counts, sorted by name.
+
+    An instance, as docker@main.service, has those of its template, too.
+    """
     folders = [root / folder for folder in _UNITS]
-    units = [folder / unit for folder in folders if (folder / unit).exists()]
+    names = dict.fromkeys((unit, re.sub("@.*[.]", "@.", unit)))
+    units = [folder / name for name in names for folder in folders if (folder / name).exists()]
     drop_ins: dict[str, Path] = {}
-    for folder in folders:
-        for path in (folder / f"{unit}.d").glob("*.conf"):
+    for folder in (folder / f"{name}.d" for name in names for folder in folders):
+        for path in folder.glob("*.conf"):
             drop_ins.setdefault(path.name, path)
     return [_read(path) for path in (*units[:1], *(drop_ins[name] for name in sorted(drop_ins)))]
 

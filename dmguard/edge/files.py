@@ -8,10 +8,10 @@ import hashlib
 import os
 import shutil
 import stat
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import Self
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_LARGEST = 1 << 20
 
 
 class BusyError(Exception):
@@ -159,6 +159,15 @@ def append_line(path: Path, line: str, *, limit: int) -> None:
         os.close(descriptor)
     if size == 0:
         sync_directory(path.parent)
+
+
+def read_text(path: str) -> str | None:
+    """A file's text with its line ends as they are; None if there is none to be read."""
+    try:
+        with Path(path).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read(_LARGEST)
+    except OSError:
+        return None
 
 
 def read_lines(path: Path) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dmguard.core.consumers.flags import Flags
     from dmguard.edge.run import Runner
 
+OWN_SETTINGS = "etc/dmguard/conf.d/*.toml"
 FILES = (
     *(f"/etc/{program.config}" for program in DAEMONS.values()),
     "/etc/sysconfig/docker-storage-setup",
@@ -52,7 +53,7 @@ async def read_host(
     """All of it, below `root`. What cannot be read is not known, and nothing is raised for it."""
     conf = await read_conf(runner, root / "etc/lvm")
     volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
-    files = {path: file for path in FILES if (file := _read(root, path)) is not None}
+    files = read_files(root)
     flags = {name: read_flags(root, program) for name, program in DAEMONS.items()}
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
@@ -69,6 +70,13 @@ async def read_host(
         units=await read_units(runner, (*UNITS, *units)),
         dmeventd=dmeventd,
     )
+
+
+def read_files(root: Path) -> dict[str, FileText]:
+    """The files of configuration that there are, dmguard's own settings among them."""
+    own = (f"/{path.relative_to(root)}" for path in root.glob(OWN_SETTINGS))
+    paths = (*FILES, *sorted(own))
+    return {path: file for path in paths if (file := _read(root, path)) is not None}
 
 
 def _below(root: Path, path: str) -> Path:

@@ -18,10 +18,12 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
 
 _GRACE_S = 2.0
 _LIMIT = 64 << 20
@@ -144,7 +146,15 @@ class Runner:
         future.add_done_callback(self._written)
         return await asyncio.shield(future)
 
-    def _written(self, future: asyncio.Future[Completed]) -> None:
+    async def work(self, change: Callable[[], T]) -> T:
+        """The same for a change that needs no process: it runs in turn with the writers."""
+        self._writing += 1
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._writer, change)
+        future.add_done_callback(self._written)
+        return await asyncio.shield(future)
+
+    def _written(self, future: asyncio.Future[Any]) -> None:
         self._writing -= 1
         if not future.cancelled():
             future.exception()  # seen: a cancelled caller is not there to look

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.plan.repair import pool_of
+from dmguard.core.plan.repair import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,8 +58,8 @@ class Clients:
 
     async def _ask(self, consumer: Consumer, state: State) -> bool | None:
         """Does it run without its pool? Asked only if it was started before the pool was there."""
-        pool = pool_of(consumer, state)
-        unit, kernel = consumer.unit, pool.kernel if pool else None
+        home = home_of(consumer, state, self._settings())
+        unit, kernel = consumer.unit, home.kernel if home else None
         if consumer.name != "containerd" or self._is_broken is None or unit is None:
             return None
         if unit.state != "active" or kernel is None or kernel.appeared is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dmguard.core.steps import Lvm, Prove, UnitStep, UnitVerb, Wipe
 from dmguard.edge import lvm
 from dmguard.edge.retry import retry
+from dmguard.loop.dmhands import DmHands
 from dmguard.loop.execute import Done
 from dmguard.loop.filehands import FILE_HANDS
 
@@ -33,6 +34,7 @@ class Manager(Protocol):
     async def start_unit(self, name: str) -> None: ...
     async def stop_unit(self, name: str) -> None: ...
     async def restart_unit(self, name: str) -> None: ...
+    async def reload_unit(self, name: str) -> None: ...
     async def read_unit(self, name: str) -> Unit | None: ...
 
 
@@ -43,7 +45,7 @@ def make_hands(
     manager: Manager | None = None,
 ) -> Hands:
     """The real hands. What is left out is refused when a step asks for it."""
-    hands: dict[Any, Any] = {**FILE_HANDS, **_run_tools(runner)}
+    hands: dict[Any, Any] = {**FILE_HANDS, **_run_tools(runner), **DmHands(runner).as_table()}
     if prove is not None:
         hands |= _prove_disks(prove)
     if manager is not None:
@@ -94,6 +96,7 @@ def _ask_systemd(manager: Manager) -> Hands:
         UnitVerb.START: manager.start_unit,
         UnitVerb.STOP: manager.stop_unit,
         UnitVerb.RESTART: manager.restart_unit,
+        UnitVerb.RELOAD: manager.reload_unit,
     }
 
     async def ask_systemd(step: UnitStep, lock: int) -> Done:
@@ -115,7 +118,9 @@ async def _wait_for(step: UnitStep, manager: Manager) -> Done:
         if not unit.has_job and unit.state in wanted:
             return Done(ok=True)
         if not unit.has_job and unit.state in ("inactive", "failed"):
-            return Done(ok=False, complaint=f"{step.unit} is {unit.state}: see its journal")
+            return Done(
+                ok=False, complaint=f"{step.unit} is {unit.state}: see journalctl -u {step.unit}"
+            )
         await asyncio.sleep(_POLL_S)
     return Done(ok=False, complaint=f"{step.unit}: its {step.verb} does not come to an end")
 

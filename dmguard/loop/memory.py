@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import (
     Act,
     Action,
+    ActivateRaw,
     Claim,
     Configure,
     CreatePool,
     CreateVg,
     EditFile,
     Extend,
+    GrowLoop,
     Refresh,
     ResizePv,
     RestorePv,
@@ -88,6 +90,10 @@ class Memory:
             if pool.kernel is not None and pool.kernel.data is not None:
                 before = self._samples.get(pool.lv.uuid, ())
                 samples[pool.lv.uuid] = prune((*before, Sample(now, pool.kernel.data.used)), now)
+        for bare in state.bare:
+            if bare.kernel.data is not None:
+                before = self._samples.get(bare.name, ())
+                samples[bare.name] = prune((*before, Sample(now, bare.kernel.data.used)), now)
         self._samples = samples
 
     @property
@@ -206,6 +212,8 @@ def inputs_of(action: Action, state: State) -> Hashable:
         case StartUnit():
             units = (c.unit for c in state.consumers if c.unit and c.unit.name == action.unit)
             return tuple((unit.entered, unit.tried) for unit in units)
+        case GrowLoop() | ActivateRaw():
+            return _bare_inputs(action, state)
         case WipeDisk() | CreateVg() | CreatePool() | Configure():
             return None  # only asked for by hand, and not tried again
     pool = next((pool for pool in state.pools if pool.lv.uuid == action.lv_uuid), None)
@@ -220,6 +228,20 @@ def inputs_of(action: Action, state: State) -> Hashable:
         kernel and (kernel.size, kernel.mode, kernel.needs_check, kernel.suspended),
         action.threshold if isinstance(action, Extend | Refresh) else None,
     )
+
+
+def _bare_inputs(action: GrowLoop | ActivateRaw, state: State) -> Hashable:
+    if isinstance(action, ActivateRaw):
+        raws = (raw for raw in state.raws if raw.rule.name == action.name)
+        return tuple((raw.rule, raw.data, raw.metadata, raw.head) for raw in raws)
+    pool = action.in_state(state)
+    file = pool.backing(action.resource).file if pool else None
+    if pool is None or file is None:
+        return None
+    kernel = pool.kernel
+    # Not the room itself, which is another at each look: is there enough?
+    fits = file.room >= action.file_target - file.size
+    return (kernel.size, kernel.mode, kernel.needs_check, kernel.suspended, file.inode, fits)
 
 
 def _vg_inputs(uuid: str, state: State) -> tuple[Hashable, ...]:

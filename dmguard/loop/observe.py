@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.ledger import Ledger
 from dmguard.core.model import Pool, State
 from dmguard.edge import lvm
-from dmguard.edge.dm import Control, DmUnavailableError
+from dmguard.edge.dm import Control, DmParseError, DmUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
+    from dmguard.core.bare import BarePool, RawPool
     from dmguard.core.host import Host
     from dmguard.core.model import Consumer, Devno, Disk, KernelPool, Profile, Vg
     from dmguard.edge.run import Runner
     from dmguard.loop.clients import Clients
     from dmguard.loop.survey import Survey
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Senses:
     """What is read beside LVM and the kernel's pools. What is left out is not looked at.
 
     `appeared`: when udev first saw a device; `dmeventd`: is its socket there; `late`: the pools
-    that this boot waited for in vain.
+    that this boot waited for in vain; `bare`: what lies below pools that are none of LVM's, and
+    `raws` those that are configured.
     """
 
     survey: Survey | None = None
@@ -35,6 +40,8 @@ class Senses:
     dmeventd: Callable[[], bool] = lambda: False
     late: Callable[[], frozenset[str]] = frozenset
     host: Callable[[State], Awaitable[Host]] | None = None
+    bare: Callable[[tuple[BarePool, ...]], tuple[BarePool, ...]] = lambda pools: pools
+    raws: Callable[[tuple[BarePool, ...]], tuple[RawPool, ...]] = lambda _: ()
 
 
 class Observer:
@@ -59,6 +66,7 @@ class Observer:
         self._settings: Hashable = None
         self._disks: tuple[Disk, ...] = ()
         self._consumers: tuple[Consumer, ...] = ()
+        self._strange = ""
 
     def close(self) -> None:
         if self._control is not None:
@@ -120,8 +128,11 @@ class Observer:
         return self._join(self._kernel_pools())
 
     def _join(self, kernels: tuple[KernelPool, ...]) -> State:
+        bare = self._bare_pools()
         return replace(
             join(self._vgs, kernels, self._profiles),
+            bare=bare,
+            raws=self._senses.raws(bare),
             disks=self._disks,
             consumers=self._consumers,
             ledger=self._senses.ledger(),
@@ -130,14 +141,39 @@ class Observer:
         )
 
     def _kernel_pools(self) -> tuple[KernelPool, ...]:
+        control = self._reach()
+        if control is None:
+            return ()
+        appeared = self._senses.appeared
+        return tuple(replace(pool, appeared=appeared(pool.devno)) for pool in control.read_pools())
+
+    def _bare_pools(self) -> tuple[BarePool, ...]:
+        """Those that are none of LVM's. One that is not understood blinds nobody for LVM's."""
+        control = self._reach()
+        if control is None:
+            return ()
+        try:
+            pools = control.read_bare()
+        except DmParseError as error:
+            if str(error) != self._strange:
+                log.warning("%s", error)
+            self._strange = str(error)
+            return ()
+        appeared = self._senses.appeared
+        return self._senses.bare(
+            tuple(
+                replace(pool, kernel=replace(pool.kernel, appeared=appeared(pool.kernel.devno)))
+                for pool in pools
+            )
+        )
+
+    def _reach(self) -> Control | None:
         if self._control is None:
             try:
                 self._control = self._open()
             except DmUnavailableError:
-                return ()
-        appeared = self._senses.appeared
-        pools = self._control.read_pools()
-        return tuple(replace(pool, appeared=appeared(pool.devno)) for pool in pools)
+                return None
+        return self._control
 
 
 def merge(known: tuple[Vg, ...], read: tuple[Vg, ...]) -> tuple[Vg, ...]:

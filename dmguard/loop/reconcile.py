@@ -16,6 +16,7 @@ from dmguard.core.goals import Guard
 from dmguard.core.ledger import keep_books
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Plan, make_plan
+from dmguard.core.plan.loops import policy_of
 from dmguard.core.sizing import policy_for
 from dmguard.core.wake import Wake
 from dmguard.edge.dm import DmParseError
@@ -39,10 +40,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ROUNDS = 8
-_QUICK = (Act.EXTEND_DATA, Act.EXTEND_METADATA, Act.REFRESH)
+_QUICK = (Act.EXTEND_DATA, Act.EXTEND_METADATA, Act.REFRESH, Act.GROW_LOOP)
 _CAUSES = {
     Act.EXTEND_DATA: (Trigger.DM_EVENT, Trigger.JOURNAL),
     Act.EXTEND_METADATA: (Trigger.DM_EVENT, Trigger.JOURNAL),
+    Act.GROW_LOOP: (Trigger.DM_EVENT, Trigger.JOURNAL),
     Act.CLAIM_DISK: (Trigger.UDEV,),
     Act.RESIZE_PV: (Trigger.UDEV,),
     Act.RESTORE_PV: (Trigger.UDEV,),
@@ -279,7 +281,17 @@ class Reconciler:
             seconds = time_to(limit - kernel.data.used, self._memory.past.data.get(pool.lv.uuid))
             if seconds:
                 times.append(seconds)
-        return times
+        return times + (self._loop_times(self.state) if self.state else [])
+
+    def _loop_times(self, state: State) -> list[float]:
+        """The same of the pools on loop devices that are grown."""
+        times = []
+        for pool in state.bare:
+            data, policy = pool.kernel.data, policy_of(pool, self.settings)
+            if data is not None and policy.max_size is not None:
+                left = data.total * policy.data_threshold // 100 - data.used
+                times.append(time_to(left, self._memory.past.data.get(pool.name)))
+        return [seconds for seconds in times if seconds]
 
     def _look_again(self, trigger: Trigger, seconds: float) -> None:
         self._cancel_again()

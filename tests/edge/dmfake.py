@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 HEADER = 312
 VERSION, LIST, DEV_STATUS, TABLE_DEPS, TABLE_STATUS, ARM_POLL = 0x00, 0x02, 0x07, 0x0B, 0x0C, 0x10
+DEV_SUSPEND, TABLE_LOAD, TABLE_CLEAR = 0x06, 0x09, 0x0A
+INACTIVE, SKIP_LOCKFS = 1 << 6, 1 << 10
 BUFFER_FULL, STATUS_TABLE, NOFLUSH, SUSPENDED, LIST_UUID = 1 << 8, 1 << 4, 1 << 11, 1 << 1, 1 << 14
 
 VG_ID, LV_ID = "V" * 32, "L" * 32
@@ -33,6 +35,11 @@ class Device:
     flags: int = 0
     gone: bool = False
     deps: tuple[tuple[int, int], ...] = ()
+    inactive: tuple[int, str] | None = None
+    too_long: int | None = None
+    """A table of more sectors is loaded and not swapped in: its device is too small."""
+    too_short: int = 0
+    """One of fewer is swapped in and not resumed: the pool has more already."""
 
 
 def pad(data: bytes) -> bytes:
@@ -107,6 +114,9 @@ class Kernel:
         if self.fails is not None:
             raise self.fails
         (devno,) = struct.unpack_from("=Q", buffer, 40)
+        if command in (DEV_SUSPEND, TABLE_LOAD, TABLE_CLEAR):
+            self._change(self._find(name), command, flags, bytes(buffer[HEADER:]))
+            return 0
         answer = self._deps(devno) if command == TABLE_DEPS else self._answer(command, name, flags)
         if len(answer) > size:
             struct.pack_into("=I", buffer, 28, flags | BUFFER_FULL)
@@ -122,15 +132,48 @@ class Kernel:
             raise OSError(errno.ENXIO, "No such device or address")
         return reply(encode_deps(device.deps))
 
+    def _find(self, name: str) -> Device:
+        device = next((one for one in self.devices if one.name == name and not one.gone), None)
+        if device is None:
+            raise OSError(errno.ENXIO, "No such device or address")
+        return device
+
+    def _change(self, device: Device, command: int, flags: int, payload: bytes) -> None:
+        """As the kernel does it, with what it leaves behind when it fails half way (do_resume)."""
+        if command == TABLE_LOAD:
+            start, length, _, following, kind = struct.unpack_from("=Q Q i I 16s", payload)
+            assert (start, kind.rstrip(b"\0")) == (0, b"thin-pool")
+            params = payload[40 : payload.index(0, 40)].decode()
+            assert following == 40 + len(pad(params.encode() + b"\0"))
+            device.inactive = (length, params)
+        elif command == TABLE_CLEAR:
+            device.inactive = None
+        else:
+            assert flags == NOFLUSH | SKIP_LOCKFS, "a full pool would not be resumed"
+            self._resume(device)
+        device.flags &= ~INACTIVE
+        device.flags |= INACTIVE if device.inactive else 0
+
+    def _resume(self, device: Device) -> None:
+        loaded, device.inactive = device.inactive, None
+        if loaded is not None:
+            device.flags |= SUSPENDED
+            if device.too_long is not None and loaded[0] > device.too_long:
+                device.flags &= ~INACTIVE
+                raise OSError(errno.EINVAL, "Invalid argument")
+            device.sectors, device.table = loaded
+        if device.flags & SUSPENDED and device.sectors < device.too_short:
+            device.flags &= ~INACTIVE
+            raise OSError(errno.EINVAL, "Invalid argument")
+        device.flags &= ~SUSPENDED
+
     def _answer(self, command: int, name: str, flags: int) -> bytearray:
         if command == LIST:
             with_uuids = self.uuids_in_list and bool(flags & LIST_UUID)
             return reply(encode_list(self.devices, uuids=with_uuids))
         if command in (VERSION, ARM_POLL):
             return reply(b"")
-        device = next((one for one in self.devices if one.name == name and not one.gone), None)
-        if device is None:
-            raise OSError(errno.ENXIO, "No such device or address")
+        device = self._find(name)
         if command == DEV_STATUS:
             return reply(b"", targets=device.targets, uuid=device.uuid)
         assert command == TABLE_STATUS, command

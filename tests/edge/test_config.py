@@ -73,7 +73,7 @@ def test_one_pools_section_can_be_spread_over_files(tmp_path: Path) -> None:
         ),
         ("[[claim]]\nmatch = {}\n", "claim 1.match: it must say which disks"),
         ('[[claim]]\nvg = "a b"\n', "claim 1.vg: 'a b' is not the name of a volume group"),
-        ('[claim]\nvg = "a"\n', "claim: expected a list of rules, each as [[claim]]"),
+        ('[claim]\nvg = "a"\n', "claim: expected a list of tables, each as [[claim]]"),
         ('[consumer.docker]\nunit = "x"\n', "consumer.docker.unit: 'x' is not the name of a serv"),
         ("[consumer.podman]\n", "unknown consumer 'podman'; known are docker, containerd"),
         ('[activate]\ntimeout = "2h"\n', "activate.timeout: '2h' is longer than 1h"),

@@ -6,6 +6,7 @@ import pytest
 
 from dmguard.core.consumers import DAEMONS
 from dmguard.core.model import Consumer
+from dmguard.core.settings import ConsumerPolicy, OnRecovered
 from dmguard.edge.consumers import read_consumers, read_flags
 
 OPTIONS = "--storage-driver devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vg-{}"
@@ -86,7 +87,7 @@ def test_dockers_pool_is_found_wherever_it_is_named(
     tmp_path: Path, files: dict[str, str], pool: str | None
 ) -> None:
     put(tmp_path, files)
-    assert read_consumers(tmp_path) == ((Consumer("docker", pool),) if pool else ())
+    assert read_consumers(root=tmp_path) == ((Consumer("docker", pool),) if pool else ())
 
 
 def test_every_program_is_found(tmp_path: Path) -> None:
@@ -98,11 +99,56 @@ def test_every_program_is_found(tmp_path: Path) -> None:
             "etc/containerd/config.toml": "[plugins.devmapper]\npool_name = 'vg-c'\n",
         },
     )
-    assert set(read_consumers(tmp_path)) == {
+    assert set(read_consumers(root=tmp_path)) == {
         Consumer("docker", "vg-a"),
         Consumer("isulad", "vg-b"),
         Consumer("containerd", "vg-c"),
     }
+
+
+@pytest.mark.parametrize(
+    ("imports", "pool"),
+    [
+        ("'/etc/containerd/conf.d/*.toml'", "vg-b"),
+        ("'conf.d/a.toml'", "vg-a"),
+        ("'conf.d/b.toml', '/etc/containerd/conf.d/a.toml'", "vg-a"),
+        ("'/etc/**/c.toml', '', '/', 3", "vg-main"),
+        ("", "vg-main"),
+    ],
+)
+def test_containerds_imports_come_before_its_file(tmp_path: Path, imports: str, pool: str) -> None:
+    section = (
+        "version = 3\n[plugins.'io.containerd.snapshotter.v1.devmapper']\npool_name = 'vg-{}'\n"
+    )
+    put(
+        tmp_path,
+        {
+            "etc/containerd/config.toml": f"imports = [{imports}]\n{section.format('main')}",
+            "etc/containerd/conf.d/a.toml": section.format("a"),
+            "etc/containerd/conf.d/b.toml": section.format("b"),
+            "etc/containerd/conf.d/c.toml": section.format("c"),
+            "etc/containerd/conf.d/d.toml": "version = 3\n",
+        },
+    )
+    if "*.toml" in imports:
+        (tmp_path / "etc/containerd/conf.d/c.toml").unlink()
+    assert read_consumers(root=tmp_path) == (Consumer("containerd", pool),)
+
+
+def test_the_service_that_the_configuration_names_is_read(tmp_path: Path) -> None:
+    folder = "etc/systemd/system"
+    put(
+        tmp_path,
+        {
+            f"{folder}/docker.service": UNIT.format(OPTIONS.format("not")),
+            f"{folder}/docker@.service": UNIT.format(OPTIONS.format("not")),
+            f"{folder}/docker@.service.d/a.conf": DROP_IN.format(OPTIONS.format("not")),
+            f"{folder}/docker@main.service.d/a.conf": DROP_IN.format(OPTIONS.format("b")),
+        },
+    )
+    policy = ConsumerPolicy("docker@main.service", OnRecovered.NONE)
+    assert read_consumers({"docker": policy}, tmp_path) == (Consumer("docker", "vg-b"),)
+    assert read_consumers({}, tmp_path) == (Consumer("docker", "vg-not"),)
 
 
 def test_a_masked_service_has_no_options(tmp_path: Path) -> None:
@@ -118,4 +164,4 @@ def test_what_is_no_file_names_no_pool(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "etc/isulad").mkdir()
     (tmp_path / "etc/isulad/daemon.json").write_bytes(b"\xff\xfe{")
-    assert read_consumers(tmp_path) == ()
+    assert read_consumers(root=tmp_path) == ()

@@ -13,6 +13,7 @@ from dmguard.app.render import disk_values, outcome_values, plan_values
 from dmguard.core.actions import (
     Action,
     Activate,
+    ActivateRaw,
     AttachProfile,
     Claim,
     Configure,
@@ -20,6 +21,7 @@ from dmguard.core.actions import (
     CreateVg,
     DiskRef,
     Extend,
+    GrowLoop,
     Monitor,
     Refresh,
     ResizePv,
@@ -106,6 +108,21 @@ DISK = {
     "rotational": None, "links": [], "vg": None, "verdict": "no rule", "claimable": False,
     "reasons": [{"code": "disk-no-rule", "detail": ""}],
 }  # fmt: skip
+PART = {
+    "used": 1, "size": 2, "device": "/dev/loop0", "device_size": 2, "file": "/srv/data",
+    "file_size": 2, "allocated": 1, "free_below": 9,
+}  # fmt: skip
+LOOP = {
+    "name": "docker-8:1-2-pool", "docker": True, "mode": "rw", "needs_check": False,
+    "suspended": False, "chunk_size": 65536, "low_water": 32768, "data": PART, "metadata": PART,
+}  # fmt: skip
+GROW = {
+    "act": "grow-loop", "name": "p", "pool": "p", "disk": "", "reason": "asked", "why": "w",
+    "commands": ["truncate"], "resource": "data", "size": 1, "target": 2, "path": "/srv/data",
+    "inode": [1, 2], "file_size": 1, "file_target": 2, "node": "/dev/loop0", "sectors": 1,
+    "params": "7:1 7:0 128 0", "used": None, "room": 9,
+}  # fmt: skip
+GROWN = {**OUTCOME, "act": "grow-loop", "pool": "p", "disk": ""}
 GOOD: dict[str, dict[str, Any]] = {
     "activate": {
         "schema": 1, "planned": [], "done": [OUTCOME], "up": ["vg/pool"], "late": ["vg-pool"],
@@ -128,9 +145,12 @@ GOOD: dict[str, dict[str, Any]] = {
     "plan": {"schema": 1, "next": [ACTION], "findings": []},
     "history": {"schema": 1, "entries": [ENTRY]},
     "extend": {"schema": 1, "planned": [ACTION], "done": [], "refused": []},
+    "loop": {
+        "schema": 1, "pools": [LOOP], "planned": [GROW], "done": [GROWN], "refused": [REFUSAL],
+    },
     "status": {
-        "schema": 1, "agent": None, "vgs": [], "pools": [], "disks": [DISK], "next": [ACTION],
-        "findings": [], "recent": [ENTRY],
+        "schema": 1, "agent": None, "vgs": [], "pools": [], "loops": [LOOP],
+        "disks": [DISK], "next": [ACTION], "findings": [], "recent": [ENTRY],
     },
     "setup": {
         "schema": 1, "planned": [CREATE], "done": [{**OUTCOME, "act": "create-vg"}],
@@ -185,8 +205,16 @@ ACTIONS: tuple[Action, ...] = (
     ResizePv("vg", "u", "/dev/sdb", "p", 1, 2),
     RestorePv("vg", "u", "/dev/sdb", "p", 1),
     Activate("vg", "pool", "u", 1, ("pool_tdata",), skip=True, monitor=False),
+    GrowLoop(
+        "p", Resource.DATA, 1, 2, "/srv/data", (1, 2), 1, 2, "/dev/loop0", 1, "7:1 7:0 128 0", None,
+        9, "asked",
+    ),
+    ActivateRaw(
+        "p", "/srv/metadata", "/srv/data", metadata_is_file=True, data_is_file=True, size=1 << 20,
+        chunk=1 << 16, low_water=4, options=("skip_block_zeroing",),
+    ),
     StartUnit("docker", "docker.service", restart=False, vg="vg", pool="vg/pool", entered=0),
-)
+)  # fmt: skip
 """One of each kind."""
 
 

@@ -108,7 +108,7 @@ def test_other_devices_wake_nobody(kernel: EventKernel) -> None:
     async def main() -> list[Wake]:
         async with Running(kernel) as wakes:
             kernel.devices[1].event_nr += 1
-            kernel.devices.append(Device("docker-253:0-1-abc", ""))
+            kernel.devices.append(Device("docker-253:0-1-abc", "", kind="thin"))
             await kernel.happen()
             kernel.devices.pop()
             await kernel.happen()

@@ -180,6 +180,7 @@ BY_TYPE: dict[str, st.SearchStrategy[object]] = {
     "bool": st.booleans(),
     "int | None": st.none() | NUMBER,
     "Devno": DEVNO,
+    "Inode": DEVNO,
     "Resource": st.sampled_from(Resource),
     "str | None": st.none() | TEXT,
     "DiskRef": REF,

@@ -125,7 +125,7 @@ def test_a_rule_must_say_which_disks_and_where_to(missing: str) -> None:
 def test_rules_are_a_list(content: object) -> None:
     with pytest.raises(SettingsError, match=r"^claim: expected a list .* \[\[claim\]\]$"):
         parse({"claim": content})
-    with pytest.raises(SettingsError, match=r"^claim 1: expected a rule"):
+    with pytest.raises(SettingsError, match=r"^claim 1: expected a table"):
         parse({"claim": [1]})
 
 

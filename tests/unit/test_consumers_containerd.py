@@ -72,6 +72,50 @@ EDITS = [
 ]
 
 
+DEFAULT = """\
+disabled_plugins = []
+imports = []
+version = 2
+
+[cgroup]
+  path = ""
+
+[plugins]
+
+  [plugins."io.containerd.grpc.v1.cri"]
+    sandbox_image = "registry.k8s.io/pause:3.8"
+
+    [plugins."io.containerd.grpc.v1.cri".containerd]
+      snapshotter = "overlayfs"
+
+  [plugins."io.containerd.snapshotter.v1.devmapper"]
+    async_remove = false
+    base_image_size = ""
+    discard_blocks = false
+    fs_options = ""
+    fs_type = ""
+    pool_name = ""
+    root_path = ""
+
+  [plugins."io.containerd.snapshotter.v1.native"]
+    root_path = ""
+
+[timeouts]
+  "io.containerd.timeout.bolt.open" = "0s"
+"""
+
+
+def test_the_file_that_containerd_prints_as_its_default_gets_its_four_values() -> None:
+    edit = configure(DEFAULT, FULL)
+    changed = {
+        '    base_image_size = ""': '    base_image_size = "10GB"',
+        "    discard_blocks = false": "    discard_blocks = true",
+        '    pool_name = ""': '    pool_name = "a-b"',
+    }
+    expected = "\n".join(changed.get(line, line) for line in DEFAULT.split("\n"))
+    assert edit.text == expected.replace('root_path = ""', 'root_path = "/srv/snap"', 1)
+
+
 @pytest.mark.parametrize(("before", "after"), EDITS)
 def test_only_the_section_is_changed(before: str, after: str) -> None:
     edit = configure(before, POOL)

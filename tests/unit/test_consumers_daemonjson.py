@@ -38,6 +38,10 @@ EDITS = [
         '{"storage-driver": "overlay2", "storage-opts": ["overlay2.size=1G", "dm.fs=xfs"]}',
         '{"storage-driver": "devicemapper", "storage-opts": ["dm.fs=xfs", THREE]}',
     ),
+    (
+        '{\n  "hosts": ["a"]\n  , "x": 1\n}',
+        '{\n  "hosts": ["a"]\n  , "x": 1,\n  DRIVER,\n  "storage-opts": [\n    SHALLOW\n  ]\n}',
+    ),
     ('{"storage-opts": [], "x": 1e5}', '{"storage-opts": [THREE], "x": 1e5, DRIVER}'),
     (
         '{"storage-opts": ["dm.datadev=/a", "dm.fs=xfs", "dm.loopdatasize=1T"], "x": {}, DRIVER}',
@@ -65,6 +69,7 @@ EDITS = [
 
 def spell(text: str) -> str:
     text = text.replace("OPTS", f'"storage-opts": [{THREE}]').replace("THREE", THREE)
+    text = text.replace("SHALLOW", THREE.replace(", ", ",\n    "))
     text = text.replace("DRIVER", '"storage-driver": "devicemapper"')
     return text.replace("LINES", LINES.replace("\n", "\r\n") if "\r\n" in text else LINES)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 import pytest
 
@@ -19,6 +19,7 @@ from dmguard.core.steps import (
     UnitVerb,
     digest,
 )
+from dmguard.core.steps.dm import DmStep
 from dmguard.edge.run import Completed
 from dmguard.loop.execute import Done, Hands
 from dmguard.loop.hands import make_hands
@@ -64,6 +65,9 @@ class FakeManager:
 
     async def start_unit(self, name: str) -> None:
         self.asked.append(("start", name))
+
+    async def reload_unit(self, name: str) -> None:
+        self.asked.append(("reload-or-try-restart", name))
 
     async def restart_unit(self, name: str) -> None:
         self.asked.append(("restart", name))
@@ -156,7 +160,7 @@ def test_a_proof_is_what_the_prover_says() -> None:
 def test_what_was_not_given_is_not_there() -> None:
     hands = make_hands(cast("Runner", FakeRunner((0, ""))))
     assert not {Prove, UnitStep} & set(hands)
-    assert Lvm in hands
+    assert {Lvm, *get_args(DmStep)} <= set(hands)
 
 
 UNIT = "docker.service"

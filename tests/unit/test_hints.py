@@ -114,6 +114,21 @@ def test_the_graph_drivers_words(comm: str, message: str, subject: str | None) -
     assert hint(said(comm, message)) == (subject or comm)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "devmapper: thin pool not exists",
+        (
+            "devmapper: thin pool is not exist or caller did not pass us a pool,"
+            " please create it firstly"
+        ),
+    ],
+)
+def test_isulads_own_words_name_no_pool(message: str) -> None:
+    assert hint(said("isulad", message)) == "isulad"
+    assert hint(said("dockerd", message)) is None
+
+
 @pytest.mark.parametrize("quote", ['"', r"\"", r"\\\""])
 def test_containerds_words_name_the_pool(quote: str) -> None:
     name = f"{quote}/dev/mapper/docker-thinpool{quote}"

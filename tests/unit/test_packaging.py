@@ -14,6 +14,7 @@ import dmguard
 from dmguard.app.cli import COMMANDS
 from dmguard.core.codes import CODES
 from dmguard.core.settings import (
+    CONSUMERS,
     SETTINGS,
     Match,
     Settings,
@@ -96,6 +97,14 @@ def test_unit_is_less_exposed_than_its_peers() -> None:
     )
 
 
+def test_the_activation_comes_before_every_consumer() -> None:
+    text = (TREE / "units/dmguard-activate.service").read_text(encoding="utf-8")
+    units = sorted(policy.unit for policy in CONSUMERS.values())
+    (before,) = re.findall("^Before=(.*) shutdown.target$", text, flags=re.MULTILINE)
+    (wanted,) = re.findall("^WantedBy=(.*)$", text, flags=re.MULTILINE)
+    assert sorted(before.split()) == sorted(wanted.split()) == units
+
+
 def test_unit_is_understood_by_systemd(tmp_path: Path) -> None:
     # Neither the program nor its man pages are installed where this runs.
     text = UNIT.read_text(encoding="utf-8").replace("/usr/bin/dmguard", "/bin/true")
@@ -146,12 +155,16 @@ def test_man_page_tells_every_setting(generated: Path) -> None:
 def test_man_page_tells_what_must_be_given(generated: Path) -> None:
     page = read_page(generated, "dmguard.toml.5")
     given = re.findall(r"(\w+) = \w+\n.*Must be given\.", page)
-    rule = {"vg": "docker", "match": {"path": "pci-*"}}
-    assert parse_settings({"claim": [rule]}).claims
-    for name in rule:
-        with pytest.raises(SettingsError, match=f"{name} is missing"):
-            parse_settings({"claim": [{key: rule[key] for key in rule if key != name}]})
-    assert given == list(rule)
+    rules: dict[str, dict[str, object]] = {
+        "claim": {"vg": "docker", "match": {"path": "pci-*"}},
+        "raw_pool": {"name": "devpool", "data": "/srv/data", "metadata": "/srv/metadata"},
+    }
+    assert parse_settings({section: [rule] for section, rule in rules.items()}).claims
+    for section, rule in rules.items():
+        for name in rule:
+            with pytest.raises(SettingsError, match=f"{name} is missing"):
+                parse_settings({section: [{key: rule[key] for key in rule if key != name}]})
+    assert given == [name for rule in rules.values() for name in rule]
     assert "null" not in page
 
 
@@ -248,7 +261,8 @@ def test_example_shows_every_setting() -> None:
     document = read_example(EXAMPLE)
     consumer = document["consumer"]["docker"]
     assert consumer.keys() == document["consumer"]["containerd"].keys()
-    sections = document | {"claim": document["claim"][0], "consumer": consumer}
+    sections = document | {"consumer": consumer}
+    sections |= {name: document[name][0] for name in ("claim", "raw_pool")}
     del sections["pool"]
     shown = {f"{section}.{key}" for section, keys in sections.items() for key in keys}
     assert shown == {row.key for row in SETTINGS}
@@ -257,6 +271,8 @@ def test_example_shows_every_setting() -> None:
 def test_example_is_right_with_every_line_taken_over() -> None:
     settings = parse_settings(read_example(EXAMPLE))
     assert settings.overrides.keys() == {"docker/thinpool"}
+    assert settings.loops.keys() == {"docker"}
+    assert [raw.name for raw in settings.raws] == ["devpool"]
     (rule,) = settings.claims
     assert (rule.vg, rule.limit, rule.match.path) == ("docker", 8, "pci-*")
 

@@ -27,6 +27,13 @@ DOCUMENTED = {
     "claim.limit": None,
     "claim.mode": "auto",
     "claim.settle": "5s",
+    "raw_pool.name": None,
+    "raw_pool.data": None,
+    "raw_pool.metadata": None,
+    "raw_pool.block_size": "64KiB",
+    "raw_pool.low_water": None,
+    "raw_pool.options": [],
+    "raw_pool.max_size": "",
     "consumer.unit": None,
     "consumer.on_recovered": None,
 }

@@ -23,6 +23,7 @@ from dmguard.core.actions import (
     is_met,
     load_action,
 )
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.goals import SetUp
 from dmguard.core.host import DockerData, FileText, Host, UnitFacts
 from dmguard.core.model import (
@@ -464,6 +465,25 @@ def test_a_configuration_that_is_none_is_refused_before_anything_is_done(text: s
 def test_a_pool_that_the_command_line_names_is_not_overruled() -> None:
     state = replace(BARE, consumers=(Consumer("docker", "vg-other"),))
     assert codes(plan(state)) == ["consumer-configured-elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (Flags(driver="overlay2"), "it has storage-driver"),
+        (Flags(options=("dm.fs=xfs",)), "it has storage-opts"),
+        (Flags(config_file="/srv/docker.json"), "it has config-file"),
+    ],
+)
+def test_what_the_command_line_has_is_not_said_again(flags: Flags, told: str) -> None:
+    (refusal,) = plan(with_host(BARE, flags={"docker": flags})).refusals
+    assert refusal.code == "consumer-configured-elsewhere"
+    assert told in refusal.message
+
+
+def test_a_command_line_without_storage_is_no_obstacle() -> None:
+    flags = Flags(data_root="/srv/docker", config_file=DAEMON)
+    assert plan(with_host(BARE, flags={"docker": flags})).refusals == ()
 
 
 def action_of(kind: type[Action], state: State = BARE) -> Action:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.lvmkit import slow_udev_down
+from tests.lab.lvmkit import make_pool, make_vg, slow_udev_down
 from tests.vm.bootkit import (
     ACTIVATE,
     WITHOUT,
@@ -26,7 +26,7 @@ from tests.vm.bootkit import (
     switch_autoactivation_off,
     turns,
 )
-from tests.vm.kit import done, wait_for
+from tests.vm.kit import MIB, done, wait_for
 from tests.vm.test_confinement import UNITS, exposure
 
 if TYPE_CHECKING:
@@ -296,3 +296,43 @@ def test_docker_started_by_its_socket_finds_its_pool_and_outlives_dmguard(
     assert m.run("systemctl show -P MainPID docker").out == pid
     said = m.run("docker run --rm --network none busybox echo works", timeout=180).out
     assert said == "works\n"
+
+
+# Debian has no iSulad: a stand-in, which fails without its pool as iSulad does.
+ISULAD = """\
+[Unit]
+After=network.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/dmsetup info vg-pool ; /bin/echo $OPTIONS
+"""
+ISULAD_OPTIONS = """\
+[Service]
+Environment="OPTIONS=--storage-driver devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vg-pool"
+"""
+
+
+def test_isulad_whose_options_name_a_pool_finds_it_and_is_started_again(machines: Factory) -> None:
+    """Its pool is in the drop-in of its unit alone."""
+    # Of this boot's pools all that come are there.
+    m = machines(disks=[256 * MIB], config='[activate]\ntimeout = "0"\n')
+    make_vg(m, "vg", m.disks)
+    make_pool(m, "vg", "pool", "64m")
+    m.run("lvchange -q -an vg/pool")
+    m.put("/etc/systemd/system/isulad.service", ISULAD)
+    m.run("systemctl daemon-reload && ! systemctl start isulad", timeout=120)
+    # Nobody was known to have the pool, and somebody had taken it down.
+    assert turns(m, "isulad.service")[-1].failed
+
+    m.put("/etc/systemd/system/isulad.service.d/pool.conf", ISULAD_OPTIONS)
+    m.run("systemctl daemon-reload && systemctl start isulad", timeout=120)
+    activation, isulad = turns(m, ACTIVATE)[-1], turns(m, "isulad.service")[-1]
+    assert not activation.failed
+    assert activation.ended <= isulad.begun
+
+    m.run(f"systemctl stop isulad && lvchange -q -an vg/pool && systemctl mask {ACTIVATE}")
+    m.run("! systemctl start isulad", timeout=120)
+    m.run("lvchange -q -ay vg/pool")
+    wait_for("isulad active", lambda: is_active(m, "isulad"), timeout=60)
+    assert done(m, "start-unit")[-1]["DMGUARD_POOL"] == "vg/pool"

@@ -14,6 +14,7 @@ from dmguard import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dmguard.app.guard.extend import Acted
     from dmguard.core.entry import Outcome
 
 COMMANDS = (
@@ -27,6 +28,7 @@ COMMANDS = (
     "disks",
     "claim",
     "ignore",
+    "loop",
     "setup",
     "history",
     "explain",
@@ -43,6 +45,7 @@ NEED_ROOT = (
     "disks",
     "claim",
     "ignore",
+    "loop",
     "setup",
 )
 
@@ -69,6 +72,17 @@ def exit_of(outcomes: Iterable[Outcome]) -> Exit:
         return Exit.BUSY
     refused = all(outcome.result is Result.REFUSED for outcome in bad)
     return Exit.REFUSED if refused else Exit.FAILED
+
+
+def exit_of_growth(acted: Acted) -> Exit:
+    """Of a growth by hand: a pool that has the size already is as it was asked for."""
+    failed = exit_of(outcome for _, outcome in acted.outcomes)
+    if failed:
+        return failed
+    codes = {refusal.code for refusal in acted.plan.refusals}
+    if "no-such-pool" in codes:
+        return Exit.NO_MATCH
+    return Exit.REFUSED if codes - {"not-larger"} else Exit.DONE
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -20,9 +20,9 @@ def add_parser(commands: Any) -> None:
         description="Activate the guarded thin pools, or those that are named, and verify through"
         " the kernel that they are up. Disks that are late are waited for: for activate.timeout"
         " from the first activation of this boot, or for S seconds from now. Ends with 0 only if"
-        " all are up. The service dmguard-activate.service runs this before docker and containerd."
-        " A pool that LVM is told not to activate by itself is left alone unless it is named, here"
-        " or in guard.pools, or a program of this host is configured for it.",
+        " all are up. The service dmguard-activate.service runs this before docker, containerd"
+        " and isulad. A pool that LVM is told not to activate by itself is left alone unless it is"
+        " named, here or in guard.pools, or a program of this host is configured for it.",
     )
     parser.add_argument("pools", nargs="*", metavar="VG/POOL", help="these pools, whatever guards")
     parser.add_argument(

@@ -47,6 +47,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 async def _execute(options: argparse.Namespace) -> int:
+    from dmguard.app.cli import exit_of_growth
     from dmguard.app.guard.extend import extend
     from dmguard.app.render import say_acted
     from dmguard.app.wiring import open_loop
@@ -56,19 +57,7 @@ async def _execute(options: argparse.Namespace) -> int:
     with open_loop(load_settings()) as loop:
         extended = await extend(loop, goal, dry_run=options.dry_run)
     _say_json(extended) if options.json else say_acted(extended)
-    return _exit_code(extended)
-
-
-def _exit_code(extended: Acted) -> int:
-    from dmguard.app.cli import Exit, exit_of
-
-    failed = exit_of(outcome for _, outcome in extended.outcomes)
-    if failed:
-        return failed
-    codes = {refusal.code for refusal in extended.plan.refusals}
-    if "no-such-pool" in codes:
-        return Exit.NO_MATCH
-    return Exit.REFUSED if codes - {"not-larger"} else Exit.DONE
+    return exit_of_growth(extended)
 
 
 def _say_json(extended: Acted) -> None:

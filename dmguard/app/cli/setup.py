@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmguard.app.guard.setup import SetUpDone
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
-    from dmguard.core.goals import SetUp
+    from dmguard.core.goals import KeepSettings, SetUp
 
+_MATCHED = ("path", "link", "serial", "wwn", "model", "vendor", "bus", "min_size", "max_size")
 _CONSUMERS = ("auto", "docker", "containerd", "isulad", "none")
 
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "setup",
-        help="make bare disks a guarded pool, and have Docker or containerd use it",
+        help="make bare disks a guarded pool, and have Docker, containerd or iSulad use it",
         description="Make one or several blank disks a volume group with a thin pool, its metadata"
         " and an LVM profile, have dmeventd monitor it, and have a consumer keep its data in it:"
         " its configuration is changed where it must be and kept otherwise, and it is started"
@@ -51,10 +53,38 @@ def add_parser(commands: Any) -> None:
         help="give up what is on a disk: its serial number, or its path below /dev/disk/by-id",
     )
     parser.add_argument(
+        "--claim",
+        action="append",
+        default=[],
+        type=_match,
+        metavar="KEY=GLOB",
+        help="also have blank disks of this kind claimed for the group from now on, as"
+        " path=pci-*; several must all match",
+    )
+    _add_sources(parser)
+    parser.add_argument(
         "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(execute=execute)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("instead of setting up")
+    group.add_argument(
+        "--import",
+        nargs="?",
+        const="",
+        dest="source",
+        metavar="FILE",
+        help="take over container-storage-setup's configuration, or Docker's dm.directlvm_device:"
+        " show the words that say the same, write the settings, and tell what has no equivalent",
+    )
+    group.add_argument(
+        "--raw-from-running",
+        metavar="NAME",
+        help="write the [[raw_pool]] section of a pool that was made with dmsetup and runs",
+    )
 
 
 def _add_sizes(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +114,14 @@ def _number(text: str, least: int, most: int) -> int:
     return int(text)
 
 
+def _match(text: str) -> tuple[str, str]:
+    key, equals, glob = text.partition("=")
+    if not equals or not glob or key not in _MATCHED:
+        message = f"{text!r} is not KEY=GLOB with one of {', '.join(_MATCHED)}"
+        raise argparse.ArgumentTypeError(message)
+    return key, glob
+
+
 def _share(text: str) -> int:
     return _number(text, 1, 99)
 
@@ -111,11 +149,15 @@ def _chunk(text: str) -> int:
 
 
 def execute(options: argparse.Namespace) -> int:
+    from dmguard.app.cli.adopt import execute as adopt
+
+    if options.source is not None or options.raw_from_running:
+        return adopt(options)
     return asyncio.run(_execute(options))
 
 
 async def _execute(options: argparse.Namespace) -> int:
-    from dmguard.app.guard.setup import set_up
+    from dmguard.app.guard.setup import keep_settings, set_up
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.edge.bus import SystemBus
     from dmguard.edge.config import load_settings
@@ -126,10 +168,24 @@ async def _execute(options: argparse.Namespace) -> int:
         with open_loop(load_settings(), reach=Reach(every=True, content=True, bus=bus)) as loop:
             tell = _tell_nothing if options.json else _tell
             done = await set_up(loop, goal_of(options), dry_run=options.dry_run, tell=tell)
+            if options.claim and done.succeeded:
+                rule = await keep_settings(loop, rule_of(options), dry_run=options.dry_run)
+                done = done.followed_by(rule)
+                for action, outcome in rule.outcomes:
+                    tell(action, outcome)
     finally:
         bus.close()
     _render(done, options)
     return _exit_code(done)
+
+
+def rule_of(options: argparse.Namespace) -> KeepSettings:
+    """The settings that say which disks the group may have from now on."""
+    from dmguard.app.guard.adopt import settings_file
+
+    vg = options.vg or "docker"
+    match = ", ".join(f"{key} = {json.dumps(glob)}" for key, glob in options.claim)
+    return settings_file(f"setup-{vg}", f'[[claim]]\nvg = "{vg}"\nmatch = {{ {match} }}\n')
 
 
 def goal_of(options: argparse.Namespace) -> SetUp:

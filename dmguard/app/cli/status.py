@@ -52,16 +52,20 @@ async def _execute(options: argparse.Namespace) -> int:
 
 def _say(report: Report, loop: Loop) -> None:
     from dmguard.app.guard.report import ruled_disks
+    from dmguard.app.loops import loop_table
     from dmguard.app.render import disk_table, pool_table, say, say_history, say_plan, vg_table
 
     guarded = [pool for pool in report.state.pools if loop.settings.guards(pool.name)]
     say(_agent_line(report))
-    if not report.state.pools:
+    if not report.state.pools and not report.state.bare:
         say("no thin pools on this host")
         return
-    used = {pool.vg.uuid for pool in report.state.pools}
-    say("\n" + vg_table([vg for vg in report.state.vgs if vg.uuid in used]))
-    say("\n" + pool_table(guarded, report))
+    if report.state.pools:
+        used = {pool.vg.uuid for pool in report.state.pools}
+        say("\n" + vg_table([vg for vg in report.state.vgs if vg.uuid in used]))
+        say("\n" + pool_table(guarded, report))
+    if report.state.bare:
+        say("\n" + loop_table(report.state.bare))
     ruled = ruled_disks(report, loop)
     if ruled:
         say("\n" + disk_table(ruled))
@@ -86,6 +90,7 @@ def _agent_line(report: Report) -> str:
 
 def _say_json(report: Report, loop: Loop) -> None:
     from dmguard.app.guard.report import pool_values, ruled_disks
+    from dmguard.app.loops import loop_values
     from dmguard.app.render import disk_values, finding_values, plan_values, say_json
 
     say_json(
@@ -104,6 +109,7 @@ def _say_json(report: Report, loop: Loop) -> None:
                 for vg in report.state.vgs
             ],
             "pools": [pool_values(pool, report, loop) for pool in report.state.pools],
+            "loops": [loop_values(pool) for pool in report.state.bare],
             "disks": [disk_values(verdict) for verdict in ruled_disks(report, loop)],
             "next": plan_values(report.plan.actions),
             "findings": finding_values(report.plan.findings),

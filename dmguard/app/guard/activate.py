@@ -19,7 +19,7 @@ from dmguard.core.entry import Entry
 from dmguard.core.goals import ActivateAll
 from dmguard.core.model import State, Trigger
 from dmguard.core.obstacle import obstacle
-from dmguard.core.plan import Past, make_plan
+from dmguard.core.plan import Past, loops, make_plan
 from dmguard.core.plan.activate import is_meant, missing_pools
 from dmguard.edge import files, systemd
 from dmguard.edge.consumers import read_consumers
@@ -108,7 +108,7 @@ async def _try(
         trouble = error
     state = loop.reconciler.state
     if state is None:
-        nothing = State((), (), consumers=read_consumers())
+        nothing = State((), (), consumers=read_consumers(loop.settings.consumers))
         result.late = missing_pools(nothing, loop.settings, goal.pools)
     else:
         _sort(result, state, loop, goal)
@@ -159,6 +159,24 @@ def _sort(result: Activated, state: State, loop: Loop, goal: ActivateAll) -> Non
         name for name, code in inactive.items() if code not in ("vg-missing-pv", "pool-inactive")
     )
     result.down = tuple(name for name, code in inactive.items() if code == "pool-inactive")
+    _sort_raws(result, state, goal)
+
+
+def _sort_raws(result: Activated, state: State, goal: ActivateAll) -> None:
+    """The same of the raw pools."""
+    codes = {
+        raw.rule.name: loops.raw_obstacle(raw)
+        for raw in state.raws
+        if loops.is_meant(raw, state, goal.pools, needed=goal.needed)
+    }
+
+    def of(*wanted: str | None) -> tuple[str, ...]:
+        return tuple(name for name, code in codes.items() if code in wanted)
+
+    result.up += of(None)
+    result.late += of("raw-missing")
+    result.down += of("pool-inactive")
+    result.blocked += of("raw-taken", "raw-no-pool", "raw-block-size", "raw-too-small")
 
 
 async def _deadline(loop: Loop) -> float:

@@ -1,4 +1,4 @@
-"""`dmguard extend`: the agent's loop, entered by another door."""
+"""`dmguard extend` and `dmguard loop resize`: the agent's loop, entered by another door."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
-    from dmguard.core.goals import ExtendByHand
+    from dmguard.core.goals import ExtendByHand, ResizeLoop
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Acted:
     outcomes: tuple[tuple[Action, Outcome], ...] = ()
 
 
-async def extend(loop: Loop, goal: ExtendByHand, *, dry_run: bool) -> Acted:
+async def extend(loop: Loop, goal: ExtendByHand | ResizeLoop, *, dry_run: bool) -> Acted:
     """Grow a pool by hand. BusyError if the lock does not come free in time."""
     if dry_run:
         state = await loop.observer.look(fresh=True)

@@ -71,7 +71,7 @@ async def recover(loop: Loop, goal: Recover | Examine, *, dry_run: bool) -> Reco
     work = _Work(loop, goal)
     state, before = await work.look()
     named = goal.pools if isinstance(goal, Recover) else ()
-    unknown = tuple(name for name in named if state.pool(name) is None)
+    unknown = tuple(name for name in named if not state.knows(name))
     until = time.monotonic() + _LONGEST_WAIT_S
     if dry_run:
         before = await _settled(work, before, until)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dmguard.app.guard.extend import Acted
 from dmguard.app.guard.lock import take_lock
 from dmguard.core.actions import Result
 from dmguard.core.entry import refusal_entry
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
-    from dmguard.core.goals import SetUp
+    from dmguard.core.goals import KeepSettings, SetUp
 
 _ROUNDS = 64
 """More than a set-up can have actions: one for each disk, and four more."""
@@ -29,6 +30,17 @@ class SetUpDone:
 
     plan: Plan
     outcomes: tuple[tuple[Action, Outcome], ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Is all that was to be done done, or would be?"""
+        done = all(outcome.result is Result.DONE for _, outcome in self.outcomes)
+        return done and not self.plan.refusals
+
+    def followed_by(self, acted: Acted) -> SetUpDone:
+        actions = (*self.plan.actions, *acted.plan.actions)
+        plan = Plan(actions, refusals=(*self.plan.refusals, *acted.plan.refusals))
+        return SetUpDone(plan, (*self.outcomes, *acted.outcomes))
 
 
 async def set_up(
@@ -69,3 +81,21 @@ async def set_up(
 async def _look(loop: Loop, goal: SetUp) -> Plan:
     state = await loop.observer.look(fresh=True, disks=True, units=True, host=True)
     return make_plan(state, loop.settings, Past(), goal)
+
+
+async def keep_settings(loop: Loop, goal: KeepSettings, *, dry_run: bool) -> Acted:
+    """Write a file of dmguard's settings, and have the agent read it."""
+    if dry_run:
+        state = await loop.observer.look(fresh=True, host=True)
+        return Acted(make_plan(state, loop.settings, Past(), goal))
+    with await take_lock(loop.paths) as lock:
+        await loop.executor.resume(lock)
+        state = await loop.observer.look(fresh=True, host=True)
+        plan = make_plan(state, loop.settings, Past(), goal)
+        outcomes = [
+            (action, await loop.executor.carry_out(action, Trigger.COMMAND, lock))
+            for action in plan.actions
+        ]
+        for refusal in plan.refusals:
+            await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
+    return Acted(plan, tuple(outcomes))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dmguard.core.actions.disks import Claim, ResizePv, RestorePv
 from dmguard.core.actions.files import EditFile
 from dmguard.core.actions.kinds import Act, Result, Witness, Words
+from dmguard.core.actions.loops import ActivateRaw, GrowLoop
 from dmguard.core.actions.pools import (
     Activate,
     AttachProfile,
@@ -33,6 +34,7 @@ __all__ = [
     "Act",
     "Action",
     "Activate",
+    "ActivateRaw",
     "AttachProfile",
     "Claim",
     "ClearSkip",
@@ -42,6 +44,7 @@ __all__ = [
     "DiskRef",
     "EditFile",
     "Extend",
+    "GrowLoop",
     "Monitor",
     "Refresh",
     "ResizePv",
@@ -71,6 +74,8 @@ Action = (
     | ResizePv
     | RestorePv
     | StartUnit
+    | GrowLoop
+    | ActivateRaw
     | WipeDisk
     | CreateVg
     | CreatePool
@@ -110,6 +115,8 @@ _KINDS: dict[Act, type[Action]] = {
     Act.RESIZE_PV: ResizePv,
     Act.RESTORE_PV: RestorePv,
     Act.START_UNIT: StartUnit,
+    Act.GROW_LOOP: GrowLoop,
+    Act.ACTIVATE_RAW: ActivateRaw,
     Act.WIPE_DISK: WipeDisk,
     Act.CREATE_VG: CreateVg,
     Act.CREATE_POOL: CreatePool,
@@ -128,6 +135,8 @@ def _load_devno(pair: Any) -> Devno:
 _RESTORE: dict[str, Callable[[Any], object]] = {
     "resource": Resource,
     "devno": _load_devno,
+    "inode": _load_devno,
+    "options": tuple,
     "components": tuple,
     "before": tuple,
     "expendable": tuple,

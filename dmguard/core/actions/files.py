@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class EditFile(Told):
     """Have `text` in the file `path`. `was` is the SHA-256 of what it has now, as hex, and what it
-    has now is kept in `backup`.
+    has now is kept in `backup`; both are empty for a file that is not there. `reload` is the unit
+    that reads it, if it is to read it at once.
     """
 
     path: str
@@ -22,6 +23,7 @@ class EditFile(Told):
     was: str
     backup: str
     reason: str
+    reload: str = ""
 
     vg: ClassVar[str] = ""
     pool: ClassVar[str] = ""
@@ -38,4 +40,6 @@ class EditFile(Told):
         return None if state.host is None else state.host.text(self.path) == self.text
 
     def words(self) -> Words:
+        if not self.backup:
+            return Words(("write", "wrote", "writing"), "file, which is not there yet")
         return Words(("edit", "edited", "editing"), f"file, the old one kept as {self.backup}")

@@ -25,6 +25,8 @@ class Act(StrEnum):
     START_UNIT = "start-unit"
     ATTACH_PROFILE = "attach-profile"
     MONITOR = "monitor"
+    GROW_LOOP = "grow-loop"
+    ACTIVATE_RAW = "activate-raw"
     CLEAR_SKIP = "clear-skip"
     EDIT_FILE = "edit-file"
     WIPE_DISK = "wipe-disk"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dmguard.core.codes.code import Code, Severity
 from dmguard.core.codes.disks import DISKS
 from dmguard.core.codes.host import HOST
+from dmguard.core.codes.loops import LOOPS
 from dmguard.core.codes.pools import POOLS
 from dmguard.core.codes.setup import SETUP
 
 __all__ = ["CODES", "Code", "Severity"]
 
-CODES: dict[str, Code] = {row.code: row for row in (*POOLS, *DISKS, *SETUP, *HOST)}
+CODES: dict[str, Code] = {row.code: row for row in (*POOLS, *DISKS, *SETUP, *HOST, *LOOPS)}

@@ -368,4 +368,14 @@ HOST = (
         "None for the pool. The storage below is not told what is free.",
         "Nothing to do, or lvchange --discards passdown VG/POOL.",
     ),
+    Code(
+        "loop-lvm",
+        "8d7298917966485ba5b1daec9d6945e6",
+        Severity.NOTICE,
+        "Docker keeps its data in files on loop devices",
+        "It was given no pool, and makes one itself on two sparse files (loop-lvm).",
+        "It is slow, and when the file system below is full, containers see I/O errors.",
+        "dmguard setup DISK --consumer docker makes a pool on a disk. dmguard loop resize grows the"
+        " one that there is.",
+    ),
 )

@@ -170,4 +170,13 @@ SETUP = (
         "--move-data moves them aside, so that nothing is lost; they are pulled or loaded again"
         " afterwards.",
     ),
+    Code(
+        "settings-there",
+        "d549dcdd10144de8a88adef761965479",
+        Severity.WARNING,
+        "There is a file of settings of that name with something else in it",
+        "It was written before, for the same pool or group.",
+        "None: it was left as it is.",
+        "Compare the two, and put the file right by hand, or remove it and run the command again.",
+    ),
 )

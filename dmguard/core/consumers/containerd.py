@@ -81,6 +81,17 @@ def pool_in(text: str) -> str | None:
     return found.pool if found is not None else None
 
 
+def imports_in(text: str) -> tuple[str, ...]:
+    """Globs of the files that are read after this one, and come before it."""
+    try:
+        found = tomllib.loads(text).get("imports")
+    except (ValueError, RecursionError):
+        return ()
+    # To Go two asterisks are one (path/filepath, Match).
+    texts = (glob for glob in found if isinstance(glob, str)) if isinstance(found, list) else ()
+    return tuple(re.sub(r"\*+", "*", glob) for glob in texts if glob.strip("/"))
+
+
 def _version(document: Any) -> int:
     """Without one it is the first."""
     version = document.get("version", 1)

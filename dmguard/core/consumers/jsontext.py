@@ -110,9 +110,11 @@ def _layout(text: str, members: tuple[Member, ...]) -> tuple[str, str]:
     if not members:
         return _newline(text) + _UNIT, ": "
     last = members[-1]
-    if len(members) == 1 and "\n" not in last.lead:
-        return last.colon.partition(":")[2], last.colon
-    return last.lead, last.colon if "\n" not in last.colon else ": "
+    lead = last.lead if "\n" in last.lead else members[0].lead
+    colon = last.colon if "\n" not in last.colon else ": "
+    if "\n" in lead:
+        return lead, colon
+    return last.lead if len(members) > 1 else colon.partition(":")[2], colon
 
 
 def dump(value: object, lead: str) -> str:

@@ -38,6 +38,7 @@ def find_all(state: State, settings: Settings) -> tuple[Finding, ...]:
         dry,
         forbidden,
         full,
+        loops,
         stranger,
     )
 
@@ -47,6 +48,7 @@ def find_all(state: State, settings: Settings) -> tuple[Finding, ...]:
         dry.find,
         ceiling.find,
         stranger.find,
+        loops.find,
         consumer.find,
         disks.find,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmguard.core.findings import Finding
-from dmguard.core.plan.repair import is_down, pool_of
+from dmguard.core.plan.repair import home_of, is_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def find(state: State, settings: Settings) -> Iterator[Finding]:
     for consumer in state.consumers:
-        pool = pool_of(consumer, state)
-        if pool is None or consumer.unit is None or not settings.guards(pool.name):
+        home = home_of(consumer, state, settings)
+        if home is None or consumer.unit is None or not home.guarded:
             continue
-        if is_down(consumer, pool):
+        if is_down(consumer, home):
             how = "runs without it" if consumer.broken else f"is {consumer.unit.state}"
             yield Finding(
                 "consumer-down",
-                pool.name,
-                f"{pool.name}: {consumer.unit.name} was started before it was there, and {how}",
+                home.name,
+                f"{home.name}: {consumer.unit.name} was started before it was there, and {how}",
             )

@@ -2,7 +2,8 @@
 
 One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mark and size), claim
 (disks become space), activate (pools come up), repair (PVs that return, consumers that failed),
-doctor (what is set wrong around the pools), setup (bare disks become a pool with its consumer).
+doctor (what is set wrong around the pools), setup (bare disks become a pool with its consumer),
+loops (pools that are none of LVM's).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from dmguard.core.goals import (
     ExtendByHand,
     Goal,
     Guard,
+    KeepSettings,
     Recover,
+    ResizeLoop,
     SetUp,
 )
 
@@ -75,8 +78,9 @@ class Plan:
 class Past:
     """What the past tells; what is absent is not known.
 
-    `data`: fill rates in bytes a second, and `failures`: growths of data in a row that failed, by
-    LV uuid. `steady`: for how many seconds a disk has been as it is, by its node.
+    `data`: fill rates in bytes a second, by LV uuid or by the name of a pool that is none of
+    LVM's. `failures`: growths of data in a row that failed, by LV uuid. `steady`: for how many
+    seconds a disk has been as it is, by its node.
     """
 
     data: Mapping[str, float] = field(default_factory=dict)
@@ -87,26 +91,42 @@ class Past:
 def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = None) -> Plan:
     """What is to be done for the goal; the agent's goal when none is given."""
     from dmguard.core.findings import find_all
-    from dmguard.core.plan import activate, by_hand, claim, setup
+    from dmguard.core.plan import activate, loops
 
     match goal:
-        case ExtendByHand():
-            actions, refusals = by_hand.plan_extend(state, settings, goal)
-            return Plan(actions=actions, refusals=refusals)
-        case ClaimByHand():
-            claims, refusals = claim.plan_by_hand(state, goal)
-            return Plan(actions=claims, refusals=refusals)
-        case SetUp():
-            making, refusals = setup.plan_setup(state, goal)
-            return Plan(actions=making, refusals=refusals)
         case ActivateAll():
-            return Plan(actions=activate.plan_all(state, settings, goal.pools, needed=goal.needed))
+            lvm = activate.plan_all(state, settings, goal.pools, needed=goal.needed)
+            raws = loops.plan_raws(state, settings, goal.pools, needed=goal.needed)
+            return Plan(actions=(*lvm, *raws))
         case Examine():
             return _examine(state, settings, past)
         case Recover() | Guard() | None:
             recover = goal if isinstance(goal, Recover) else None
             plan = _guard(state, settings, past, recover=recover)
             return replace(plan, findings=find_all(state, settings))
+    actions, refusals = _plan_by_hand(state, settings, goal)
+    return Plan(actions=actions, refusals=refusals)
+
+
+def _plan_by_hand(
+    state: State,
+    settings: Settings,
+    goal: ExtendByHand | ClaimByHand | SetUp | KeepSettings | ResizeLoop,
+) -> tuple[tuple[Action, ...], tuple[Refusal, ...]]:
+    """What was asked for, whole, or all that stands in its way."""
+    from dmguard.core.plan import by_hand, claim, loops, settings_file, setup
+
+    match goal:
+        case ExtendByHand():
+            return by_hand.plan_extend(state, settings, goal)
+        case ClaimByHand():
+            return claim.plan_by_hand(state, goal)
+        case SetUp():
+            return setup.plan_setup(state, goal)
+        case KeepSettings():
+            return settings_file.plan_settings(state, goal)
+        case ResizeLoop():
+            return loops.plan_resize(state, settings, goal)
 
 
 def _examine(state: State, settings: Settings, past: Past) -> Plan:
@@ -122,7 +142,7 @@ def _examine(state: State, settings: Settings, past: Past) -> Plan:
 
 
 def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None) -> Plan:
-    from dmguard.core.plan import activate, claim, grow, keep, repair
+    from dmguard.core.plan import activate, claim, grow, keep, loops, repair
 
     stale = tuple(repair.plan_stale(state, settings))
     reloaded = {action.key for action in stale}
@@ -130,10 +150,13 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
     reloaded |= {action.key for action in growth}
     claims, waits = claim.plan_claims(state, settings, past)
     # What an administrator took down is only brought up when one asks for it.
-    activation = (
-        tuple(activate.plan_late(state, settings))
+    activation: tuple[Action, ...] = (
+        (*activate.plan_late(state, settings), *loops.plan_late(state, settings))
         if recover is None
-        else activate.plan_all(state, settings, recover.pools)
+        else (
+            *activate.plan_all(state, settings, recover.pools),
+            *loops.plan_raws(state, settings, recover.pools),
+        )
     )
     # What writers wait for comes first; a PV that is back is what everything else of its VG
     # waits for. A consumer that is down waits for nothing that comes after its pool.
@@ -141,6 +164,7 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
         *repair.plan_returned(state, settings),
         *stale,
         *growth,
+        *loops.plan_growth(state, settings, past),
         *activation,
         *repair.plan_units(state, settings),
         *keep.plan_refresh(state, settings, leave=reloaded),

@@ -90,9 +90,14 @@ def missing_pools(state: State, settings: Settings, pools: tuple[str, ...]) -> t
     """
     present = {pool.name for pool in state.pools}
     if pools:
-        return tuple(name for name in pools if name not in present)
+        raws = {rule.name for rule in settings.raws}
+        return tuple(name for name in pools if name not in present | raws)
     named = {glob for glob in settings.pools if not set(glob) & set("*?[")}
-    consumed = {split_dm_name(consumer.dm_name) for consumer in state.consumers}
+    consumed = {
+        split_dm_name(consumer.dm_name)
+        for consumer in state.consumers
+        if settings.raw(consumer.dm_name) is None
+    }
     guarded = {name for name in consumed if name and settings.guards(name)}
     return tuple(sorted((named | guarded) - present))
 

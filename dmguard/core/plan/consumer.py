@@ -9,7 +9,7 @@ from dmguard.core.actions import Act, Configure
 from dmguard.core.codes import CODES
 from dmguard.core.consumers import DAEMONS, containerd, daemon, daemonjson
 from dmguard.core.consumers.edit import EditError
-from dmguard.core.consumers.flags import Flags, flags_in
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.model import dm_name
 from dmguard.core.plan import Refusal, RefusedError
 
@@ -129,10 +129,10 @@ def _is_named_in(text: str, name: str, pool: str) -> bool:
 
 
 def _on_command_line(name: str, host: Host) -> tuple[str, ...]:
-    """The keys of its configuration file that its command line has: no daemon takes one twice."""
-    unit = host.units.get(_UNITS[name][-1])
-    flags = flags_in(unit.exec_start.split()) if unit else Flags()
-    return flags.conflicts
+    """What its command line has of its configuration: no daemon takes a key twice, or two files."""
+    flags = host.flags.get(name, Flags())
+    is_elsewhere = flags.config_file not in (None, _FILES[name])
+    return (*flags.conflicts, *(("config-file",) if is_elsewhere else ()))
 
 
 def _stranded(name: str, host: Host, goal: SetUp) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import RestorePv, StartUnit, is_stale
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dmguard.core.actions import Refresh
-    from dmguard.core.model import Consumer, Pool, State, Vg
+    from dmguard.core.model import Consumer, KernelPool, Pool, State, Vg
     from dmguard.core.settings import ConsumerPolicy, Settings
 
 
@@ -54,50 +54,72 @@ def plan_stale(state: State, settings: Settings) -> Iterator[Refresh]:
         yield make_refresh(pool, kernel, settings, "stale-table")
 
 
-def plan_units(state: State, settings: Settings) -> Iterator[StartUnit]:
-    """Consumers that failed, or run without their pool, and whose pool is up by now."""
-    for consumer in state.consumers:
-        policy = settings.consumers.get(consumer.name)
-        pool = pool_of(consumer, state)
-        if policy is None or pool is None or consumer.unit is None:
-            continue
-        if policy.on_recovered is OnRecovered.NONE or not is_usable(pool, settings):
-            continue
-        if is_down(consumer, pool):
-            unit = consumer.unit
-            yield StartUnit(
-                consumer=consumer.name,
-                unit=unit.name,
-                restart=_restarts(consumer, policy),
-                vg=pool.lv.vg,
-                pool=pool.name,
-                entered=unit.entered,
-            )
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The pool that a consumer keeps its data in, LVM's or a raw one; `kernel` None when down."""
+
+    name: str
+    vg: str
+    kernel: KernelPool | None
+    guarded: bool
+
+
+def home_of(consumer: Consumer, state: State, settings: Settings) -> Home | None:
+    """None if it is none that dmguard knows of."""
+    pool = pool_of(consumer, state)
+    if pool is not None:
+        guarded = settings.guards(pool.name)
+        return Home(pool.name, pool.lv.vg, pool.kernel, guarded)
+    raw = next((raw for raw in state.raws if raw.rule.name == consumer.dm_name), None)
+    if raw is None:
+        return None
+    return Home(raw.rule.name, "", raw.pool.kernel if raw.pool else None, guarded=True)
 
 
 def pool_of(consumer: Consumer, state: State) -> Pool | None:
     return next((pool for pool in state.pools if pool.dm_name == consumer.dm_name), None)
 
 
-def is_usable(pool: Pool, settings: Settings) -> bool:
+def plan_units(state: State, settings: Settings) -> Iterator[StartUnit]:
+    """Consumers that failed, or run without their pool, and whose pool is up by now."""
+    for consumer in state.consumers:
+        policy = settings.consumers.get(consumer.name)
+        home = home_of(consumer, state, settings)
+        if policy is None or home is None or consumer.unit is None:
+            continue
+        if policy.on_recovered is OnRecovered.NONE or not is_usable(home):
+            continue
+        if is_down(consumer, home):
+            unit = consumer.unit
+            yield StartUnit(
+                consumer=consumer.name,
+                unit=unit.name,
+                restart=_restarts(consumer, policy),
+                vg=home.vg,
+                pool=home.name,
+                entered=unit.entered,
+            )
+
+
+def is_usable(home: Home) -> bool:
     """Is the pool up and writable, so that a start can succeed?"""
-    kernel = pool.kernel
+    kernel = home.kernel
     return (
         kernel is not None
-        and settings.guards(pool.name)
+        and home.guarded
         and kernel.mode == "rw"
         and not kernel.needs_check
         and not kernel.suspended
     )
 
 
-def is_down(consumer: Consumer, pool: Pool) -> bool:
+def is_down(consumer: Consumer, home: Home) -> bool:
     """Did its last start begin before the pool was there, and come to nothing?
 
     What was started, or became active, after the pool had appeared failed for another reason and
     is not dmguard's.
     """
-    unit, kernel = consumer.unit, pool.kernel
+    unit, kernel = consumer.unit, home.kernel
     if unit is None or unit.has_job or kernel is None or kernel.appeared is None:
         return False
     if unit.state == "failed":

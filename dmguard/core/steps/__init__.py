@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Claim, Configure, CreatePool, CreateVg
-from dmguard.core.steps import disks, files, pools, setup, units
+from dmguard.core.actions import Action, Claim, Configure, CreatePool, CreateVg, GrowLoop
+from dmguard.core.steps import disks, files, loops, pools, setup, units
 from dmguard.core.steps.kinds import (
     Lvm,
     MovePath,
@@ -52,18 +52,27 @@ __all__ = [
     "undo_for",
 ]
 
-_STEPS: Table = {**pools.STEPS, **disks.STEPS, **units.STEPS, **files.STEPS, **setup.STEPS}
+_STEPS: Table = {
+    **pools.STEPS,
+    **disks.STEPS,
+    **units.STEPS,
+    **files.STEPS,
+    **setup.STEPS,
+    **loops.STEPS,
+}
 _FINISH: Partial = {
     Claim: disks.finish_claim,
     CreateVg: setup.finish_vg,
     CreatePool: setup.finish_pool,
     Configure: setup.finish_configure,
+    GrowLoop: loops.finish_grow,
 }
 _AFTER: Partial = {Claim: disks.after_claim, CreateVg: setup.after_vg}
 _UNDO: Partial = {
     Claim: disks.undo_claim,
     CreatePool: setup.undo_pool,
     Configure: setup.undo_configure,
+    GrowLoop: loops.undo_grow,
 }
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dmguard.core.actions import Action
+from dmguard.core.steps.dm import DmStep
 
 if TYPE_CHECKING:
     from dmguard.core.model import Devno
@@ -70,6 +71,7 @@ class UnitVerb(StrEnum):
     START = "start"
     STOP = "stop"
     RESTART = "restart"
+    RELOAD = "reload-or-try-restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class Wipe:
         return shlex.join(self.argv)
 
 
-Step = Lvm | Prove | UnitStep | PutFile | MovePath | RemoveFile | Wipe
+Step = Lvm | Prove | UnitStep | PutFile | MovePath | RemoveFile | Wipe | DmStep
 
 Table = Mapping[type[Action], Callable[[Any], tuple[Step, ...]]]
 """For each kind of action of a family its steps."""

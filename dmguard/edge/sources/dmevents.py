@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DmEvents:
-    """Wakes when a thin pool's event number moves, or a pool comes or goes.
+    """Wakes when the event number of a thin pool, LVM's or another, moves, or one comes or goes.
 
     Every container that starts or stops makes the control device readable. Those are looked at,
     one list of the kernel's each, and wake nobody.
@@ -45,10 +45,10 @@ class DmEvents:
                     if not broken.done():
                         broken.set_exception(error)
                     return
-                moved = {uuid for uuid, _ in seen.items() ^ now.items()}
+                moved = {pool for pool, _ in seen.items() ^ now.items()}
                 seen = now
-                for uuid in sorted(moved):
-                    wake(Wake(Trigger.DM_EVENT, uuid))
+                for pool in sorted(moved):
+                    wake(Wake(Trigger.DM_EVENT, pool))
 
             loop.add_reader(control.fileno(), readable)
             try:
@@ -58,4 +58,4 @@ class DmEvents:
 
 
 def _numbers(control: Control) -> dict[str, int]:
-    return {device.uuid or "": device.event_nr for device in control.list_pools()}
+    return {device.uuid or device.name: device.event_nr for device in control.list_pools()}

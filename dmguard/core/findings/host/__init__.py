@@ -36,6 +36,7 @@ def find_around(state: State, settings: Settings) -> Iterator[Finding]:
         devices,
         docker,
         growth,
+        loops,
         room,
         volumes,
     )
@@ -47,6 +48,7 @@ def find_around(state: State, settings: Settings) -> Iterator[Finding]:
         devices.find,
         consumers.find,
         docker.find,
+        loops.find,
         volumes.find,
     )
     if state.host is not None:

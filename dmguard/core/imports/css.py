@@ -1,0 +1,182 @@
+"""container-storage-setup, formerly docker-storage-setup: /etc/sysconfig/docker-storage-setup.
+
+Defaults are those of its version 0.11 for Docker.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmguard.core.consumers.flags import flags_in
+from dmguard.core.consumers.unitfile import split_words
+from dmguard.core.imports.imported import NAME, ForeignError, Growth, Imported, Setup
+from dmguard.core.imports.shell import read_assignments
+from dmguard.core.units import Amount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_UNITS = {unit: 1 << (10 * power) for power, unit in enumerate("bkmgtpe")} | {"s": 512}
+_SIZE = re.compile(r"(\d{1,12})(?:([bskmgtpe])(?:i?b)?)?", re.IGNORECASE)
+_SHARE = re.compile(r"(\d{1,3})%(FREE|VG|PVS)")
+_READ = {
+    *("STORAGE_DRIVER", "DEVS", "VG", "CONTAINER_THINPOOL", "DATA_SIZE", "POOL_META_SIZE"),
+    *("CHUNK_SIZE", "AUTO_EXTEND_POOL", "POOL_AUTOEXTEND_THRESHOLD", "POOL_AUTOEXTEND_PERCENT"),
+    *("DEVICE_WAIT_TIMEOUT", "EXTRA_STORAGE_OPTIONS", "EXTRA_DOCKER_STORAGE_OPTIONS"),
+    *("WIPE_SIGNATURES", "GROWPART"),
+}
+_WITHOUT = {
+    "ROOT_SIZE": "dmguard does not touch the root file system",
+    "MIN_DATA_SIZE": "there is no least size of a new pool: setup says what it would make",
+    "DOCKER_ROOT_VOLUME": "dmguard makes thin pools and no other volumes",
+    "DOCKER_ROOT_VOLUME_SIZE": "dmguard makes thin pools and no other volumes",
+    "CONTAINER_ROOT_LV_NAME": "dmguard makes thin pools and no other volumes",
+    "CONTAINER_ROOT_LV_SIZE": "dmguard makes thin pools and no other volumes",
+    "CONTAINER_ROOT_LV_MOUNT_PATH": "dmguard makes thin pools and no other volumes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The file's variables, with defaults for those that are read."""
+
+    values: Mapping[str, str]
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.values.get(name, default).strip()
+
+    def number(self, name: str, default: int) -> int:
+        text = self.text(name, str(default))
+        if not re.fullmatch(r"\d{1,4}", text, re.ASCII):
+            raise ForeignError(f"{name}={text}: it is not a number")
+        return int(text)
+
+    def size(self, name: str, default: str, unit: str) -> int | None:
+        text = self.text(name, default)
+        match = _SIZE.fullmatch(text)
+        if text and not match:
+            raise ForeignError(f"{name}={text}: it is not a size")
+        return int(match[1]) * _UNITS[(match[2] or unit).lower()] if match else None
+
+    def name(self, name: str, default: str = "") -> str:
+        text = self.text(name, default)
+        if text and not NAME.fullmatch(text):
+            raise ForeignError(f"{name}={text}: it is not a name that LVM has")
+        return text
+
+
+def read(text: str, root_vg: str | None = None) -> Imported:
+    """The file's text. `root_vg` is the group of the root file system, which it takes by default.
+
+    ForeignError: the file has a command in it, or a value that the tool itself would not take.
+    """
+    given = _Given(read_assignments(text))
+    notes = list(_other_notes(given))
+    driver = given.text("STORAGE_DRIVER", "devicemapper")
+    if driver != "devicemapper":
+        said = f"STORAGE_DRIVER={driver}: it is not kept in a thin pool, and nothing is to be made"
+        return Imported(None, notes=(*notes, said))
+    vg = given.name("VG") or root_vg
+    pool = given.name("CONTAINER_THINPOOL", "docker-pool") or "docker-pool"
+    if vg is None:
+        notes.append("VG is not given: the pool is in the group of the root file system")
+    growth = _growth(given)
+    setup = Setup(
+        disks=_disks(given),
+        vg=vg,
+        pool=pool,
+        data=_data(given),
+        metadata=_metadata(given),
+        chunk=given.size("CHUNK_SIZE", "512K", "k"),
+        threshold=growth.threshold,
+        percent=growth.percent,
+        options=_options(given),
+    )
+    settings = growth.settings(f"{vg}/{pool}") if vg is not None else ""
+    more = (*growth.notes, *_disk_notes(setup.disks), *_share_notes(given))
+    return Imported(setup, _wait(given) + settings, (*notes, *more))
+
+
+def _data(given: _Given) -> Amount | None:
+    if match := _SHARE.fullmatch(given.text("DATA_SIZE", "40%FREE")):
+        return Amount(percent=float(match[1]))
+    size = given.size("DATA_SIZE", "", "m")
+    return None if size is None else Amount(size=size)
+
+
+def _share_notes(given: _Given) -> Iterator[str]:
+    match = _SHARE.fullmatch(given.text("DATA_SIZE"))
+    if match and match[2] != "FREE":
+        yield f"DATA_SIZE={match[0]}: here the share is of what the group has free"
+
+
+def _metadata(given: _Given) -> Amount | None:
+    size = given.size("POOL_META_SIZE", "", "m")
+    return None if size is None else Amount(size=size)
+
+
+def _disks(given: _Given) -> tuple[str, ...]:
+    names = given.text("DEVS").split()
+    return tuple(name if name.startswith("/") else f"/dev/{name}" for name in names)
+
+
+def _disk_notes(disks: tuple[str, ...]) -> Iterator[str]:
+    for disk in disks:
+        if re.fullmatch(r"/dev/[^/]+", disk):
+            yield (
+                f"{disk}: the name may be another disk's after a boot; better is one of its links"
+                " below /dev/disk/by-id"
+            )
+
+
+def _options(given: _Given) -> tuple[str, ...]:
+    lines = (given.text("EXTRA_STORAGE_OPTIONS"), given.text("EXTRA_DOCKER_STORAGE_OPTIONS"))
+    return flags_in(word for line in lines for word in split_words(line)).options
+
+
+def _growth(given: _Given) -> Growth:
+    """css compares with yes alone: any other word turned growth off."""
+    names = ("POOL_AUTOEXTEND_THRESHOLD", "POOL_AUTOEXTEND_PERCENT")
+    extend = given.text("AUTO_EXTEND_POOL", "yes")
+    growth = Growth.of(given.number(names[0], 60), given.number(names[1], 20), names)
+    if extend == "yes":
+        return growth
+    if extend.lower() in ("true", "on", "1", "yes", "y"):
+        said = (
+            f"AUTO_EXTEND_POOL={extend}: only yes counted, so the pool was never extended;"
+            " dmguard extends it"
+        )
+        return Growth(growth.threshold, growth.percent, (said, *growth.notes))
+    said = (
+        f"AUTO_EXTEND_POOL={extend}: dmguard grows every pool that it guards; leave this one out of"
+        " guard.pools if it must keep its size"
+    )
+    return Growth(notes=(said,))
+
+
+def _wait(given: _Given) -> str:
+    """How long a boot waits, if the file says so; at most an hour."""
+    if "DEVICE_WAIT_TIMEOUT" not in given.values:
+        return ""
+    seconds = min(given.number("DEVICE_WAIT_TIMEOUT", 60), 3600)
+    return f'[activate]\ntimeout = "{seconds}s"\n' if seconds else '[activate]\ntimeout = "0"\n'
+
+
+def _other_notes(given: _Given) -> Iterator[str]:
+    if given.text("WIPE_SIGNATURES", "false") == "true":
+        yield (
+            "WIPE_SIGNATURES=true: dmguard wipes no disk because a rule says so; setup takes one"
+            " that is not blank only when it is named again with --force"
+        )
+    if given.text("GROWPART", "false") == "true":
+        yield (
+            "GROWPART=true: dmguard grows no partition; a whole disk that has grown is taken into"
+            " its group"
+        )
+    for name in given.values:
+        if name in _WITHOUT and given.text(name):
+            yield f"{name}={given.text(name)}: {_WITHOUT[name]}"
+        elif name not in _WITHOUT and name not in _READ:
+            yield f"{name}: it is not a setting of container-storage-setup, and not read"

@@ -1,0 +1,37 @@
+"""A file of dmguard's own settings, as another tool's configuration or a live pool gives it."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import Act, EditFile
+from dmguard.core.codes import CODES
+from dmguard.core.host import AGENT
+from dmguard.core.plan import Refusal
+from dmguard.core.settings import SettingsError, parse_settings
+
+if TYPE_CHECKING:
+    from dmguard.core.goals import KeepSettings
+    from dmguard.core.model import State
+
+
+def plan_settings(
+    state: State, goal: KeepSettings
+) -> tuple[tuple[EditFile, ...], tuple[Refusal, ...]]:
+    """Write it if there is none; one that says something else is another's."""
+    there = state.host.text(goal.path) if state.host else None
+    if there == goal.text:
+        return (), ()
+    if there is not None:
+        return (), (_refuse(goal, "settings-there"),)
+    try:
+        parse_settings(tomllib.loads(goal.text))
+    except (SettingsError, tomllib.TOMLDecodeError) as error:
+        return (), (_refuse(goal, "config-unclear", str(error)),)
+    return (EditFile(goal.path, goal.text, "", "", "asked", reload=AGENT),), ()
+
+
+def _refuse(goal: KeepSettings, code: str, detail: str = "") -> Refusal:
+    more = f" ({detail})" if detail else ""
+    return Refusal(goal.path, code, f"{goal.path}: {CODES[code].clause}{more}", Act.EDIT_FILE)

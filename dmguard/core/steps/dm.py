@@ -1,0 +1,157 @@
+"""Steps on loop devices and on the tables of pools that are none of LVM's."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from dmguard.core.bare import Inode, Table
+    from dmguard.core.model import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class SetFileSize:
+    """Make a file larger, from `was` to `size` bytes. One that has that size already is fine, any
+    other size or inode is refused, and so is what its file system has no room for.
+    """
+
+    path: str
+    inode: Inode
+    was: int
+    size: int
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("truncate", "--size", str(self.size), self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class CutFile:
+    """Take SetFileSize back, from `was` to `size`, if nothing was written there and the kernel
+    shows no more than `kept` bytes of the pool's resource.
+    """
+
+    path: str
+    inode: Inode
+    was: int
+    size: int
+    pool: str
+    resource: Resource
+    kept: int
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("truncate", "--size", str(self.size), self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class SetCapacity:
+    """Let a loop device show all of its file, which must be the one of this inode."""
+
+    node: str
+    inode: Inode
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("losetup", "--set-capacity", self.node))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTable:
+    """Load a table beside the live one, which must be `was` or already so long."""
+
+    pool: str
+    was: Table
+    table: Table
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("dmsetup", "load", self.pool, "--table", str(self.table)))
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePool:
+    """Swap the loaded table in, in one call of the kernel's."""
+
+    pool: str
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("dmsetup", "resume", "--noflush", "--nolockfs", self.pool))
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTable:
+    """Whatever failed: the pool goes on. What is loaded and not swapped in is dropped; a pool that
+    was left suspended is resumed with `was`, or with `table` where the kernel takes only that.
+    """
+
+    pool: str
+    was: Table
+    table: Table
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"{shlex.join(('dmsetup', 'clear', self.pool))}; " + shlex.join(
+            ("dmsetup", "resume", "--noflush", "--nolockfs", self.pool)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AttachFile:
+    """Put a file on a loop device, unless it is on one."""
+
+    path: str
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("losetup", "--find", "--nooverlap", self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRaw:
+    """Make the device of a pool on metadata and data that are there: each a device, or a file that
+    is on a loop device. Metadata on which there is no pool is refused: the kernel would make one.
+    """
+
+    pool: str
+    sectors: int
+    metadata: str
+    data: str
+    metadata_is_file: bool
+    data_is_file: bool
+    rest: str
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        metadata = _node(self.metadata, is_file=self.metadata_is_file)
+        data = _node(self.data, is_file=self.data_is_file)
+        table = f"0 {self.sectors} thin-pool {metadata} {data} {self.rest}"
+        return f'{shlex.join(("dmsetup", "create", self.pool))} --table "{table}"'
+
+
+def _node(path: str, *, is_file: bool) -> str:
+    associated = shlex.join(("losetup", "--noheadings", "--output", "NAME", "--associated", path))
+    return f"$({associated})" if is_file else path
+
+
+DmStep = (
+    SetFileSize
+    | CutFile
+    | SetCapacity
+    | LoadTable
+    | ResumePool
+    | RestoreTable
+    | AttachFile
+    | CreateRaw
+)

@@ -1,0 +1,134 @@
+"""The kernel's buffers: struct dm_ioctl, and the records that follow it (Linux,
+include/uapi/linux/dm-ioctl.h).
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmguard.core.model import Devno
+
+HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
+TARGET = struct.Struct("=Q Q i I 16s")
+SUSPENDED, STATUS_TABLE, BUFFER_FULL, NOFLUSH = 1 << 1, 1 << 4, 1 << 8, 1 << 11
+_NAME_HAS_UUID = 1
+_SECTOR = 512
+_POOL_UUID = re.compile(r"LVM-([A-Za-z0-9]{32})([A-Za-z0-9]{32})-tpool")
+
+
+class DmUnavailableError(Exception):
+    """There is no usable device-mapper: no node, no module, no permission, or too old."""
+
+
+class DmParseError(Exception):
+    """The kernel said something about a device that we do not understand."""
+
+
+@dataclass(frozen=True, slots=True)
+class DmDevice:
+    """One row of the kernel's list."""
+
+    name: str
+    uuid: str | None
+    devno: tuple[int, int]
+    event_nr: int
+
+    @property
+    def is_lvm(self) -> bool:
+        return (self.uuid or "").startswith("LVM-")
+
+    @property
+    def pool_ids(self) -> tuple[str, str] | None:
+        """The uuids of VG and LV if this is an LVM thin pool.
+
+        The uuid tells and the name does not: a pool without LVM thin volumes, as Docker's, is
+        `vg-pool`, any other is `vg-pool-tpool` under a linear `vg-pool` (lvm2, dev_manager.c).
+        """
+        match = _POOL_UUID.fullmatch(self.uuid or "")
+        return (match[1], match[2]) if match else None
+
+
+def request_number(command: int, machine: str | None = None) -> int:
+    """_IOWR(0xfd, command, struct dm_ioctl) of this architecture (Linux, asm/ioctl.h)."""
+    machine = machine or platform.machine()
+    # Read and write are 1 and 2 in two bits, or 2 and 4 in three: both together are one value.
+    other = machine.startswith(("ppc", "mips", "sparc", "alpha"))
+    direction = 6 << 29 if other else 3 << 30
+    return direction | (HEADER.size << 16) | (0xFD << 8) | command
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One line of a device's status or table. `size` in bytes."""
+
+    kind: str
+    size: int
+    params: str
+
+
+def decode_list(reply: bytes | bytearray) -> Iterator[DmDevice]:
+    """The records of DM_LIST_DEVICES (Linux, include/uapi/linux/dm-ioctl.h, dm_name_list)."""
+    offset = HEADER.unpack_from(reply)[4]
+    if struct.unpack_from("=Q", reply, offset)[0] == 0:
+        return
+    while True:
+        device, following = struct.unpack_from("=Q I", reply, offset)
+        name = text_of(bytes(reply[offset + 12 : offset + 12 + 128]))
+        extra = _align(offset + 12 + len(name.encode()) + 1)
+        event_nr, flags = struct.unpack_from("=I I", reply, extra)
+        uuid = None
+        if flags & _NAME_HAS_UUID:
+            uuid = text_of(bytes(reply[extra + 8 : extra + 8 + 129]))
+        elif flags:
+            uuid = ""
+        yield DmDevice(name, uuid, decode_devno(device), event_nr)
+        if not following:
+            return
+        offset += following
+
+
+def decode_deps(reply: bytes | bytearray) -> tuple[Devno, ...]:
+    """The devices that a live table points at (Linux, dm-ioctl.h, struct dm_target_deps)."""
+    offset = HEADER.unpack_from(reply)[4]
+    (count,) = struct.unpack_from("=I", reply, offset)
+    return tuple(
+        decode_devno(device) for device in struct.unpack_from(f"={count}Q", reply, offset + 8)
+    )
+
+
+def decode_target(reply: bytes | bytearray) -> Target | None:
+    """The first target of DM_TABLE_STATUS; None without a live table."""
+    header = HEADER.unpack_from(reply)
+    if header[5] == 0:
+        return None
+    _, length, _, _, kind = TARGET.unpack_from(reply, header[4])
+    begin = header[4] + TARGET.size
+    end = reply.index(0, begin)
+    return Target(text_of(kind), length * _SECTOR, bytes(reply[begin:end]).decode(errors="replace"))
+
+
+def text_of(raw: bytes) -> str:
+    return raw.split(b"\0", 1)[0].decode(errors="replace")
+
+
+def _align(offset: int) -> int:
+    # Records are aligned to 8 from the start of the data, which itself is aligned.
+    return (offset + 7) & ~7
+
+
+def encode_devno(devno: Devno) -> int:
+    """(major, minor) → the kernel's huge_encode_dev."""
+    major, minor = devno
+    return (major << 8) | (minor & 0xFF) | ((minor & ~0xFF) << 12)
+
+
+def decode_devno(device: int) -> Devno:
+    """The kernel's huge_encode_dev → (major, minor)."""
+    return (device >> 8) & 0xFFF, (device & 0xFF) | ((device >> 12) & ~0xFF)

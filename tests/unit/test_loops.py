@@ -1,0 +1,270 @@
+"""Pools on loop devices: when they grow, by how much, in which steps, and what is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dmguard.core.actions import GrowLoop, is_met
+from dmguard.core.findings import find_all
+from dmguard.core.findings.host import counts, find_around
+from dmguard.core.goals import Guard, ResizeLoop, Size
+from dmguard.core.host import Host
+from dmguard.core.model import METADATA_MAX, Mode, Resource, State, Usage
+from dmguard.core.plan import Past, make_plan
+from dmguard.core.settings import Policy, Settings
+from dmguard.core.steps import finish_for, steps_for, undo_for
+from dmguard.core.units import Amount
+from tests.unit.bares import (
+    CHUNK,
+    DOCKER,
+    MIB,
+    PARAMS,
+    in_bare,
+    make_bare,
+    make_host,
+    with_file,
+)
+
+if TYPE_CHECKING:
+    from dmguard.core.bare import BarePool
+
+PLAIN = Policy(min_step=0, headroom=0.0, max_size=2000 * MIB)
+
+
+def settings(policy: Policy = PLAIN, name: str = "docker") -> Settings:
+    return Settings(loops={name: policy})
+
+
+def growth(
+    *pools: BarePool, rules: Settings | None = None, past: Past | None = None
+) -> list[tuple[str, int]]:
+    plan = make_plan(make_host(*pools), rules or settings(), past or Past(), Guard())
+    return [
+        (str(action.resource), action.target // MIB)
+        for action in plan.actions
+        if isinstance(action, GrowLoop)
+    ]
+
+
+def codes(*pools: BarePool, rules: Settings | None = None) -> list[str]:
+    return [finding.code for finding in find_all(make_host(*pools), rules or settings())]
+
+
+def test_nothing_grows_without_a_ceiling_of_its_own() -> None:
+    full = make_bare(90, 90)
+    general = Policy(min_step=0, headroom=0.0, max_size=2000 * MIB)
+    assert growth(full, rules=Settings(policy=general)) == []
+    assert growth(full, rules=settings(replace(PLAIN, max_size=None))) == []
+    assert codes(full, rules=Settings()) == ["loop-not-grown", "loop-not-grown"]
+
+
+def test_metadata_comes_first_and_each_takes_its_step() -> None:
+    assert growth(make_bare(50, 10)) == []
+    assert growth(make_bare(75, 70)) == []
+    full = make_bare(80, 80)
+    assert growth(full) == [("metadata", 19), ("data", 1200)]
+
+
+def test_a_pool_is_named_by_docker_or_by_its_device_mapper_name() -> None:
+    assert growth(make_bare(80), rules=settings(name=DOCKER)) == [("data", 1200)]
+    assert growth(make_bare(80, name="devpool"), rules=settings(name="devpool")) == [("data", 1200)]
+    assert growth(make_bare(80, name="devpool")) == []
+    own = Settings(loops={"docker": PLAIN, DOCKER: replace(PLAIN, step=Amount(percent=50.0))})
+    assert growth(make_bare(80), rules=own) == [("data", 1500)]
+
+
+def test_growth_ends_at_the_ceiling_in_whole_chunks() -> None:
+    odd = replace(PLAIN, max_size=1100 * MIB + CHUNK + 1)
+    (action,) = grow(make_bare(80), odd)
+    assert action.target == 1100 * MIB + CHUNK
+    at_it = make_bare(80, size=1000)
+    assert growth(at_it, rules=settings(replace(PLAIN, max_size=1000 * MIB))) == []
+    assert codes(at_it, rules=settings(replace(PLAIN, max_size=1000 * MIB))) == ["pool-ceiling"]
+
+
+def grow(pool: BarePool, policy: Policy = PLAIN) -> list[GrowLoop]:
+    plan = make_plan(make_host(pool), settings(policy), Past(), Guard())
+    return [action for action in plan.actions if isinstance(action, GrowLoop)]
+
+
+def test_a_file_system_gives_what_its_files_may_not_take_already() -> None:
+    # 500 MiB of the file are not allocated yet: of 560 that are free 60 are left.
+    assert growth(make_bare(80, room=560)) == [("data", 1060)]
+    assert growth(make_bare(80, room=400)) == []
+    assert codes(make_bare(80, room=400)) == ["loop-no-space"]
+
+
+def test_two_pools_of_one_file_system_share_what_is_free() -> None:
+    one, other = make_bare(80, room=750), make_bare(80, room=750, name="devpool")
+    both = Settings(loops={"docker": PLAIN, "devpool": PLAIN})
+    assert growth(one, other, rules=both) == [("data", 1200), ("data", 1050)]
+
+
+def test_a_file_that_is_larger_than_the_pool_is_not_paid_for_twice() -> None:
+    longer = with_file(make_bare(80, room=100), size=1150 * MIB, allocated=1150 * MIB)
+    assert growth(longer) == [("data", 1200)]
+    (action,) = grow(longer)
+    assert (action.file_size // MIB, action.file_target // MIB) == (1150, 1200)
+    huge = with_file(longer, size=5000 * MIB, allocated=0)
+    assert [(a.target // MIB, a.file_target // MIB) for a in grow(huge)] == [(1200, 5000)]
+
+
+def test_headroom_counts_the_rate_of_the_pools_name() -> None:
+    fast = replace(PLAIN, headroom=100.0)
+    rates = Past(data={DOCKER: 5.0 * MIB})
+    assert growth(make_bare(80), rules=settings(fast), past=rates) == [("data", 1500)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"mode": Mode.RO}, "pool-read-only"),
+        ({"needs_check": True}, "pool-needs-check"),
+        ({"suspended": True}, "pool-suspended"),
+        ({"mode": Mode.FAIL, "data": None, "metadata": None}, "pool-failed"),
+    ],
+)
+def test_a_pool_that_is_not_well_is_not_grown(changes: dict[str, object], code: str) -> None:
+    pool = in_bare(make_bare(90, 90), **changes)
+    assert growth(pool) == []
+    assert codes(pool) == [code]
+    assert refusals(pool, ResizeLoop(data=Size(2000 * MIB))) == [code]
+
+
+def test_a_pool_of_others_is_nobodys_business() -> None:
+    strange = in_bare(make_bare(99, name="stratis-1-private"), mode=Mode.OUT_OF_DATA)
+    assert codes(strange) == []
+    assert codes(in_bare(make_bare(50), mode=Mode.OUT_OF_DATA)) == ["out-of-data"]
+
+
+def test_a_file_system_below_the_last_stretch_is_told_before_it_is_full() -> None:
+    assert codes(make_bare(30, room=240)) == ["loop-no-space"]
+    assert codes(make_bare(30, room=260)) == []
+    whole = with_file(make_bare(30, room=1), allocated=1000 * MIB)
+    roomy = replace(whole, metadata=whole.data)
+    assert codes(roomy) == []
+
+
+def refusals(pool: BarePool, goal: ResizeLoop, rules: Settings | None = None) -> list[str]:
+    plan = make_plan(make_host(pool), rules or Settings(), Past(), goal)
+    assert not plan.actions
+    return [refusal.code for refusal in plan.refusals]
+
+
+NOTHING_ABOVE = METADATA_MAX + 1
+
+
+@pytest.mark.parametrize(
+    ("goal", "code"),
+    [
+        (ResizeLoop(data=Size(999 * MIB)), "loop-shrink"),
+        (ResizeLoop(data=Size(1000 * MIB)), "not-larger"),
+        (ResizeLoop(data=Size(0, relative=True)), "not-larger"),
+        (ResizeLoop(metadata=Size(15 * MIB)), "loop-shrink"),
+        (ResizeLoop(metadata=Size(NOTHING_ABOVE)), "metadata-ceiling"),
+        (ResizeLoop(data=Size(10_001 * MIB, relative=True)), "loop-no-space"),
+        (ResizeLoop(pool="other", data=Size(2000 * MIB)), "no-such-pool"),
+    ],
+)
+def test_what_cannot_be_is_refused_whole(goal: ResizeLoop, code: str) -> None:
+    assert refusals(make_bare(), goal) == [code]
+
+
+def test_a_ceiling_counts_for_a_hand_too() -> None:
+    assert refusals(make_bare(), ResizeLoop(data=Size(2001 * MIB)), settings()) == ["pool-ceiling"]
+
+
+def test_what_is_no_file_or_only_a_part_of_one_is_not_grown() -> None:
+    pool, goal = make_bare(), ResizeLoop(data=Size(2000 * MIB))
+    gone = replace(pool, data=replace(pool.data, file=None))
+    assert refusals(gone, goal) == ["loop-file-unknown"]
+    assert refusals(with_file(pool, limit=1000 * MIB), goal) == ["loop-limited"]
+    disk = replace(pool, data=replace(pool.data, node="/dev/sdb", file=None))
+    assert refusals(disk, goal) == ["no-such-pool"]
+
+
+def test_several_pools_have_to_be_told_apart() -> None:
+    host = make_host(make_bare(), make_bare(name="devpool"))
+    goal = ResizeLoop(data=Size(1100 * MIB))
+    plan = make_plan(host, Settings(), Past(), goal)
+    assert [refusal.code for refusal in plan.refusals] == ["loop-several"]
+    for name in ("docker", DOCKER, "devpool"):
+        (action,) = make_plan(host, Settings(), Past(), replace(goal, pool=name)).actions
+        assert action.pool == (DOCKER if name == "docker" else name)
+
+
+def test_what_is_asked_for_is_rounded_up_to_whole_chunks_and_metadata_comes_first() -> None:
+    goal = ResizeLoop(data=Size(100 * MIB + 1, relative=True), metadata=Size(32 * MIB))
+    plan = make_plan(make_host(make_bare()), Settings(), Past(), goal)
+    assert [
+        (action.resource, action.target, action.file_target)
+        for action in plan.actions
+        if isinstance(action, GrowLoop)
+    ] == [
+        (Resource.METADATA, 32 * MIB, 32 * MIB),
+        (Resource.DATA, 1100 * MIB + CHUNK, 1100 * MIB + CHUNK),
+    ]
+
+
+def test_only_the_length_of_the_live_table_is_another() -> None:
+    (data,) = grow(make_bare(80))
+    assert [str(step) for step in steps_for(data)] == [
+        f"truncate --size {1200 * MIB} /srv/data",
+        "losetup --set-capacity /dev/loop0",
+        f"dmsetup load {DOCKER} --table '0 {1200 * 2048} thin-pool {PARAMS}'",
+        f"dmsetup resume --noflush --nolockfs {DOCKER}",
+    ]
+    (metadata,) = grow(make_bare(50, 80))
+    assert str(steps_for(metadata)[2]).endswith(f"'0 {1000 * 2048} thin-pool {PARAMS}'")
+
+
+def test_an_interrupted_growth_is_finished_on_the_devices_of_now() -> None:
+    (action,) = grow(make_bare(80))
+    assert finish_for(action, 0, make_host(make_bare(80))) == steps_for(action)
+    pool = make_bare(80)
+    moved = replace(
+        pool,
+        data=replace(pool.data, node="/dev/loop5"),
+        table=replace(pool.table, params="7:4 7:5 128 32768 1 skip_block_zeroing"),
+    )
+    steps = [str(step) for step in finish_for(action, 2, make_host(moved))]
+    assert steps[1] == "losetup --set-capacity /dev/loop5"
+    assert "7:4 7:5" in steps[2]
+    assert finish_for(action, 2, make_host(with_file(pool, inode=(2049, 9)))) == ()
+    assert finish_for(action, 2, State((), ())) == ()
+
+
+def test_what_failed_is_taken_back_only_where_the_pool_is_there() -> None:
+    (action,) = grow(make_bare(80))
+    assert undo_for(action, 3, State((), ())) == ()
+    assert [str(step) for step in undo_for(action, 3, make_host(make_bare(80)))] == [
+        f"dmsetup clear {DOCKER}; dmsetup resume --noflush --nolockfs {DOCKER}",
+        f"truncate --size {1000 * MIB} /srv/data",
+        "losetup --set-capacity /dev/loop0",
+    ]
+    other = make_host(with_file(make_bare(80), inode=(2049, 9)))
+    assert len(undo_for(action, 3, other)) == 1
+    same = replace(action, file_target=action.file_size)
+    assert len(undo_for(same, 3, make_host(make_bare(80)))) == 1
+
+
+def test_a_growth_is_met_by_what_the_kernel_shows_of_a_pool_that_goes_on() -> None:
+    (action,) = grow(make_bare(80))
+    assert is_met(action, make_host(make_bare(80))) is False
+    larger = make_bare(66, size=1200)
+    assert is_met(action, make_host(larger)) is True
+    assert is_met(action, make_host(in_bare(larger, suspended=True))) is False
+    metadata = replace(action, resource=Resource.METADATA, target=19 * MIB + 100)
+    shown = in_bare(larger, metadata=Usage(0, 19 * MIB))
+    assert is_met(metadata, make_host(shown)) is True
+    assert is_met(metadata, make_host(in_bare(larger, metadata=None))) is None
+
+
+def test_dockers_files_are_a_hint_to_who_examines_the_host() -> None:
+    host = replace(make_host(make_bare(), make_bare(name="devpool")), host=Host())
+    found = [finding for finding in find_around(host, Settings()) if finding.code == "loop-lvm"]
+    assert [finding.subject for finding in found] == [DOCKER]
+    assert not counts(found[0])

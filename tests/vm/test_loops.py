@@ -1,0 +1,215 @@
+"""Docker on its own loop devices: shown, grown while containers write, and never left suspended."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from dmguard.core.actions import GrowLoop
+from dmguard.core.model import Resource
+from dmguard.loop.execute import boundaries
+from tests.vm.kit import MIB, config, history, wait_for
+from tests.vm.loopkit import LoopDocker
+
+if TYPE_CHECKING:
+    from tests.lab.channel import Running
+    from tests.lab.machine import Machine
+    from tests.vm.conftest import Factory
+
+LIB = "/var/lib/dmguard"
+STEPS = 4
+
+
+def test_a_pool_on_loop_devices_is_grown_under_a_writer(machines: Factory) -> None:
+    """What a manual does with device_tool or by hand: find the files, truncate, losetup, dmsetup
+    table, reload and resume.
+    """
+    m = machines()
+    docker = LoopDocker(m)
+    before = docker.seen()
+    with_files(m, docker)
+    planned(m, docker)
+    refused(docker, "100MiB", "loop-shrink")
+    refused(docker, "500GiB", "loop-no-space")
+    refused(docker, "--metadata 500GiB", "metadata-ceiling")
+    assert docker.seen() == before
+
+    assert docker.resize("+100MiB").status == 0
+    docker.assert_alive()
+    after = docker.seen()
+    assert after.table == before.table.replace(" 409600 ", " 614400 ")
+    assert (after.data_file, after.data_device) == (300 * MIB, 300 * MIB)
+    assert "Data Space Total: 314.6MB" in m.run("docker info").out
+
+    assert docker.resize("400MiB --metadata 32MiB").status == 0
+    docker.assert_alive()
+    assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
+    told = [entry for entry in history(m, "grow-loop") if entry["result"] == "done"]
+    assert [(e["pool"], e["numbers"]["target"] // MIB) for e in told] == [
+        (docker.pool, 300),
+        (docker.pool, 32),
+        (docker.pool, 400),
+    ]
+    assert docker.resize("400MiB").status == 0  # it is so large already
+
+    # Docker makes the pool anew at each start, as large as its files are.
+    m.run("systemctl restart docker && docker start writer", timeout=120)
+    docker.inside = docker.enter()
+    assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
+    docker.assert_alive()
+
+
+def with_files(m: Machine, docker: LoopDocker) -> None:
+    """The files are those that Docker names."""
+    shown = docker.status()
+    info = m.run("docker info").out
+    assert f"Data loop file: {shown['data']['file']}" in info
+    assert f"Metadata loop file: {shown['metadata']['file']}" in info
+    assert (shown["docker"], shown["mode"], shown["suspended"]) == (True, "rw", False)
+    assert shown["data"]["size"] == shown["data"]["device_size"] == 200 * MIB
+    assert shown["metadata"]["size"] == 16 * MIB
+
+
+def planned(m: Machine, docker: LoopDocker) -> None:
+    """A dry run prints the commands of the manual, and changes nothing."""
+    out = m.run("dmguard loop resize -n --json +100MiB").out
+    (action,) = json.loads(out)["planned"]
+    node = docker.loop(docker.data)
+    assert [command.partition(" --table")[0] for command in action["commands"]] == [
+        f"truncate --size {300 * MIB} {docker.data}",
+        f"losetup --set-capacity {node}",
+        f"dmsetup load {docker.pool}",
+        f"dmsetup resume --noflush --nolockfs {docker.pool}",
+    ]
+
+
+def refused(docker: LoopDocker, words: str, code: str) -> None:
+    result = docker.resize(words)
+    assert (result.status, code in result.err) == (4, True), result
+
+
+def test_a_failure_or_a_death_on_the_way_leaves_the_pool_live(machines: Factory) -> None:
+    m = machines(config=config(guard='resync = "1h"'))
+    docker = LoopDocker(m)
+    for number in (2, 3):
+        failed_resume(m, docker, number)
+    sample = GrowLoop("", Resource.DATA, 0, 0, "", (0, 0), 0, 0, "", 0, "", None, 0, reason="asked")
+    names = boundaries(sample)
+    assert list(names) == list(stops("1"))
+    for name in names:
+        killed_at(m, docker, name)
+
+
+def failed_resume(m: Machine, docker: LoopDocker, ran: int) -> None:
+    """Behind the command's back the file is cut again: the kernel really refuses to swap the
+    tables, and leaves the pool suspended.
+    """
+    before = docker.seen()
+    running, pid = stopped_at(m, f"ran-{ran}", "+40MiB")
+    m.run(f"truncate -s {before.data_file} {docker.data}")
+    m.run(f"losetup -c {docker.loop(docker.data)}; pkill strace; kill -CONT {pid}", check=False)
+    result = running.wait(60)
+    assert result.status == 1, result
+    assert "too small for target" in m.run("dmesg | tail -5").out
+    docker.assert_alive()
+    assert docker.state() == "Active:Live"
+    assert docker.seen() == before
+    assert history(m, "grow-loop")[-1]["result"] == "failed"
+
+
+def killed_at(m: Machine, docker: LoopDocker, name: str) -> None:
+    """SIGKILL at one boundary: the pool is live, and the next run settles the act."""
+    before, told = docker.size(), len(history(m, "grow-loop"))
+    running, pid = stopped_at(m, name, "+4MiB")
+    m.run(f"kill -9 {pid}; pkill -9 strace", check=False)
+    assert running.wait(60).status != 0, name
+    docker.assert_alive()
+    m.run("systemctl reload dmguard")
+    m.wait_until(f"test ! -e {LIB}/intent.json")
+    assert docker.state() == "Active:Live", name
+    after = docker.seen()
+    assert docker.size() == before + 4 * MIB, name
+    assert after.data_file == after.data_device == docker.size(), name
+    acts = history(m, "grow-loop")[told:]
+    assert [act["result"] for act in acts] == ["done"], name
+
+
+def stopped_at(m: Machine, name: str, words: str) -> tuple[Running, str]:
+    """Run a resize that stops at this boundary; return it with its pid.
+
+    A SIGSTOP that strace injects takes effect when the call is done.
+    """
+    m.run("rm -f /tmp/go /tmp/pid /tmp/trace /tmp/strace; mkfifo /tmp/go")
+    running = m.start(f"echo $$ > /tmp/pid; read go < /tmp/go; exec dmguard loop resize {words}")
+    m.wait_until("test -s /tmp/pid")
+    pid = m.run("cat /tmp/pid").out.strip()
+    call, path, nth = stops(pid)[name]
+    m.start(
+        f"strace -f -p {pid} -P {path} -e trace={call}"
+        f" -e inject={call}:signal=SIGSTOP:when={nth} -o /tmp/trace 2> /tmp/strace"
+    )
+    m.wait_until("grep -q attached /tmp/strace")
+    m.run("echo > /tmp/go")
+    m.wait_until(f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SIGSTOP /tmp/trace", 30)
+    return running, pid
+
+
+def stops(pid: str) -> dict[str, tuple[str, str, int]]:
+    """Where each boundary is seen from the outside: a system call, its path, and which of them."""
+    draft = f"{LIB}/.intent.json.{pid}"
+    found = {"intended": ("rename", draft, 1)}
+    for step in range(1, STEPS + 1):
+        found[f"step-{step}"] = ("openat", draft, step + 1)
+        found[f"ran-{step}"] = ("rename", draft, step + 1)
+    found["recorded"] = ("fdatasync", f"{LIB}/history.jsonl", 1)
+    found["cleared"] = ("unlink", f"{LIB}/intent.json", 1)
+    return found
+
+
+def test_a_small_file_system_and_a_ceiling_end_the_growth(machines: Factory) -> None:
+    m = machines()
+    m.run(
+        "truncate -s 400M /srv.img && mkfs.ext4 -q -m 0 /srv.img && mkdir /srv/docker"
+        " && mount -o loop /srv.img /srv/docker"
+    )
+    docker = LoopDocker(m, "/srv/docker")
+    before = docker.seen()
+    refused(docker, "+390MiB", "loop-no-space")
+    assert docker.seen() == before
+    docker.assert_alive()
+
+    ceiling = '[pool."loop:docker"]\nmax_size = "288MiB"\n'
+    m.put("/etc/dmguard/dmguard.toml", config(guard='resync = "2s"', more=ceiling))
+    m.run("systemctl reload dmguard")
+    fill(m, docker, 77)
+    wait_for("grown by the step", lambda: docker.size() == 240 * MIB)
+    fill(m, docker, 77)
+    wait_for("grown to the ceiling", lambda: docker.size() == 288 * MIB)
+    docker.assert_alive()
+    fill(m, docker, 77)
+    wait_for("the ceiling told", lambda: told(m, "pool-ceiling"))
+
+    # The file system is filled by somebody else, up to less than the pool's last stretch.
+    m.put("/etc/dmguard/dmguard.toml", config(guard='resync = "2s"'))
+    m.run(
+        "systemctl reload dmguard && fallocate -l $(($(stat -f -c '%a*%S' /srv/docker)"
+        " - 20971520)) /srv/docker/other"
+    )
+    wait_for("the file system told", lambda: told(m, "loop-no-space"))
+    assert docker.size() == 288 * MIB
+    docker.assert_alive()
+
+
+def told(m: Machine, code: str) -> bool:
+    return any(entry["reason"] == code for entry in history(m))
+
+
+def fill(m: Machine, docker: LoopDocker, percent: int) -> None:
+    """Write in the container until so much of the pool is in use."""
+    shown = docker.status()["data"]
+    missing = shown["size"] * percent // 100 - shown["used"]
+    m.run(
+        f"dd if=/dev/urandom of={docker.inside}/big-{shown['used']} bs=1M"
+        f" count={-(-missing // MIB)} conv=fsync",
+        timeout=120,
+    )
