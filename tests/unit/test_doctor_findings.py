@@ -269,6 +269,8 @@ CONSUMERS: list[tuple[str, State, list[str]]] = [
     ("after alone", around(POOL, unit("docker.service", wants=frozenset())), ["unit-not-ordered"]),
     ("requires will do", around(POOL, unit("docker.service", wants=frozenset(),
         requires=frozenset({ACTIVATE}))), []),
+    ("what it waits for is masked", around(POOL, unit(ACTIVATE, load="masked")),
+        ["unit-not-ordered"]),
     ("not installed", around(POOL, unit("docker.service", UNORDERED, load="not-found")), []),
     ("not asked", around(POOL, replace(HOST, units={})), []),
     ("unordered, of nobody's pool", around(POOL, UNORDERED, consumer=None), []),
