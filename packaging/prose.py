@@ -218,8 +218,8 @@ left is for metadata to grow, and its spare.
 If dmeventd can be reached and does not monitor the pool, it is handed over.
 
 The consumer is stopped, its configuration file is replaced, the old one kept beside it as
-FILE.before-dmguard, and it is started. It must then say itself that it uses the pool; otherwise all of this step is
-taken back, and it is started as it was.
+FILE.before-dmguard, and it is started. It must then say itself that it uses the pool; otherwise all
+of this step is taken back, and it is started as it was.
 
 With --claim, a rule for further disks is written to /etc/dmguard/conf.d.
 """
@@ -235,7 +235,8 @@ containerd of its own, else containerd, else iSulad. Docker 25 and later has no 
 
 Images and containers that would not be seen any more are a refusal. With --move-data their folder
 is renamed, to FOLDER.before-VG-POOL; it is never deleted. Storage options on a command line, in a
-drop-in or in a file of variables are a refusal, too: no daemon takes an option twice.
+drop-in or in a file of variables are a refusal, too: with the same option in its configuration
+Docker does not start, and iSulad goes by the command line.
 """
 SETUP_UNDO = """\
 Nothing takes a set-up back by one command, because that would destroy what was written since. Stop
