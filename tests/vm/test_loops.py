@@ -11,6 +11,7 @@ from dmguard.loop.execute import boundaries
 from tests.vm.bootkit import cut_and_boot, is_active
 from tests.vm.kit import MIB, config, history, wait_for
 from tests.vm.loopkit import LoopDocker
+from tests.vm.manual import procedures
 
 if TYPE_CHECKING:
     from tests.lab.channel import Running
@@ -21,6 +22,7 @@ LIB = "/var/lib/dmguard"
 STEPS = 4
 
 
+@procedures("P17", "P18", "P19", "P20", "P21", "P22", "P23", "P24")
 def test_a_pool_on_loop_devices_is_grown_under_a_writer(machines: Factory) -> None:
     """The manual's two ways, Docker's device_tool and seven commands by hand, as one command."""
     m = machines()
