@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dmguard.core.actions import Action
     from dmguard.core.entry import Entry, Outcome
     from dmguard.core.findings import Finding
-    from dmguard.core.model import Pool, Vg
+    from dmguard.core.model import Pool, State, Vg
     from dmguard.core.plan import Refusal
     from dmguard.core.verdict import Verdict
 
@@ -196,6 +196,15 @@ def refusal_values(refusals: Sequence[Refusal]) -> list[dict[str, str]]:
 
 def finding_values(findings: Sequence[Finding]) -> list[dict[str, str]]:
     return [{"code": f.code, "subject": f.subject, "message": f.message} for f in findings]
+
+
+def consumer_values(state: State) -> list[dict[str, str | None]]:
+    """Who keeps its data where; `pool` is None for one that is none of LVM's, or not there."""
+    pools = {pool.dm_name: pool.name for pool in state.pools}
+    return [
+        {"name": c.name, "dm_name": c.dm_name, "pool": pools.get(c.dm_name)}
+        for c in state.consumers
+    ]
 
 
 def disk_table(verdicts: Sequence[Verdict]) -> str:

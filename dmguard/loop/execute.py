@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 
 _BUSY_TRIES, _BUSY_PAUSE_S = 5, 0.3
+_FINISH_TRIES, _FINISH_PAUSE_S = 3, 1.0
 INTENDED, RAN = "intended", "ran"
 """How far an act has come, as the intent file has it: `ran-2` is after its second step."""
 
@@ -147,9 +148,9 @@ class Executor:
         state = await self._observer.look(fresh=True, disks=True, host=host)
         result = self._recorded(identity)
         if result is None:
-            outcome = Outcome(Result.FAILED, "act-interrupted")
-            if is_met(action, state) or await self._finish(action, ran, state, lock):
-                outcome = Outcome(Result.DONE, "resumed")
+            outcome = Outcome(Result.DONE, "resumed")
+            if not is_met(action, state):
+                outcome = await self._finish(action, ran, state, lock)
             result = outcome.result
             await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         self._settled.add(identity)
@@ -216,16 +217,26 @@ class Executor:
         except (RunError, ReportError, DmParseError, OSError) as error:
             return Done(ok=False, complaint=str(error))
 
-    async def _finish(self, action: Action, ran: int, state: State, lock: Lock) -> bool:
-        """Complete the half of an act that a crash left, or take it back; was it completed?"""
-        steps = finish_for(action, ran, state)
-        if steps:
+    async def _finish(self, action: Action, ran: int, state: State, lock: Lock) -> Outcome:
+        """Complete the half of an act that a crash left, or take it back."""
+        done = Done(ok=False)
+        for attempt in range(_FINISH_TRIES):
+            steps = finish_for(action, ran, state)
+            if not steps:
+                break
             done, _ = await self._run_steps(steps, lock)
             outcome = await self._verify(action, done, ran)
             if outcome.result is Result.DONE:
-                return True
+                return Outcome(Result.DONE, "resumed")
+            if done.code != "disk-changed" or attempt == _FINISH_TRIES - 1:
+                break
+            # Soon after a boot udev may still be at it.
+            await asyncio.sleep(_FINISH_PAUSE_S)
+            state = await self._observer.look(fresh=True, disks=True)
         await self._undo(action, ran, lock)
-        return False
+        why = CODES["act-interrupted"].clause
+        detail = f"{why}: {done.complaint}" if done.complaint else ""
+        return Outcome(Result.FAILED, "act-interrupted", detail)
 
     async def _undo(self, action: Action, ran: int, lock: Lock) -> None:
         """Take back the half of an act that did not come to its end, if it left one."""

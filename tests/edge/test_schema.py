@@ -150,7 +150,9 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "status": {
         "schema": 1, "agent": None, "vgs": [], "pools": [], "loops": [LOOP],
-        "disks": [DISK], "next": [ACTION], "findings": [], "recent": [ENTRY],
+        "disks": [DISK], "next": [ACTION],
+        "consumers": [{"name": "docker", "dm_name": "vg-pool", "pool": None}],
+        "findings": [], "recent": [ENTRY],
     },
     "setup": {
         "schema": 1, "planned": [CREATE], "done": [{**OUTCOME, "act": "create-vg"}],

@@ -131,7 +131,7 @@ def test_without_an_agent_lvm_is_told_to_extend_where_it_can() -> None:
 def test_a_mark_that_is_not_live_is_loaded() -> None:
     action = cure(around(in_kernel(POOL, low_water=0), NO_AGENT))
     assert isinstance(action, Refresh)
-    assert action.threshold == 80
+    assert (action.threshold, action.reason) == (80, "mark-not-live")
 
 
 def test_metadata_grows_to_what_lvm_would_have_given_it() -> None:

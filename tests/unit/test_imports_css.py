@@ -51,7 +51,12 @@ def test_a_whole_file_is_taken_over() -> None:
         percent=30,
         options=("dm.basesize=20G", "dm.fs=ext4"),
     )
-    assert [note.partition(":")[0] for note in found.notes] == ["/dev/vdc", "DATA_SIZE=90%VG"]
+    assert [note.partition(":")[0] for note in found.notes] == [
+        "/dev/vdc",
+        "DATA_SIZE=90%VG",
+        "POOL_META_SIZE=2G",
+        "EXTRA_STORAGE_OPTIONS",
+    ]
     settings = parse_settings(tomllib.loads(found.settings))
     assert settings.activate_timeout == 90.0
     assert settings.overrides == {
@@ -128,8 +133,11 @@ def test_growth_is_taken_over_as_it_really_was(
         ("WIPE_SIGNATURES=true", "wipes no disk because a rule says so"),
         ("GROWPART=true", "grows no partition"),
         ("ROOT_SIZE=8G", "does not touch the root"),
-        ("MIN_DATA_SIZE=2G", "no least size"),
+        ("MIN_DATA_SIZE=5G", "no least size"),
+        ("DOCKER_ROOT_VOLUME=yes", "thin pools and no other volumes"),
         ("CONTAINER_ROOT_LV_NAME=x", "thin pools and no other volumes"),
+        ("DATA_SIZE=20G", "a share of what is free, as --data-percent"),
+        ("EXTRA_DOCKER_STORAGE_OPTIONS='--storage-opt dm.fs=ext4'", "dm.fs=ext4: setup keeps"),
         ("DATA_SZIE=2G", "DATA_SZIE: it is not a setting"),
         ("DEVS=/dev/vdb", "better is one of its links"),
     ],
@@ -139,7 +147,16 @@ def test_what_has_no_equivalent_is_told(text: str, note: str) -> None:
     assert note in told
 
 
-@pytest.mark.parametrize("text", ["WIPE_SIGNATURES=false", "GROWPART=false", "ROOT_SIZE="])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WIPE_SIGNATURES=false",
+        "GROWPART=false",
+        "ROOT_SIZE=",
+        "MIN_DATA_SIZE=2G",
+        "CONTAINER_ROOT_LV_SIZE=40%FREE",
+    ],
+)
 def test_what_changes_nothing_is_not_told(text: str) -> None:
     assert read("VG=vg\n" + text).notes == ()
 

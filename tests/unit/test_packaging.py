@@ -220,6 +220,7 @@ def test_journald_takes_the_catalog(generated: Path, tmp_path: Path) -> None:
         ("activate --t", "--timeout"),
         ("activate docker/pool --dry", "--dry-run"),
         ("rec", "recover"),
+        ("doctor --f", "--fix"),
         ("dis", "disks"),
         ("ig", "ignore"),
         ("ignore /dev/sdb --dr", "--dry-run"),

@@ -10,6 +10,7 @@ from tests.edge.schema import check
 from tests.lab.lvmkit import docker_direct_lvm, make_pool, make_vg, pool_status
 from tests.vm.bootkit import assert_docker_works
 from tests.vm.kit import MIB, wait_for
+from tests.vm.manual import procedures
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
@@ -236,6 +237,7 @@ def assert_explained(m: Machine, wrong: Wrong) -> None:
     m.run(wrong.undo)
 
 
+@procedures("P3", "P10", "P16")
 def test_each_thing_that_is_wrong_is_found_alone(machines: Factory) -> None:
     m = machines(disks=[2 << 30, 3 << 30])
     docker_direct_lvm(m, m.disks[0])

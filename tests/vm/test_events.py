@@ -18,6 +18,7 @@ from tests.vm.kit import (
     wait_for_mark,
     write,
 )
+from tests.vm.manual import procedures
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
@@ -130,6 +131,7 @@ def refresh_by(m: Machine, source: str) -> None:
     wait_for_mark(m, "vg", "pool")
 
 
+@procedures("P15")
 def test_each_source_alone_acts_within_three_seconds(machines: Factory) -> None:
     """One after the other on one machine, all others switched off and no timer to speak of.
 

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
 
-RULE = """[policy]
-min_step = "0"
-headroom = "0"
-[[claim]]
+POLICY = '[policy]\nmin_step = "0"\nheadroom = "0"\n'
+CLAIM = "--claim 'path=platform-uml-blkdev.*' --claim min_size=200MiB"
+RULE = f"""{POLICY}[[claim]]
 vg = "docker"
-match = { path = "platform-uml-blkdev.*", min_size = "200MiB" }
+match = {{ path = "platform-uml-blkdev.*", min_size = "200MiB" }}
 settle = "1s"
 """
 
@@ -32,8 +31,9 @@ def used(m: Machine) -> float:
 
 
 @procedures(
-    "P2", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P12", "P25", "P26", "P27", "P29", "P30"
-)
+    "P2", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "P12", "P13", "P14", "P25", "P26", "P27",
+    "P30", "P31",
+)  # fmt: skip
 def test_two_bare_disks_become_a_docker_host_that_lives(machines: Factory) -> None:
     """set up, a container that writes, a reboot, growth, a hotplug: no other command."""
     m = machines(disks=[256 * MIB, 256 * MIB], config=RULE)
@@ -54,6 +54,8 @@ def test_two_bare_disks_become_a_docker_host_that_lives(machines: Factory) -> No
     assert m.run("stat -c '%a %U:%G' /etc/docker/daemon.json").out == "640 root:daemon\n"
     assert m.run("lvs --noheadings -o seg_monitor docker/thinpool").out.strip() == "monitored"
     m.run("docker import /usr/share/lab/busybox.tar busybox", timeout=120)
+
+    assert_seen(m)
 
     size = size_of(m, "docker", "thinpool")
     m.run(
@@ -80,9 +82,22 @@ def test_two_bare_disks_become_a_docker_host_that_lives(machines: Factory) -> No
     assert pool_status(m, "docker", "thinpool")["mode"] == "rw"
 
 
+def assert_seen(m: Machine) -> None:
+    """What the manual reads with lsblk, lvs and mount is in the status."""
+    seen = json.loads(m.run("dmguard status --json").out)
+    assert [(vg["name"], vg["pvs"]) for vg in seen["vgs"]] == [("docker", 2)]
+    (pool,) = seen["pools"]
+    used = m.run("lvs --noheadings -o data_percent docker/thinpool").out
+    assert abs(100 * pool["data_used"] / pool["size"] - float(used)) < 5
+    assert pool["profile"] == "docker-thinpool"
+    assert seen["consumers"] == [
+        {"name": "docker", "dm_name": "docker-thinpool", "pool": "docker/thinpool"}
+    ]
+
+
 def test_two_bare_disks_become_a_containerd_host_that_lives(machines: Factory) -> None:
-    m = machines("trixie", disks=[256 * MIB, 256 * MIB], config=RULE)
-    words = " ".join(disk.device for disk in m.disks)
+    m = machines("trixie", disks=[256 * MIB, 256 * MIB], config=POLICY)
+    words = f"{' '.join(disk.device for disk in m.disks)} {CLAIM}"
     m.run("systemctl enable containerd.service")
     set_up(m, words)
     assert_set_up(m, words, m.disks)
@@ -97,7 +112,7 @@ def test_two_bare_disks_become_a_containerd_host_that_lives(machines: Factory) -
     size = size_of(m, "docker", "thinpool")
     m.run("ctr snapshot --snapshotter devmapper prepare box", timeout=60)
     mount = m.run("ctr snapshot --snapshotter devmapper mounts /mnt box").out
-    m.run(mount)
+    m.run(mount.strip().removesuffix("-o"))
     writer = m.start("dd if=/dev/urandom of=/mnt/all bs=1M count=440 conv=fsync")
     wait_for("above the threshold", lambda: used(m) > 0.8, timeout=120)
     m.add_disk(256 * MIB)
@@ -152,7 +167,8 @@ def test_what_is_on_a_disk_is_given_up_by_its_serial_number_alone(machines: Fact
     blank = m.disks[0].device
     (old,) = scsi.add(m, 1, 128)
     m.run(f"mke2fs -q -t ext4 {old} && udevadm settle")
-    serial = m.run(f"udevadm info -q property --property ID_SERIAL --value {old}").out.strip()
+    known = json.loads(m.run("dmguard disks --json").out)["disks"]
+    (serial,) = (disk["serial"] for disk in known if disk["disk"] == old)
     words = f"--consumer none {blank} {old}"
     assert "disk-signature" in set_up(m, words, status=4)
     assert "force-matches-nothing" in set_up(m, f"{words} --force {old}", status=3)

@@ -53,7 +53,15 @@ async def _execute(options: argparse.Namespace) -> int:
 def _say(report: Report, loop: Loop) -> None:
     from dmguard.app.guard.report import ruled_disks
     from dmguard.app.loops import loop_table
-    from dmguard.app.render import disk_table, pool_table, say, say_history, say_plan, vg_table
+    from dmguard.app.render import (
+        consumer_values,
+        disk_table,
+        pool_table,
+        say,
+        say_history,
+        say_plan,
+        vg_table,
+    )
 
     guarded = [pool for pool in report.state.pools if loop.settings.guards(pool.name)]
     say(_agent_line(report))
@@ -66,6 +74,8 @@ def _say(report: Report, loop: Loop) -> None:
         say("\n" + pool_table(guarded, report))
     if report.state.bare:
         say("\n" + loop_table(report.state.bare))
+    for user in consumer_values(report.state):
+        say(f"\n{user['name']} keeps its data in {user['pool'] or user['dm_name']}")
     ruled = ruled_disks(report, loop)
     if ruled:
         say("\n" + disk_table(ruled))
@@ -91,7 +101,13 @@ def _agent_line(report: Report) -> str:
 def _say_json(report: Report, loop: Loop) -> None:
     from dmguard.app.guard.report import pool_values, ruled_disks
     from dmguard.app.loops import loop_values
-    from dmguard.app.render import disk_values, finding_values, plan_values, say_json
+    from dmguard.app.render import (
+        consumer_values,
+        disk_values,
+        finding_values,
+        plan_values,
+        say_json,
+    )
 
     say_json(
         {
@@ -110,6 +126,7 @@ def _say_json(report: Report, loop: Loop) -> None:
             ],
             "pools": [pool_values(pool, report, loop) for pool in report.state.pools],
             "loops": [loop_values(pool) for pool in report.state.bare],
+            "consumers": consumer_values(report.state),
             "disks": [disk_values(verdict) for verdict in ruled_disks(report, loop)],
             "next": plan_values(report.plan.actions),
             "findings": finding_values(report.plan.findings),

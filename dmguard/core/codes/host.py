@@ -281,6 +281,17 @@ HOST = (
         "Lower the pool's threshold below 100 % less that, or set dm.min_free_space lower.",
     ),
     Code(
+        "options-refused",
+        "28fc091c61164e2091df3820bf68fe27",
+        Severity.WARNING,
+        "Docker does not start with its storage options",
+        "The devicemapper driver refuses options that it does not know, and those that contradict"
+        " each other.",
+        "Docker fails at its next start.",
+        "Correct them where they are set, in daemon.json or on the command line, then start"
+        " Docker.",
+    ),
+    Code(
         "pool-named-by-path",
         "bd994fe99de44f6a95197e5850102170",
         Severity.WARNING,

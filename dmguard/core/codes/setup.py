@@ -113,7 +113,7 @@ SETUP = (
         "--force takes the serial number of a disk, or its full path below /dev/disk/by-id, so"
         " that no other disk is meant by mistake.",
         "None: nothing was changed.",
-        "dmguard disks shows the serial numbers.",
+        "dmguard disks --json has the serial number and the links of each disk.",
     ),
     Code(
         "consumer-unclear",

@@ -27,15 +27,17 @@ _READ = {
     *("DEVICE_WAIT_TIMEOUT", "EXTRA_STORAGE_OPTIONS", "EXTRA_DOCKER_STORAGE_OPTIONS"),
     *("WIPE_SIGNATURES", "GROWPART"),
 }
+_OTHER_VOLUMES = "dmguard makes thin pools and no other volumes"
 _WITHOUT = {
-    "ROOT_SIZE": "dmguard does not touch the root file system",
-    "MIN_DATA_SIZE": "there is no least size of a new pool: setup says what it would make",
-    "DOCKER_ROOT_VOLUME": "dmguard makes thin pools and no other volumes",
-    "DOCKER_ROOT_VOLUME_SIZE": "dmguard makes thin pools and no other volumes",
-    "CONTAINER_ROOT_LV_NAME": "dmguard makes thin pools and no other volumes",
-    "CONTAINER_ROOT_LV_SIZE": "dmguard makes thin pools and no other volumes",
-    "CONTAINER_ROOT_LV_MOUNT_PATH": "dmguard makes thin pools and no other volumes",
+    "ROOT_SIZE": ("", "dmguard does not touch the root file system"),
+    "MIN_DATA_SIZE": ("2G", "there is no least size of a pool: setup -n says what it would make"),
+    "DOCKER_ROOT_VOLUME": ("no", _OTHER_VOLUMES),
+    "DOCKER_ROOT_VOLUME_SIZE": ("40%FREE", _OTHER_VOLUMES),
+    "CONTAINER_ROOT_LV_NAME": ("", _OTHER_VOLUMES),
+    "CONTAINER_ROOT_LV_SIZE": ("40%FREE", _OTHER_VOLUMES),
+    "CONTAINER_ROOT_LV_MOUNT_PATH": ("", _OTHER_VOLUMES),
 }
+"""What has no equivalent: the value that it has of itself, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,12 @@ def read(text: str, root_vg: str | None = None) -> Imported:
         options=_options(given),
     )
     settings = growth.settings(f"{vg}/{pool}") if vg is not None else ""
-    more = (*growth.notes, *_disk_notes(setup.disks), *_share_notes(given))
+    more = (
+        *growth.notes,
+        *_disk_notes(setup.disks),
+        *_size_notes(given),
+        *_option_notes(setup.options),
+    )
     return Imported(setup, _wait(given) + settings, (*notes, *more))
 
 
@@ -106,10 +113,25 @@ def _data(given: _Given) -> Amount | None:
     return None if size is None else Amount(size=size)
 
 
-def _share_notes(given: _Given) -> Iterator[str]:
-    match = _SHARE.fullmatch(given.text("DATA_SIZE"))
-    if match and match[2] != "FREE":
-        yield f"DATA_SIZE={match[0]}: here the share is of what the group has free"
+def _size_notes(given: _Given) -> Iterator[str]:
+    """`dmguard setup` has words for shares of what is free, and for no sizes."""
+    said = given.text("DATA_SIZE")
+    match = _SHARE.fullmatch(said)
+    if said and not match:
+        yield f"DATA_SIZE={said}: setup takes a share of what is free, as --data-percent 40"
+    elif match and match[2] != "FREE":
+        yield f"DATA_SIZE={said}: here the share is of what the group has free"
+    if given.text("POOL_META_SIZE"):
+        said = given.text("POOL_META_SIZE")
+        yield f"POOL_META_SIZE={said}: setup takes a share of what is free, as --metadata-percent 1"
+
+
+def _option_notes(options: tuple[str, ...]) -> Iterator[str]:
+    if options:
+        yield (
+            f"EXTRA_STORAGE_OPTIONS: {', '.join(options)}: setup keeps what storage-opts in"
+            " daemon.json has; put them there"
+        )
 
 
 def _metadata(given: _Given) -> Amount | None:
@@ -176,7 +198,9 @@ def _other_notes(given: _Given) -> Iterator[str]:
             " its group"
         )
     for name in given.values:
-        if name in _WITHOUT and given.text(name):
-            yield f"{name}={given.text(name)}: {_WITHOUT[name]}"
-        elif name not in _WITHOUT and name not in _READ:
+        if name in _WITHOUT:
+            default, why = _WITHOUT[name]
+            if given.text(name) not in ("", default):
+                yield f"{name}={given.text(name)}: {why}"
+        elif name not in _READ:
             yield f"{name}: it is not a setting of container-storage-setup, and not read"

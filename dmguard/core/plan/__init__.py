@@ -134,11 +134,17 @@ def _examine(state: State, settings: Settings, past: Past) -> Plan:
     from dmguard.core.plan.doctor import plan_cures
 
     plan = _guard(state, settings, past, recover=Recover())
-    # What is to be done anyway is not done twice for another reason.
-    due = {(action.act, action.key) for action in plan.actions}
     cures = {(action.act, action.key): action for action in plan_cures(state, settings)}
-    more = tuple(action for what, action in cures.items() if what not in due)
-    return replace(plan, actions=(*plan.actions, *more), findings=examine(state, settings))
+    # What is to be done anyway is not done twice for another reason. A refresh is the same whatever
+    # it is for: it is told with what was found.
+    due = tuple(
+        action
+        for action in plan.actions
+        if action.act is not Act.REFRESH or (action.act, action.key) not in cures
+    )
+    done = {(action.act, action.key) for action in due}
+    more = tuple(action for what, action in cures.items() if what not in done)
+    return replace(plan, actions=(*due, *more), findings=examine(state, settings))
 
 
 def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | None) -> Plan:

@@ -37,6 +37,7 @@ def find_around(state: State, settings: Settings) -> Iterator[Finding]:
         docker,
         growth,
         loops,
+        options,
         room,
         volumes,
     )
@@ -48,6 +49,7 @@ def find_around(state: State, settings: Settings) -> Iterator[Finding]:
         devices.find,
         consumers.find,
         docker.find,
+        options.find,
         loops.find,
         volumes.find,
     )

@@ -15,7 +15,7 @@ from dmguard.core.sizing import policy_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dmguard.core.host import Host
+    from dmguard.core.host import Host, UnitFacts
     from dmguard.core.model import Consumer, Pool, State
     from dmguard.core.settings import Settings
 
@@ -62,20 +62,28 @@ def is_ordered(unit: str, host: Host) -> bool | None:
     facts = host.units.get(unit)
     if facts is None or not facts.is_there:
         return None
-    return ACTIVATE in facts.after and ACTIVATE in facts.pulls_in
+    return not _lacks(facts, host)
+
+
+def _lacks(facts: UnitFacts, host: Host) -> list[str]:
+    """What is missing for that."""
+    lacks = [
+        f"{word} lacks {ACTIVATE}"
+        for word, units in (("After", facts.after), ("Wants", facts.pulls_in))
+        if ACTIVATE not in units
+    ]
+    first = host.units.get(ACTIVATE)
+    if first is not None and not first.is_there:
+        lacks.append(f"{ACTIVATE} is {first.load}")
+    return lacks
 
 
 def _of_order(consumer: Consumer, settings: Settings, host: Host) -> Iterator[Finding]:
     unit = unit_of(consumer, settings)
     if unit is None or is_ordered(unit, host) is not False:
         return
-    facts = host.units[unit]
-    lacks = [
-        word
-        for word, units in (("After", facts.after), ("Wants", facts.pulls_in))
-        if ACTIVATE not in units
-    ]
-    yield Finding("unit-not-ordered", unit, f"{unit}: {' and '.join(lacks)} lack {ACTIVATE}")
+    lacks = _lacks(host.units[unit], host)
+    yield Finding("unit-not-ordered", unit, f"{unit}: {', '.join(lacks)}")
 
 
 def _of_company(consumer: Consumer, pool: Pool) -> Iterator[Finding]:
