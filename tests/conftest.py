@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter  # pytest itself exports it from 8.0 on
@@ -33,3 +34,6 @@ class NothingLeftOut:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NothingLeftOut(), "nothing-left-out")
+    # The first example of a run also pays for the imports that are left until they are needed.
+    settings.register_profile("dmguard", deadline=None)
+    settings.load_profile("dmguard")

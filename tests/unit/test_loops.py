@@ -144,9 +144,9 @@ def test_a_pool_of_others_is_nobodys_business() -> None:
     assert codes(in_bare(make_bare(50), mode=Mode.OUT_OF_DATA)) == ["out-of-data"]
 
 
-def test_a_file_system_below_the_last_stretch_is_told_before_it_is_full() -> None:
-    assert codes(make_bare(30, room=240)) == ["loop-no-space"]
-    assert codes(make_bare(30, room=260)) == []
+def test_a_file_system_with_less_than_a_tenth_of_the_pool_is_told_before_it_is_full() -> None:
+    assert codes(make_bare(30, room=99)) == ["loop-no-space"]
+    assert codes(make_bare(30, room=100)) == []
     whole = with_file(make_bare(30, room=1), allocated=1000 * MIB)
     roomy = replace(whole, metadata=whole.data)
     assert codes(roomy) == []

@@ -49,7 +49,7 @@ def _find_full(pool: BarePool, settings: Settings) -> Iterator[Finding]:
         yield _say(pool.name, code, f"all {format_size(kernel.size)} are in use")
     policy = policy_of(pool, settings)
     for resource in Resource:
-        stuck = _stuck(pool, resource, policy) or _unbacked(pool, resource, policy)
+        stuck = _stuck(pool, resource, policy) or _unbacked(pool, resource)
         if stuck is not None:
             used = usage(kernel, resource)
             percent = f"{used.percent:.2f} % of its {resource} is in use" if used else ""
@@ -75,17 +75,17 @@ def _stuck(pool: BarePool, resource: Resource, policy: Policy) -> str | None:
     return None if fits else "loop-no-space"
 
 
-def _unbacked(pool: BarePool, resource: Resource, policy: Policy) -> str | None:
-    """Would its file system be full before the pool comes near its threshold?
+def _unbacked(pool: BarePool, resource: Resource) -> str | None:
+    """Will its file system soon be full, long before the pool is?
 
-    That a file may take more than there is is usual, and no harm by itself: what counts is that
-    there is less than the last stretch of the pool.
+    That a file may take more than there is is usual, and no harm by itself. What counts is that
+    less than a tenth of the pool is there, which is what Docker keeps free in a pool
+    (dm.min_free_space), and does not look for below it.
     """
     file, used = pool.backing(resource).file, usage(pool.kernel, resource)
     if file is None or used is None:
         return None
-    stretch = used.total * (100 - policy.data_threshold) // 100
-    return "loop-no-space" if file.room < min(file.owed, stretch) else None
+    return "loop-no-space" if file.room < min(file.owed, used.total // 10) else None
 
 
 def _say(name: str, code: str, more: str = "") -> Finding:
