@@ -85,7 +85,8 @@ class UnitFacts:
 class DockerData:
     """Docker's data: is its folder there, which drivers have images, are there containers?
 
-    `devices`: is the devicemapper driver's own list of its devices there?
+    `devices`: is the devicemapper driver's own list of its devices there? `siblings` are the paths
+    beside the folder whose names begin with its own.
     """
 
     root: str
@@ -93,6 +94,7 @@ class DockerData:
     drivers: frozenset[str] = frozenset()
     containers: bool = False
     devices: bool = False
+    siblings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

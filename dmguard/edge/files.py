@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -110,17 +112,41 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def move(source: Path, target: Path, *, optional: bool = False) -> None:
-    """Rename, for good; fine if it has been done. OSError if both are there, or neither, unless
-    it is `optional`.
-    """
-    if optional and not source.exists():
-        return
+def move(source: Path, target: Path) -> None:
+    """Rename, for good; fine if it has been done. OSError if both are there, or neither."""
     if source.exists() or not target.exists():
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         source.rename(target)
     sync_directory(target.parent)
+
+
+def move_back(aside: Path, path: Path) -> Path | None:
+    """Give what was moved aside its name again; the name that what is there by now gets for that.
+
+    Nothing is done if there is nothing aside.
+    """
+    spare = None
+    if not aside.exists():
+        return spare
+    if path.exists():
+        names = (aside.with_name(f"{aside.name}.new-{number}") for number in itertools.count(1))
+        spare = next(name for name in names if not name.exists())
+        path.rename(spare)
+    aside.rename(path)
+    sync_directory(path.parent)
+    return spare
+
+
+def mounts_below(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> list[str]:
+    """The mount points at a path and below it (Linux, proc(5), mountinfo, fifth field)."""
+    lines = mountinfo.read_text(errors="surrogateescape").splitlines()
+    points = (re.sub(r"\\([0-7]{3})", _octal, line.split()[4]) for line in lines)
+    return [point for point in points if Path(point).is_relative_to(path)]
+
+
+def _octal(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8))
 
 
 def remove(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import shutil
 from pathlib import Path
@@ -120,8 +121,10 @@ def read_docker_data(root: Path, folder: str) -> DockerData | None:
     """None if it cannot be looked at; a folder that is not there has nothing in it."""
     place = _below(root, folder)
     try:
+        beside = place.parent.glob(f"{glob.escape(place.name)}?*")
+        siblings = frozenset(f"/{path.relative_to(root)}" for path in beside)
         if not place.is_dir():
-            return DockerData(folder, there=False)
+            return DockerData(folder, there=False, siblings=siblings)
         images = place / "image"
         drivers = [path.name for path in images.iterdir()] if images.is_dir() else []
         return DockerData(
@@ -130,6 +133,7 @@ def read_docker_data(root: Path, folder: str) -> DockerData | None:
             drivers=frozenset(name for name in drivers if _has_any(images / name / _LAYERS)),
             containers=_has_any(place / "containers"),
             devices=_has_any(place / "devicemapper/metadata"),
+            siblings=siblings,
         )
     except OSError:
         return None

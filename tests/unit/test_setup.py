@@ -68,7 +68,7 @@ HOST = Host(
     docker_version="20.10.24+dfsg1",
     units={
         "docker.socket": UnitFacts("docker.socket"),
-        "docker.service": UnitFacts("docker.service"),
+        "docker.service": UnitFacts("docker.service", active="active"),
     },
 )
 BARE = State((), (), disks=TWO, host=HOST, dmeventd=True)
@@ -566,14 +566,24 @@ def test_a_consumer_that_does_not_start_is_put_back_as_it_was() -> None:
     commands = [str(step) for step in undo_for(configure, len(steps_for(configure)) - 1, state)]
     aside = "/var/lib/docker.before-docker-thinpool"
     assert commands[2].splitlines() == [f"write {DAEMON}:", f"        | {old}"]
-    assert commands[3:5] == [
-        f"mv -T /var/lib/docker {aside}.new",
-        f"mv -T {aside} /var/lib/docker",
-    ]
+    assert commands[3] == f"# if it is there: mv -T {aside} /var/lib/docker"
     assert commands[-1] == "systemctl start docker.service"
-    stopped = [str(step) for step in undo_for(configure, 2, state)]
-    assert [word for word in stopped if not word.startswith("systemctl")] == []
-    assert undo_for(configure, 1, state) == (), "it was not stopped yet"
+    assert undo_for(configure, 0, state) == undo_for(configure, 2, state), "it sees for itself"
+    quiet = undo_for(replace(configure, ran_before=False), 5, state)
+    assert not any("start" in str(step) for step in quiet), "it did not run before"
+
+
+def test_data_is_moved_to_a_name_that_nothing_has() -> None:
+    aside = "/var/lib/docker.before-docker-thinpool"
+    data = DockerData(
+        "/var/lib/docker",
+        there=True,
+        drivers=frozenset(("overlay2",)),
+        siblings=frozenset((aside, f"{aside}.2")),
+    )
+    (*_, configure) = plan(with_host(BARE, docker=data), replace(GOAL, move_data=True)).actions
+    assert isinstance(configure, Configure)
+    assert configure.aside == f"{aside}.3"
 
 
 def test_actions_of_a_set_up_are_the_same_after_the_intent_file() -> None:

@@ -180,4 +180,33 @@ SETUP = (
         "None: it was left as it is.",
         "Compare the two, and put the file right by hand, or remove it and run the command again.",
     ),
+    Code(
+        "undo-failed",
+        "6daa277fa1b74a5687bda587c156aa95",
+        Severity.ERROR,
+        "What was half done could not be taken back",
+        "An act did not come to its end, and neither did a step that was to undo it; the entry"
+        " says which.",
+        "The host is in between: a consumer may be stopped, or run with the wrong data.",
+        "Do by hand what the entry names, then run the command again.",
+    ),
+    Code(
+        "data-not-movable",
+        "fee5fa7f962844eebb3ef883ba89f269",
+        Severity.WARNING,
+        "The consumer's data cannot be moved aside",
+        "Its folder is a link or a mount point, or something is mounted below it, such as a file"
+        " system of its own or a container that still runs.",
+        "None: it was left where it is.",
+        "Unmount what is named, or stop the containers, and run the command again.",
+    ),
+    Code(
+        "systemd-unreachable",
+        "991f00448be04d1f80f4ad675e7ac829",
+        Severity.WARNING,
+        "systemd could not be asked",
+        "There was no connection to the system bus.",
+        "An interrupted act is still to be settled.",
+        "Nothing to do: it is tried again. See systemctl status dbus.",
+    ),
 )

@@ -68,7 +68,8 @@ def plan_consumer(state: State, host: Host, goal: SetUp) -> tuple[Configure, ...
         text=edit.text,
         old=old,
         data=root,
-        aside=f"{root}.before-{pool}" if root else "",
+        aside=_free_name(f"{root}.before-{pool}", host) if root else "",
+        ran_before=any(host.is_active(unit) for unit in _units(name, host)),
     )
     return (configure,)
 
@@ -150,6 +151,13 @@ def _stranded(name: str, host: Host, goal: SetUp) -> str:
     if not goal.move_data:
         raise _refuse(goal, "consumer-has-data", f"{' and '.join(words)} in {data.root}")
     return data.root
+
+
+def _free_name(name: str, host: Host) -> str:
+    """A name that nothing has beside the folder: what is moved back must be what was moved."""
+    taken = host.docker.siblings if host.docker else frozenset()
+    numbered = (f"{name}.{number}" for number in range(2, 1000))
+    return next(free for free in (name, *numbered) if free not in taken)
 
 
 def _units(name: str, host: Host) -> tuple[str, ...]:

@@ -173,6 +173,7 @@ def _new_pool(group: Vg, goal: SetUp, profile: ProfileFile, *, monitor: bool) ->
         was=profile.was,
         monitor=monitor,
         before=tuple(volume.name for volume in group.volumes),
+        vg_uuid=group.uuid,
     )
 
 

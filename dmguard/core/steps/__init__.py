@@ -13,6 +13,7 @@ from dmguard.core.actions import Action, Claim, Configure, CreatePool, CreateVg,
 from dmguard.core.steps import disks, files, loops, pools, setup, units
 from dmguard.core.steps.kinds import (
     Lvm,
+    MoveBack,
     MovePath,
     Proof,
     Prove,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Lvm",
+    "MoveBack",
     "MovePath",
     "Proof",
     "Prove",
@@ -70,6 +72,7 @@ _FINISH: Partial = {
 _AFTER: Partial = {Claim: disks.after_claim, CreateVg: setup.after_vg}
 _UNDO: Partial = {
     Claim: disks.undo_claim,
+    CreateVg: setup.undo_vg,
     CreatePool: setup.undo_pool,
     Configure: setup.undo_configure,
     GrowLoop: loops.undo_grow,

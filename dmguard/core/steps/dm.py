@@ -23,6 +23,7 @@ class SetFileSize:
     size: int
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("truncate", "--size", str(self.size), self.path))
@@ -43,6 +44,7 @@ class CutFile:
     kept: int
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("truncate", "--size", str(self.size), self.path))
@@ -56,6 +58,7 @@ class SetCapacity:
     inode: Inode
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("losetup", "--set-capacity", self.node))
@@ -70,6 +73,7 @@ class LoadTable:
     table: Table
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("dmsetup", "load", self.pool, "--table", str(self.table)))
@@ -82,6 +86,7 @@ class ResumePool:
     pool: str
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("dmsetup", "resume", "--noflush", "--nolockfs", self.pool))
@@ -98,6 +103,7 @@ class RestoreTable:
     table: Table
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return f"{shlex.join(('dmsetup', 'clear', self.pool))}; " + shlex.join(
@@ -112,6 +118,7 @@ class AttachFile:
     path: str
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("losetup", "--find", "--nooverlap", self.path))
@@ -132,6 +139,7 @@ class CreateRaw:
     rest: str
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         metadata = _node(self.metadata, is_file=self.metadata_is_file)
