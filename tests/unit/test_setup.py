@@ -66,6 +66,8 @@ DAEMON = "/etc/docker/daemon.json"
 HOST = Host(
     programs=frozenset(("dockerd", "docker", "containerd", "ctr")),
     docker_version="20.10.24+dfsg1",
+    docker=DockerData("/var/lib/docker", there=False),
+    isulad=DockerData("/var/lib/isulad", there=False),
     units={
         "docker.socket": UnitFacts("docker.socket"),
         "docker.service": UnitFacts("docker.service"),
@@ -473,6 +475,14 @@ def test_a_pool_in_which_something_is_goes_to_nobody_but_its_own_consumer(
     )
     assert kinds(plan(begun)) == [Configure], "a set-up that was interrupted goes on"
     assert plan(state, replace(GOAL, consumer="")) == Plan()
+
+
+@pytest.mark.parametrize("move", [True, False])
+def test_data_that_cannot_be_looked_at_is_not_taken_for_none(
+    move: bool,  # noqa: FBT001
+) -> None:
+    state = with_host(BARE, docker=None)
+    assert codes(plan(state, replace(GOAL, move_data=move))) == ["consumer-has-data"]
 
 
 def test_devices_of_another_pool_are_not_stranded() -> None:

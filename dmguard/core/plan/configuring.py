@@ -61,10 +61,13 @@ def plan_move(name: str, state: State, host: Host, goal: SetUp) -> str:
 
     containerd keeps what belongs to a pool by the pool's name, so that another one hides nothing.
     """
-    data = {"docker": host.docker, "isulad": host.isulad}.get(name)
     used = next((c.dm_name for c in state.consumers if c.name == name), None)
-    if host.serving.get(name, used) == dm_name(goal.vg, goal.pool) or data is None:
+    kept = {"docker": host.docker, "isulad": host.isulad}
+    if name not in kept or host.serving.get(name, used) == dm_name(goal.vg, goal.pool):
         return ""
+    data = kept[name]
+    if data is None:
+        raise refuse(goal, "consumer-has-data", "what is in its folder cannot be read")
     words = [f"images of {driver}" for driver in sorted(data.drivers)]
     words += ["containers"] if data.containers else []
     words += ["devices of another pool"] if data.devices else []
