@@ -50,6 +50,17 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="move aside what the consumer has; nothing is ever deleted",
     )
+    _add_rights(parser)
+    _add_sources(parser)
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(execute=execute)
+
+
+def _add_rights(parser: argparse.ArgumentParser) -> None:
+    """Which disks are given up, and which others may be claimed later."""
     parser.add_argument(
         "--force",
         action="append",
@@ -66,12 +77,6 @@ def add_parser(commands: Any) -> None:
         help="also have blank disks of this kind claimed for the group from now on, as"
         " path=pci-*; several must all match",
     )
-    _add_sources(parser)
-    parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.set_defaults(execute=execute)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
