@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import itertools
 import os
-import re
 import shutil
 import stat
 from pathlib import Path
@@ -136,17 +135,6 @@ def move_back(aside: Path, path: Path) -> Path | None:
     aside.rename(path)
     sync_directory(path.parent)
     return spare
-
-
-def mounts_below(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> list[str]:
-    """The mount points at a path and below it (Linux, proc(5), mountinfo, fifth field)."""
-    lines = mountinfo.read_text(errors="surrogateescape").splitlines()
-    points = (re.sub(r"\\([0-7]{3})", _octal, line.split()[4]) for line in lines)
-    return [point for point in points if Path(point).is_relative_to(path)]
-
-
-def _octal(match: re.Match[str]) -> str:
-    return chr(int(match[1], 8))
 
 
 def remove(path: Path) -> None:

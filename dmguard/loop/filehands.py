@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.steps import MoveBack, MovePath, PutFile, RemoveFile
 from dmguard.edge import files
+from dmguard.edge.datafolder import read_mounts
 from dmguard.loop.execute import Done
 
 if TYPE_CHECKING:
@@ -53,9 +54,11 @@ def _move(source: Path, target: Path) -> str | None:
     """What stands in the way; None if it is done."""
     if source.is_symlink():
         return "it is a link"
-    mounts = files.mounts_below(source) if source.exists() else []
+    mounts = read_mounts(Path("/"), source) if source.exists() else ()
+    if mounts is None:
+        return "what is mounted there is not known"
     if mounts:
-        return f"{', '.join(mounts)} mounted"
+        return f"{', '.join(mounts)} mounted there"
     files.move(source, target)
     return None
 

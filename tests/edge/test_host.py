@@ -10,7 +10,8 @@ import pytest
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, PoolVolumes
 from dmguard.core.settings import ConsumerPolicy, OnRecovered
-from dmguard.edge.host import parse_unit, read_docker_data, read_host, read_units
+from dmguard.edge.datafolder import read_docker_data, read_isulad_data
+from dmguard.edge.host import parse_unit, read_host, read_units
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.lvmconf import (
     make_conf,
@@ -238,7 +239,15 @@ def test_units_are_told_by_the_names_that_were_asked_for(tmp_path: Path) -> None
         assert run(read_units(runner, ("a.service",))) == {}
 
 
+def mounted(root: Path, *points: str) -> None:
+    """A mountinfo with these mount points, as the kernel writes it."""
+    (root / "proc/self").mkdir(parents=True, exist_ok=True)
+    lines = (f"36 35 8:1 / {root}{point} rw shared:1 - ext4 /dev/a rw\n" for point in points)
+    (root / "proc/self/mountinfo").write_text("".join(lines))
+
+
 def test_dockers_data_is_looked_at(tmp_path: Path) -> None:
+    mounted(tmp_path)
     layers = tmp_path / "data/image/devicemapper/layerdb/sha256/abc"
     layers.mkdir(parents=True)
     (tmp_path / "data/image/overlay2/layerdb/sha256").mkdir(parents=True)
@@ -253,6 +262,45 @@ def test_dockers_data_is_looked_at(tmp_path: Path) -> None:
     assert read_docker_data(tmp_path, "/none") == DockerData("/none", there=False)
 
 
+def test_what_docker_keeps_for_another_user_namespace_is_seen(tmp_path: Path) -> None:
+    place = tmp_path / "data/100000.100000"
+    (place / "image/overlay2/layerdb/sha256/abc").mkdir(parents=True)
+    (place / "containers/one").mkdir(parents=True)
+    seen = read_docker_data(tmp_path, "/data")
+    assert seen is not None
+    assert (seen.drivers, seen.containers) == (frozenset({"overlay2"}), True)
+
+
+def test_isulads_data_is_looked_at(tmp_path: Path) -> None:
+    mounted(tmp_path)
+    images = tmp_path / "data/storage/overlay-images"
+    images.mkdir(parents=True)
+    (images / "images.lock").touch()
+    (tmp_path / "data/engines/lcr").mkdir(parents=True)
+    assert read_isulad_data(tmp_path, "/data") == DockerData("/data", there=True)
+    (images / "abc").mkdir()
+    (tmp_path / "data/engines/lcr/one").mkdir()
+    (tmp_path / "data/storage/devicemapper/metadata/base").mkdir(parents=True)
+    seen = read_isulad_data(tmp_path, "/data")
+    assert seen is not None
+    assert (seen.drivers, seen.containers, seen.devices) == (frozenset({"overlay"}), True, True)
+    assert read_isulad_data(tmp_path, "/none") == DockerData("/none", there=False)
+
+
+def test_what_is_mounted_in_the_data_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    seen = read_docker_data(tmp_path, "/data")
+    assert seen is not None
+    assert seen.mounts is None, "it is not known"
+    mounted(tmp_path, "/", "/database", "/data/volumes/my\\040own", "/data")
+    (tmp_path / "link").symlink_to("data")
+    seen, link = read_docker_data(tmp_path, "/data"), read_docker_data(tmp_path, "/link")
+    assert seen is not None
+    assert link is not None
+    assert (seen.is_link, link.is_link) == (False, True)
+    assert seen.mounts == link.mounts == (".", "volumes/my own")
+
+
 def test_a_whole_host_is_read(tmp_path: Path) -> None:
     root = tmp_path / "root"
     for path, text in {
@@ -263,6 +311,7 @@ def test_a_whole_host_is_read(tmp_path: Path) -> None:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     (root / "data").mkdir()
+    mounted(root)
     (root / "etc/docker/daemon.json").chmod(0o600)
     lvm = f'case "$1" in lvmconfig) {says(FULL)}\n;; *) {says(POOLS)}\n;; esac'
     policies = {"docker": ConsumerPolicy("mine.service", OnRecovered.NONE)}

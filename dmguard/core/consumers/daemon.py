@@ -24,6 +24,7 @@ class Daemon:
     driver: str | None = None
     data_root: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    live_restore: bool = False
 
     def under(self, flags: Flags) -> Daemon:
         """With what the command line says as well, which comes before the file."""
@@ -32,6 +33,7 @@ class Daemon:
             driver=flags.driver or self.driver,
             data_root=flags.data_root or self.data_root,
             options={**self.options, **options_of(list(flags.options))},
+            live_restore=flags.live_restore or self.live_restore,
         )
 
 
@@ -91,6 +93,7 @@ def read(text: str) -> Daemon | None:
         driver=driver if isinstance(driver, str) and driver else None,
         data_root=root if isinstance(root, str) and root else None,
         options=options_of(document.get("storage-opts")),
+        live_restore=document.get("live-restore") is True,
     )
 
 
