@@ -113,8 +113,20 @@ def test_growth(state: State, codes: list[str]) -> None:
 
 def test_a_ceiling_is_not_dmeventds() -> None:
     assert list(told(around(), CAPPED)) == ["ceiling-not-kept"]
-    assert told(around(POOL, UNWATCHED), CAPPED).keys() == {"pool-not-monitored"}
     assert told(around(BARE, consumer=None), CAPPED) == {}
+
+
+def test_a_pool_with_a_ceiling_is_left_to_dmguard() -> None:
+    assert told(around(BARE), CAPPED) == {}
+    assert told(around(POOL, UNWATCHED), CAPPED) == {}
+    off = follows(with_profile(BARE, 100), "p")
+    assert told(around(off, replace(HOST, profiles={"p": ""})), CAPPED) == {}
+    assert told(around(off, replace(UNWATCHED, profiles={"p": ""})), CAPPED).keys() == {
+        "pool-not-monitored"
+    }
+    named = make_settings(PLAIN, vg__pool=CAPPED.policy)
+    assert told(around(BARE), named) == {}
+    assert list(told(around(BARE, NO_AGENT), CAPPED)) == ["autoextend-off"]
 
 
 def test_of_a_pool_that_is_not_guarded_nothing_is_said() -> None:

@@ -53,7 +53,7 @@ HOST = (
         " 100, which means off, or dmeventd does not watch it.",
         "The pool fills, its writers wait, and after 60 seconds their writes fail.",
         "Start the agent: systemctl enable --now dmguard. dmguard doctor --fix also lets LVM"
-        " extend the pool.",
+        " extend the pool, unless it has a max_size.",
     ),
     Code(
         "ceiling-not-kept",
