@@ -7,11 +7,12 @@ import pytest
 
 import dmguard
 from dmguard.core.codes import CODES, Severity
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings import Finding
 from dmguard.core.findings.host import counts, examine, find_around, is_around
 from dmguard.core.findings.host.consumers import KUBELET
 from dmguard.core.findings.host.docker import SETUP
-from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, Host, PoolVolumes
+from dmguard.core.host import ACTIVATE, AGENT, DeviceEntry, DockerData, Host, PoolVolumes
 from dmguard.core.ledger import Ledger
 from dmguard.core.model import Disk, DiskKind, Pool, State
 from dmguard.core.settings import Settings
@@ -372,6 +373,26 @@ DOCKER: list[tuple[str, Host, list[str]]] = [
 @pytest.mark.parametrize(("host", "codes"), [r[1:] for r in DOCKER], ids=[r[0] for r in DOCKER])
 def test_docker(host: Host, codes: list[str]) -> None:
     assert list(told(around(POOL, host))) == codes
+
+
+BROKEN = docker(BY_NAME, "dm.min_free_space=10")
+GONE = replace(BROKEN, units={AGENT: HOST.units[AGENT]}, docker_version=None)
+ELSEWHERE = {"docker": Flags(config_file="/srv/d.json")}
+
+
+def test_a_file_that_a_removed_docker_left_behind_says_nothing() -> None:
+    assert told(around(POOL, BROKEN)) == {"min-free-invalid": DAEMON_JSON}
+    assert told(around(POOL, GONE, consumer=None)) == {}
+    masked = unit("docker.service", BROKEN, load="masked")
+    assert "min-free-invalid" not in told(around(POOL, masked))
+    by_hand = replace(GONE, programs=frozenset({"dockerd"}))
+    assert told(around(POOL, by_hand, consumer=None)) == {"min-free-invalid": DAEMON_JSON}
+
+
+def test_of_two_files_the_one_counts_that_the_command_line_names() -> None:
+    assert told(around(POOL, replace(BROKEN, flags=ELSEWHERE))) == {}
+    moved = file("/srv/d.json", BROKEN.files[DAEMON_JSON], replace(HOST, flags=ELSEWHERE))
+    assert told(around(POOL, moved)) == {"min-free-invalid": "/srv/d.json"}
 
 
 @pytest.mark.parametrize(
