@@ -144,13 +144,18 @@ SMALL_VG = make_vg(free=100)
     ("pool", "codes"),
     [
         (in_vg(POOL, pvs=SMALL_VG.pvs), ["step-unfit"]),
-        (replace(make_pool(51, vg=SMALL_VG), profile=POOL.profile), ["vg-short"]),
-        (make_pool(51, vg=SMALL_VG), ["vg-short"]),
+        (replace(make_pool(51, vg=SMALL_VG), profile=POOL.profile), ["vg-room-low"]),
+        (make_pool(51, vg=SMALL_VG), ["vg-room-low"]),
+        (make_pool(65, vg=SMALL_VG), ["vg-room-low"]),
+        (make_pool(66, vg=SMALL_VG), ["vg-short"]),
+        (replace(make_pool(70, vg=SMALL_VG), profile=POOL.profile), ["vg-room-low"]),
+        (replace(make_pool(71, vg=SMALL_VG), profile=POOL.profile), ["vg-short"]),
+        (make_pool(76, vg=SMALL_VG), ["vg-short"]),
         (make_pool(50, vg=SMALL_VG), []),
-        (make_pool(51, vg=make_vg(free=0)), ["vg-short"]),
+        (make_pool(51, vg=make_vg(free=0)), ["vg-room-low"]),
         (make_pool(76, vg=make_vg(free=0)), []),
         (make_pool(51, vg=make_vg(free=2_000)), []),
-        (make_pool(51, vg=make_vg(free=1_996)), ["vg-short"]),
+        (make_pool(51, vg=make_vg(free=1_996)), ["vg-room-low"]),
     ],
 )
 def test_the_room_for_a_step(pool: Pool, codes: list[str]) -> None:
@@ -160,7 +165,15 @@ def test_the_room_for_a_step(pool: Pool, codes: list[str]) -> None:
 def test_the_reserve_is_no_room_for_a_step() -> None:
     settings = make_settings(replace(PLAIN, vg_reserve=Amount(size=4 * MIB)))
     pool = make_pool(51, vg=make_vg(free=2_000))
-    assert list(told(around(pool, consumer=None), settings)) == ["vg-short"]
+    assert list(told(around(pool, consumer=None), settings)) == ["vg-room-low"]
+
+
+def test_a_group_that_a_pool_has_taken_whole_does_not_count_before_its_threshold_is_near() -> None:
+    """As the installer of Proxmox VE makes it."""
+    for used, counted in ((60, []), (70, ["vg-short"])):
+        pool = make_pool(used, vg=make_vg(free=1_000))
+        found = find_around(around(pool, consumer=None), make_settings())
+        assert [finding.code for finding in found if counts(finding)] == counted
 
 
 def test_a_step_goes_no_further_than_the_ceiling() -> None:
