@@ -14,6 +14,7 @@ from dmguard.core.steps.dm import (
     AttachFile,
     CreateRaw,
     CutFile,
+    DropTable,
     LoadTable,
     RestoreTable,
     ResumePool,
@@ -88,7 +89,7 @@ class Bench:
             SetFileSize(str(self.data), self.inode, SMALL, LARGE),
             SetCapacity("/dev/loop0", self.inode),
             LoadTable(NAME, OLD, NEW),
-            ResumePool(NAME),
+            ResumePool(NAME, OLD, NEW),
         )
 
     @property
@@ -120,7 +121,7 @@ def test_a_swap_that_fails_is_taken_back_whole(bench: Bench) -> None:
     bench.device.too_long = SMALL // 512
     with pytest.raises(OSError, match="Invalid argument"):
         bench.do(*bench.grow)
-    assert bench.live == Live(OLD, suspended=True, inactive=False)
+    assert bench.live == goes_on(OLD), "it does not wait for what comes next"
     assert all(done.ok for done in bench.do(*bench.undo))
     assert bench.live == goes_on(OLD)
     assert bench.sizes() == (SMALL, SMALL)
@@ -132,6 +133,24 @@ def test_a_table_that_was_loaded_and_not_swapped_in_is_dropped(bench: Bench) -> 
     assert all(done.ok for done in bench.do(*bench.undo))
     assert bench.live == goes_on(OLD)
     assert bench.sizes() == (SMALL, SMALL)
+
+
+def test_a_pool_that_another_suspended_stays_as_he_left_it(bench: Bench) -> None:
+    bench.do(*bench.grow[:2])
+    bench.device.flags = dmfake.SUSPENDED
+    assert bench.one(bench.grow[2]) == (False, "loop-changed")
+    drop = DropTable(NAME, NEW)
+    assert bench.one(drop) == (True, "")
+    assert bench.live == Live(OLD, suspended=True, inactive=False)
+    theirs = Table(333 * 128, PARAMS)
+    with bench.open() as tables:
+        tables.load(NAME, theirs)
+    assert bench.one(drop) == (False, "loop-changed")
+    with bench.open() as tables:
+        assert tables.read_loaded(NAME) == theirs
+        tables.load(NAME, NEW)
+    assert bench.one(drop) == (True, "")
+    assert bench.live == Live(OLD, suspended=True, inactive=False)
 
 
 def test_a_pool_that_was_left_with_the_new_table_gets_the_old_one(bench: Bench) -> None:

@@ -249,6 +249,10 @@ def test_what_failed_is_taken_back_only_where_the_pool_is_there() -> None:
         f"truncate --size {1000 * MIB} /srv/data",
         "losetup --set-capacity /dev/loop0",
     ]
+    for ran in range(3):
+        undo = [str(step) for step in undo_for(action, ran, make_host(make_bare(80)))]
+        assert undo[0] == f"dmsetup clear {DOCKER}", "a pool that another suspended is not resumed"
+        assert len(undo) == 3
     other = make_host(with_file(make_bare(80), inode=(2049, 9)))
     assert len(undo_for(action, 3, other)) == 1
     same = replace(action, file_target=action.file_size)
