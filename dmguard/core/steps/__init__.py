@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Claim, Configure, CreatePool, CreateVg, GrowLoop
+from dmguard.core.actions import Action, Claim, Configure, CreatePool, CreateVg, EditFile, GrowLoop
 from dmguard.core.steps import disks, files, loops, pools, setup, units
 from dmguard.core.steps.kinds import (
     Lvm,
@@ -67,7 +67,11 @@ _FINISH: Partial = {
     Configure: setup.finish_configure,
     GrowLoop: loops.finish_grow,
 }
-_AFTER: Partial = {Claim: disks.after_claim, CreateVg: setup.after_vg}
+_AFTER: Partial = {
+    Claim: disks.after_claim,
+    CreateVg: setup.after_vg,
+    EditFile: files.after_edit,
+}
 _UNDO: Partial = {
     Claim: disks.undo_claim,
     CreatePool: setup.undo_pool,
