@@ -10,6 +10,7 @@ from dmguard.core.steps.dm import (
     AttachFile,
     CreateRaw,
     CutFile,
+    DetachFile,
     DropTable,
     LoadTable,
     RestoreTable,
@@ -55,6 +56,7 @@ class DmHands:
             DropTable: self._drop,
             RestoreTable: self._restore,
             AttachFile: self._attach,
+            DetachFile: self._detach,
             CreateRaw: self._create,
         }
 
@@ -141,6 +143,10 @@ class DmHands:
     async def _attach(self, step: AttachFile, lock: int) -> Done:
         del lock
         return await self._do(lambda: self._loops.attach(step.path))
+
+    async def _detach(self, step: DetachFile, lock: int) -> Done:
+        del lock
+        return await self._do(lambda: self._loops.detach(step.path))
 
     async def _create(self, step: CreateRaw, lock: int) -> Done:
         nodes: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from dmguard.core.steps.dm import (
     AttachFile,
     CreateRaw,
     CutFile,
+    DetachFile,
     DropTable,
     LoadTable,
     RestoreTable,
@@ -28,7 +30,7 @@ from dmguard.loop.dmhands import DmHands
 from tests.edge import dmfake
 from tests.edge.conftest import run, script
 from tests.edge.dmfake import Device, Kernel
-from tests.edge.loopfake import LoopHost
+from tests.edge.loopfake import CLR_FD, LoopHost
 from tests.unit.bares import make_head
 
 if TYPE_CHECKING:
@@ -255,6 +257,15 @@ def test_a_raw_pool_is_made_of_the_loop_devices_of_its_files(bench: Bench, raw: 
     assert bench.one(step) == (True, "")
     table = f"0 204800 thin-pool {device} /dev/loop0 128 400 0"
     assert bench.said.read_text() == f"create devpool --table {table}\n"
+
+
+def test_a_file_for_which_no_pool_came_is_taken_off_again(bench: Bench, raw: CreateRaw) -> None:
+    bench.do(AttachFile(raw.metadata))
+    assert bench.one(DetachFile(raw.metadata)) == (True, "")
+    assert list(bench.loops.files) == ["loop0"]
+    bench.loops.fails[CLR_FD] = errno.EBUSY
+    assert bench.one(DetachFile(raw.data)) == (False, "loop-changed")
+    assert list(bench.loops.files) == ["loop0"]
 
 
 @pytest.mark.parametrize("head", [bytes(4096), b"", b"\1" * 4096])

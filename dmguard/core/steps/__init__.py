@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Claim, Configure, CreatePool, CreateVg, EditFile, GrowLoop
+from dmguard.core.actions import (
+    Action,
+    ActivateRaw,
+    Claim,
+    Configure,
+    CreatePool,
+    CreateVg,
+    EditFile,
+    GrowLoop,
+)
 from dmguard.core.steps import disks, files, loops, pools, setup, units
 from dmguard.core.steps.kinds import (
     Lvm,
@@ -77,6 +86,7 @@ _UNDO: Partial = {
     CreatePool: setup.undo_pool,
     Configure: setup.undo_configure,
     GrowLoop: loops.undo_grow,
+    ActivateRaw: loops.undo_raw,
 }
 
 

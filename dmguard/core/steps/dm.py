@@ -135,6 +135,18 @@ class AttachFile:
 
 
 @dataclass(frozen=True, slots=True)
+class DetachFile:
+    """Take AttachFile back, if nothing holds the loop device."""
+
+    path: str
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"losetup --detach {_node(self.path, is_file=True)}"
+
+
+@dataclass(frozen=True, slots=True)
 class CreateRaw:
     """Make the device of a pool on metadata and data that are there: each a device, or a file that
     is on a loop device. Metadata on which there is no pool is refused: the kernel would make one.
@@ -171,5 +183,6 @@ DmStep = (
     | DropTable
     | RestoreTable
     | AttachFile
+    | DetachFile
     | CreateRaw
 )

@@ -14,6 +14,7 @@ from dmguard.core.steps.dm import (
     AttachFile,
     CreateRaw,
     CutFile,
+    DetachFile,
     DropTable,
     LoadTable,
     RestoreTable,
@@ -101,6 +102,14 @@ def activate_raw(action: ActivateRaw) -> tuple[Step, ...]:
             action.rest,
         ),
     )
+
+
+def undo_raw(action: ActivateRaw, ran: int, state: State) -> tuple[Step, ...]:
+    """No file stays on a loop device for nothing."""
+    del ran
+    if action.in_state(state) is not None:
+        return ()
+    return tuple(DetachFile(path) for path in reversed(action.attaches))
 
 
 STEPS: Table = {GrowLoop: grow, ActivateRaw: activate_raw}
