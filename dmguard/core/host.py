@@ -150,6 +150,11 @@ class Host:
         known = self.units.get(unit)
         return known is not None and known.active == "active"
 
+    def has(self, command: str, unit: str) -> bool:
+        """Is a service here: the program, or a unit of another one?"""
+        known = self.units.get(unit)
+        return command in self.programs or (known is not None and known.is_there)
+
     def text(self, path: str) -> str | None:
         file = self.files.get(path)
         return None if file is None else file.text

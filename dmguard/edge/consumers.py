@@ -55,11 +55,8 @@ def known_daemons(policies: Mapping[str, ConsumerPolicy]) -> dict[str, Program]:
 
 def _daemon_pool(root: Path, program: Program) -> str | None:
     flags = read_flags(root, program)
-    if flags.config_file is None:
-        config = root / "etc" / program.config
-    else:
-        config = root / flags.config_file.lstrip("/")
-    return program.pool_in(_read(config), flags)
+    config = program.path_of(flags).lstrip("/")
+    return program.pool_in(_read(root / config), flags)
 
 
 def _config(root: Path) -> str:

@@ -59,9 +59,9 @@ async def read_host(
     """All of it, below `root`. What cannot be read is not known, and nothing is raised for it."""
     conf = await read_conf(runner, root / "etc/lvm")
     volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
-    files = read_files(root)
     daemons = known_daemons(policies)
     flags = {name: read_flags(root, program) for name, program in daemons.items()}
+    files = read_files(root, flags)
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
     return Host(
@@ -81,10 +81,11 @@ async def read_host(
     )
 
 
-def read_files(root: Path) -> dict[str, FileText]:
+def read_files(root: Path, flags: Mapping[str, Flags]) -> dict[str, FileText]:
     """The files of configuration that there are, dmguard's own settings among them."""
     own = (f"/{path.relative_to(root)}" for path in root.glob(OWN_SETTINGS))
-    paths = (*FILES, *sorted(own))
+    named = (DAEMONS[name].path_of(its) for name, its in flags.items())
+    paths = (*FILES, *named, *sorted(own))
     return {path: file for path in paths if (file := _read(root, path)) is not None}
 
 
@@ -113,7 +114,7 @@ async def read_docker_version(runner: Runner) -> str | None:
 
 
 def _data_root(name: str, files: Mapping[str, FileText], flags: Mapping[str, Flags]) -> str:
-    file = files.get(f"/etc/{DAEMONS[name].config}")
+    file = files.get(DAEMONS[name].path_of(flags[name]))
     daemon = (read(file.text) if file else None) or Daemon()
     return daemon.under(flags[name]).data_root or _DATA_ROOTS[name]
 

@@ -329,6 +329,22 @@ def test_a_whole_host_is_read(tmp_path: Path) -> None:
     assert "lvm" in host.programs
 
 
+def test_the_file_that_a_command_line_names_is_read(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    unit = "[Service]\nExecStart=/usr/bin/dockerd --config-file /srv/d.json\n"
+    for path, text in {
+        "etc/docker/daemon.json": '{"data-root": "/other"}',
+        "srv/d.json": '{"data-root": "/data"}',
+        "usr/lib/systemd/system/docker.service": unit,
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    with programs(tmp_path) as runner:
+        host = run(read_host(runner, dmeventd=False, root=root))
+    assert host.text("/srv/d.json") == '{"data-root": "/data"}'
+    assert host.docker == DockerData("/data", there=False)
+
+
 def test_a_host_of_which_nothing_can_be_read_raises_nothing(tmp_path: Path) -> None:
     with programs(tmp_path) as runner:
         host = run(read_host(runner, dmeventd=False, root=tmp_path / "none"))

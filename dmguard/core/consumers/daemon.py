@@ -39,16 +39,23 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A daemon: its service, its files below /etc, and the driver that it takes of itself.
+    """A daemon: its command, its service, its files below /etc, and the driver that it takes of
+    itself.
 
     `deferred`: does it know the options for deferred removal and deletion?
     """
 
+    command: str
     unit: str
     config: str
     options: str
     unset: str
     deferred: bool
+
+    def path_of(self, flags: Flags) -> str:
+        """Its file, or the one that its command line names instead; systemd starts it in /."""
+        path = flags.config_file or f"etc/{self.config}"
+        return f"/{path.lstrip('/')}"
 
     def pool_in(self, text: str, flags: Flags) -> str | None:
         """The text of daemon.json and a command line → the device-mapper name of the pool."""

@@ -81,15 +81,32 @@ class LoadTable:
 
 @dataclass(frozen=True, slots=True)
 class ResumePool:
-    """Swap the loaded table in, in one call of the kernel's."""
+    """Swap the loaded table in, in one call of the kernel's. Where that fails, and leaves the pool
+    suspended, it goes on as RestoreTable has it.
+    """
 
     pool: str
+    was: Table
+    table: Table
 
     at_once: ClassVar[bool] = False
     is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("dmsetup", "resume", "--noflush", "--nolockfs", self.pool))
+
+
+@dataclass(frozen=True, slots=True)
+class DropTable:
+    """Drop what is loaded beside the live table, if it is `table`; another one is refused."""
+
+    pool: str
+    table: Table
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("dmsetup", "clear", self.pool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +139,18 @@ class AttachFile:
 
     def __str__(self) -> str:
         return shlex.join(("losetup", "--find", "--nooverlap", self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class DetachFile:
+    """Take AttachFile back, if nothing holds the loop device."""
+
+    path: str
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"losetup --detach {_node(self.path, is_file=True)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +188,9 @@ DmStep = (
     | SetCapacity
     | LoadTable
     | ResumePool
+    | DropTable
     | RestoreTable
     | AttachFile
+    | DetachFile
     | CreateRaw
 )
