@@ -10,7 +10,13 @@ import pytest
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, PoolVolumes
 from dmguard.core.settings import ConsumerPolicy, OnRecovered
-from dmguard.edge.host import parse_unit, read_docker_data, read_host, read_units
+from dmguard.edge.host import (
+    parse_unit,
+    read_docker_data,
+    read_docker_version,
+    read_host,
+    read_units,
+)
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.lvmconf import (
     make_conf,
@@ -236,6 +242,15 @@ def test_units_are_told_by_the_names_that_were_asked_for(tmp_path: Path) -> None
         assert run(read_units(runner, ("a.service", "b.service"))) == {}, "one block for two"
     with programs(tmp_path, systemctl="exit 1") as runner:
         assert run(read_units(runner, ("a.service",))) == {}
+
+
+def test_dockers_version_is_asked_for_once(tmp_path: Path) -> None:
+    with programs(tmp_path, dockerd=says("Docker version 20.10.24+dfsg1, build 297e128")) as runner:
+        assert run(read_docker_version(runner)) == "20.10.24+dfsg1"
+        host = run(read_host(runner, dmeventd=False, docker_version="24.0.9", root=tmp_path))
+    assert host.docker_version == "24.0.9"
+    with programs(tmp_path, dockerd="exit 1") as runner:
+        assert run(read_docker_version(runner)) is None
 
 
 def test_dockers_data_is_looked_at(tmp_path: Path) -> None:
