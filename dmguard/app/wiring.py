@@ -26,7 +26,7 @@ from dmguard.loop.reconcile import Reconciler
 from dmguard.loop.record import Ink, Paths, Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from dmguard.core.host import Host
     from dmguard.core.model import Disk, State
@@ -150,18 +150,29 @@ def _senses(
         late=books.read_late,
         bare=below.fill,
         raws=below.read_raws,
-        host=lambda state: _read_host(runner, in_force(), state),
+        host=_host_reader(runner, in_force),
     )
 
 
-async def _read_host(runner: Runner, settings: Settings, state: State) -> Host:
-    from dmguard.edge.host import read_host
-    from dmguard.edge.serving import read_serving
+def _host_reader(
+    runner: Runner, in_force: Callable[[], Settings]
+) -> Callable[[State], Awaitable[Host]]:
+    version: str | None = None
 
-    policies = settings.consumers
-    host = await read_host(runner, dmeventd=state.dmeventd, policies=policies)
-    running = [name for name, policy in policies.items() if host.is_active(policy.unit)]
-    return replace(host, serving=await read_serving(runner, state.consumers, running))
+    async def read(state: State) -> Host:
+        from dmguard.edge.host import read_host
+        from dmguard.edge.serving import read_serving
+
+        nonlocal version
+        policies = in_force().consumers
+        host = await read_host(
+            runner, dmeventd=state.dmeventd, policies=policies, docker_version=version
+        )
+        version = host.docker_version
+        running = [name for name, policy in policies.items() if host.is_active(policy.unit)]
+        return replace(host, serving=await read_serving(runner, state.consumers, running))
+
+    return read
 
 
 def _make_survey(

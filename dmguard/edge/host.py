@@ -54,9 +54,13 @@ async def read_host(
     *,
     dmeventd: bool,
     policies: Mapping[str, ConsumerPolicy] = CONSUMERS,
+    docker_version: str | None = None,
     root: Path = Path("/"),
 ) -> Host:
-    """All of it, below `root`. What cannot be read is not known, and nothing is raised for it."""
+    """All of it, below `root`. What cannot be read is not known, and nothing is raised for it.
+
+    Docker is not asked for its version where that is known already.
+    """
     conf = await read_conf(runner, root / "etc/lvm")
     volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
     daemons = known_daemons(policies)
@@ -64,6 +68,8 @@ async def read_host(
     files = read_files(root, flags)
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
+    if docker_version is None and "dockerd" in programs:
+        docker_version = await read_docker_version(runner)
     return Host(
         lvm=conf,
         monitored=monitored,
@@ -71,7 +77,7 @@ async def read_host(
         profiles=read_profiles(_below(root, folder)),
         files=files,
         programs=programs,
-        docker_version=await read_docker_version(runner) if "dockerd" in programs else None,
+        docker_version=docker_version,
         docker=read_docker_data(root, _data_root("docker", files, flags)),
         isulad=read_isulad_data(root, _data_root("isulad", files, flags)),
         flags=flags,

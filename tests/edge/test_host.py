@@ -11,7 +11,7 @@ from dmguard.core.consumers.flags import Flags
 from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, PoolVolumes
 from dmguard.core.settings import ConsumerPolicy, OnRecovered
 from dmguard.edge.datafolder import read_docker_data, read_isulad_data
-from dmguard.edge.host import parse_unit, read_host, read_units
+from dmguard.edge.host import parse_unit, read_docker_version, read_host, read_units
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.lvmconf import (
     make_conf,
@@ -244,6 +244,15 @@ def mounted(root: Path, *points: str) -> None:
     (root / "proc/self").mkdir(parents=True, exist_ok=True)
     lines = (f"36 35 8:1 / {root}{point} rw shared:1 - ext4 /dev/a rw\n" for point in points)
     (root / "proc/self/mountinfo").write_text("".join(lines))
+
+
+def test_dockers_version_is_asked_for_once(tmp_path: Path) -> None:
+    with programs(tmp_path, dockerd=says("Docker version 20.10.24+dfsg1, build 297e128")) as runner:
+        assert run(read_docker_version(runner)) == "20.10.24+dfsg1"
+        host = run(read_host(runner, dmeventd=False, docker_version="24.0.9", root=tmp_path))
+    assert host.docker_version == "24.0.9"
+    with programs(tmp_path, dockerd="exit 1") as runner:
+        assert run(read_docker_version(runner)) is None
 
 
 def test_dockers_data_is_looked_at(tmp_path: Path) -> None:

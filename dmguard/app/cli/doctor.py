@@ -103,8 +103,10 @@ def _say(seen: Recovered, found: tuple[Order, ...], *, acts: bool, commands: boo
         say("nothing is wrong")
     told: list[Action] = []
     # What counts comes first, and the gravest of it before all.
-    for severity, findings in groupby(plan.findings, _heading):
-        say(f"\n{severity}:")
+    for number, (severity, findings) in enumerate(groupby(plan.findings, _heading)):
+        if number or found or seen.outcomes:
+            say()
+        say(f"{severity}:")
         for finding in findings:
             cures = _cures(finding, plan.actions)
             _say_finding(finding, cures, commands=commands)
