@@ -64,8 +64,14 @@ def prints_truncate_losetup_reload_and_resume(m: Machine, docker: LoopDocker) ->
 
 
 def grows_as_device_tool_does(m: Machine, docker: LoopDocker) -> None:
+    """Though the pool is full, and its writers wait."""
     before = docker.seen()
+    filling = m.start(f"dd if=/dev/urandom of={docker.inside}/big bs=1M count=195 conv=fsync")
+    wait_for("a full pool", lambda: docker.status()["mode"] == "out_of_data_space", timeout=60)
     assert docker.resize("+100MiB").status == 0
+    result = filling.wait(60)
+    assert result.status == 0, result.err
+    assert docker.status()["mode"] == "rw"
     docker.assert_alive()
     after = docker.seen()
     assert after.table == before.table.replace(" 409600 ", " 614400 ")
