@@ -83,7 +83,7 @@ def grows_metadata_as_nothing_else_does(m: Machine, docker: LoopDocker) -> None:
     assert docker.resize("400MiB --metadata 32MiB").status == 0
     docker.assert_alive()
     assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
-    done = [entry for entry in history(m, "grow-loop") if entry["result"] == "done"]
+    done = [entry for entry in history(m, "grow-loop") if entry["code"] == "loop-grown"]
     assert [(e["pool"], e["numbers"]["target"] // MIB) for e in done] == [
         (docker.pool, 300),
         (docker.pool, 32),
