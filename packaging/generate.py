@@ -153,7 +153,8 @@ def man_program(commands: Iterable[Command], codes: Iterable[Code]) -> str:
     page += ".SH EXIT STATUS\n" + "".join(entry(f".B {code}", text) for code, text in prose.EXITS)
     page += ".SH FILES\n" + "".join(entry(f".I {roff(path)}", text) for path, text in prose.FILES)
     page += f".SH CODES\n{paragraphs(prose.CODES)}" + "".join(map(explain, codes))
-    page += ".SH SEE ALSO\n.BR dmguard.toml (5),\n.BR dmguard\\-claim (7),\n.BR lvmthin (7),\n"
+    page += ".SH SEE ALSO\n.BR dmguard.toml (5),\n.BR dmguard\\-claim (7),\n"
+    page += ".BR dmguard\\-setup (7),\n.BR lvmthin (7),\n"
     return page + ".BR dmeventd (8),\n.BR lvextend (8)\n"
 
 
@@ -203,6 +204,19 @@ def man_claims(codes: Iterable[Code]) -> str:
         page += entry(f".B {roff(code.code)}", text)
     page += ".SH SEE ALSO\n.BR dmguard (8),\n.BR dmguard.toml (5),\n.BR vgextend (8),\n"
     return page + ".BR wipefs (8)\n"
+
+
+def man_setup() -> str:
+    page = title("dmguard-setup", 7)
+    page += ".SH NAME\ndmguard\\-setup \\- from bare disks to a guarded pool\n"
+    page += f".SH DESCRIPTION\n{paragraphs(prose.SETUP)}{listing(prose.SETUP_EXAMPLE)}"
+    page += ".SH STEPS\n" + numbered(prose.SETUP_STEPS)
+    page += f".SH INTERRUPTED\n{paragraphs(prose.SETUP_AGAIN)}"
+    page += f".SH CONSUMERS\n{paragraphs(prose.SETUP_CONSUMERS)}"
+    page += f".SH TO UNDO IT\n{paragraphs(prose.SETUP_UNDO)}"
+    page += f".SH FROM ANOTHER TOOL\n{paragraphs(prose.SETUP_IMPORT)}"
+    page += ".SH SEE ALSO\n.BR dmguard (8),\n.BR dmguard\\-claim (7),\n.BR lvmthin (7),\n"
+    return page + ".BR lvm.conf (5)\n"
 
 
 def numbered(text: str) -> str:
@@ -372,6 +386,7 @@ def main() -> None:
         "dmguard.8": man_program(commands, codes),
         "dmguard.toml.5": man_settings(SETTINGS),
         "dmguard-claim.7": man_claims(codes),
+        "dmguard-setup.7": man_setup(),
         "dmguard.bash": bash(places, listed),
         "_dmguard": zsh(places, listed),
         "dmguard.fish": fish(places, listed),

@@ -194,3 +194,58 @@ by wwn or serial, or use mode = "ask". A disk of random bytes alone, as a plain 
 them, is not blank and is refused. Of a large disk not everything is read: what lies between the
 places that are read, with nothing at either end, is not seen.
 """
+SETUP = """\
+dmguard setup does what Docker's manual for devicemapper has an administrator do by hand, and the
+same for containerd and iSulad: of one or several blank disks it makes a volume group with a thin
+pool, has the pool grow by itself, and has the consumer keep its data in it. Each command that
+would be run is shown by -n.
+"""
+SETUP_EXAMPLE = (
+    "dmguard setup -n /dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
+    "dmguard setup /dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
+    "dmguard setup --consumer none --vg fast --pool pool /dev/nvme1n1",
+)
+SETUP_STEPS = """\
+Each disk is proved to be the one that was judged, blank and unused, as for a claim; then vgcreate
+is run for all of them, without --yes and with an empty standard input. The physical volumes get
+the LVM tag dmguard. In a volume group that is there, named with --vg, each new disk is claimed.
+
+The LVM profile VG-POOL.profile is written, and one lvcreate makes the pool with its metadata and
+attaches the profile: by default 95 % of what the group has free for data, 1 % for metadata (at
+least 64 bytes a chunk, at most what the kernel uses), chunks of 512 KiB, without zeroing. What is
+left is for metadata to grow, and its spare.
+
+If dmeventd can be reached and does not monitor the pool, it is handed over.
+
+The consumer is stopped, its configuration file is replaced, the old one kept beside it as
+FILE.before-dmguard, and it is started. It must then say itself that it uses the pool; otherwise all
+of this step is taken back, and it is started as it was.
+
+With --claim, a rule for further disks is written to /etc/dmguard/conf.d.
+"""
+SETUP_AGAIN = """\
+What is there already is left out: a second run with the same words changes nothing. After a power
+cut the same words complete what was begun. An intent is on the disk before each command, so that
+physical volumes of no group, and volumes of a pool that LVM had not put together yet, are known
+for its own by name, size and kind; anything else is left alone, and told.
+"""
+SETUP_CONSUMERS = """\
+Without --consumer it is whoever is installed, if that is clear: Docker up to 24, which brings a
+containerd of its own, else containerd, else iSulad. Docker 25 and later has no devicemapper driver.
+
+Images and containers that would not be seen any more are a refusal. With --move-data their folder
+is renamed, to FOLDER.before-VG-POOL; it is never deleted. Storage options on a command line, in a
+drop-in or in a file of variables are a refusal, too: with the same option in its configuration
+Docker does not start, and iSulad goes by the command line.
+"""
+SETUP_UNDO = """\
+Nothing takes a set-up back by one command, because that would destroy what was written since. Stop
+the consumer, put FILE.before-dmguard and FOLDER.before-VG-POOL back in their places, start it, and
+remove the volume group with vgremove and pvremove when nothing in it is needed.
+"""
+SETUP_IMPORT = """\
+--import reads /etc/sysconfig/docker-storage-setup, or the dm.directlvm options of daemon.json, or a
+file that is given. It shows the command line of dmguard setup that says the same, writes settings
+that have an equivalent to /etc/dmguard/conf.d, and says what has none. It touches no disk: the
+names of disks in such a file may be those of others by now.
+"""

@@ -158,9 +158,9 @@ async def _read_host(runner: Runner, settings: Settings, state: State) -> Host:
     from dmguard.edge.host import read_host
     from dmguard.edge.serving import read_serving
 
-    names = {policy.unit: name for name, policy in settings.consumers.items()}
-    host = await read_host(runner, dmeventd=state.dmeventd, units=names)
-    running = [name for unit, name in names.items() if host.is_active(unit)]
+    policies = settings.consumers
+    host = await read_host(runner, dmeventd=state.dmeventd, policies=policies)
+    running = [name for name, policy in policies.items() if host.is_active(policy.unit)]
     return replace(host, serving=await read_serving(runner, state.consumers, running))
 
 

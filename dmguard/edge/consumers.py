@@ -39,13 +39,17 @@ def read_consumers(
     policies: Mapping[str, ConsumerPolicy] = CONSUMERS, root: Path = ROOT
 ) -> tuple[Consumer, ...]:
     """The programs that are configured for a pool. What cannot be read names none."""
-    programs = {
+    pools = {name: _daemon_pool(root, program) for name, program in known_daemons(policies).items()}
+    pools["containerd"] = _containerd_pool(root)
+    return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
+
+
+def known_daemons(policies: Mapping[str, ConsumerPolicy]) -> dict[str, Program]:
+    """The daemons, each with the service that the configuration has for it."""
+    return {
         name: replace(program, unit=policies[name].unit) if name in policies else program
         for name, program in DAEMONS.items()
     }
-    pools = {name: _daemon_pool(root, program) for name, program in programs.items()}
-    pools["containerd"] = _containerd_pool(root)
-    return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
 
 
 def _daemon_pool(root: Path, program: Program) -> str | None:

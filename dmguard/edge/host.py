@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from dmguard.core.consumers import DAEMONS
 from dmguard.core.consumers.daemon import Daemon, read
 from dmguard.core.host import ACTIVATE, AGENT, PROFILE_DIR, DockerData, FileText, Host, UnitFacts
-from dmguard.edge.consumers import read_flags
+from dmguard.core.settings import CONSUMERS
+from dmguard.edge.consumers import known_daemons, read_flags
 from dmguard.edge.lvmconf import read_conf, read_profiles, read_volumes
 from dmguard.edge.run import SEARCH_PATH, RunError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dmguard.core.consumers.flags import Flags
+    from dmguard.core.settings import ConsumerPolicy
     from dmguard.edge.run import Runner
 
 OWN_SETTINGS = "etc/dmguard/conf.d/*.toml"
@@ -48,13 +50,18 @@ _DATA_ROOT = "/var/lib/docker"
 
 
 async def read_host(
-    runner: Runner, *, dmeventd: bool, units: Iterable[str] = (), root: Path = Path("/")
+    runner: Runner,
+    *,
+    dmeventd: bool,
+    policies: Mapping[str, ConsumerPolicy] = CONSUMERS,
+    root: Path = Path("/"),
 ) -> Host:
     """All of it, below `root`. What cannot be read is not known, and nothing is raised for it."""
     conf = await read_conf(runner, root / "etc/lvm")
     volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
     files = read_files(root)
-    flags = {name: read_flags(root, program) for name, program in DAEMONS.items()}
+    daemons = known_daemons(policies)
+    flags = {name: read_flags(root, program) for name, program in daemons.items()}
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
     return Host(
@@ -67,7 +74,7 @@ async def read_host(
         docker_version=await read_docker_version(runner) if "dockerd" in programs else None,
         docker=read_docker_data(root, _data_root(files, flags)),
         flags=flags,
-        units=await read_units(runner, (*UNITS, *units)),
+        units=await read_units(runner, (*UNITS, *(policy.unit for policy in policies.values()))),
         dmeventd=dmeventd,
     )
 

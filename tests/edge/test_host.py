@@ -9,6 +9,7 @@ import pytest
 
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, PoolVolumes
+from dmguard.core.settings import ConsumerPolicy, OnRecovered
 from dmguard.edge.host import parse_unit, read_docker_data, read_host, read_units
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.lvmconf import (
@@ -257,15 +258,16 @@ def test_a_whole_host_is_read(tmp_path: Path) -> None:
     for path, text in {
         "etc/docker/daemon.json": '{"data-root": "/data", "storage-opts": ["dm.fs=xfs"]}',
         "etc/lvm/mine/a.profile": "text",
-        "usr/lib/systemd/system/docker.service": "[Service]\nExecStart=dockerd -s devicemapper\n",
+        "usr/lib/systemd/system/mine.service": "[Service]\nExecStart=dockerd -s devicemapper\n",
     }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     (root / "data").mkdir()
     (root / "etc/docker/daemon.json").chmod(0o600)
     lvm = f'case "$1" in lvmconfig) {says(FULL)}\n;; *) {says(POOLS)}\n;; esac'
+    policies = {"docker": ConsumerPolicy("mine.service", OnRecovered.NONE)}
     with programs(tmp_path, lvm=lvm) as runner:
-        host = run(read_host(runner, dmeventd=True, units=("mine.service",), root=root))
+        host = run(read_host(runner, dmeventd=True, policies=policies, root=root))
     assert host.lvm is not None
     assert host.profiles == {"a": "text"}
     assert host.files["/etc/docker/daemon.json"].mode == 0o600

@@ -126,7 +126,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-PAGES = ("dmguard.8", "dmguard.toml.5", "dmguard-claim.7")
+PAGES = ("dmguard.8", "dmguard.toml.5", "dmguard-claim.7", "dmguard-setup.7")
 
 
 @pytest.mark.parametrize("page", PAGES)

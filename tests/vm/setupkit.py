@@ -137,7 +137,7 @@ def assert_set_up(m: Machine, words: str, disks: list[Disk]) -> None:
     profile, size, vg, attributes = volumes["thinpool"]
     assert profile == "docker-thinpool"
     assert attributes.startswith("twi-a")
-    assert 0.93 * int(vg) < int(size) <= 0.95 * int(vg)
+    assert 0.9 * int(vg) < int(size) <= 0.95 * int(vg)
     m.run(f"test ! -e {LIB}/intent.json")
 
 

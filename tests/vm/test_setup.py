@@ -56,6 +56,7 @@ def test_two_bare_disks_become_a_docker_host_that_lives(machines: Factory) -> No
     m.run("docker import /usr/share/lab/busybox.tar busybox", timeout=120)
 
     assert_seen(m)
+    assert_doctor_is_silent(m)
 
     size = size_of(m, "docker", "thinpool")
     m.run(
@@ -82,6 +83,12 @@ def test_two_bare_disks_become_a_docker_host_that_lives(machines: Factory) -> No
     assert pool_status(m, "docker", "thinpool")["mode"] == "rw"
 
 
+def assert_doctor_is_silent(m: Machine) -> None:
+    """Nothing on a host that was set up would make the pool stop."""
+    result = m.run("dmguard doctor", check=False, timeout=60)
+    assert result.status == 0, result.out
+
+
 def assert_seen(m: Machine) -> None:
     """What the manual reads with lsblk, lvs and mount is in the status."""
     seen = json.loads(m.run("dmguard status --json").out)
@@ -102,6 +109,7 @@ def test_two_bare_disks_become_a_containerd_host_that_lives(machines: Factory) -
     set_up(m, words)
     assert_set_up(m, words, m.disks)
     assert plugin(m) == "ok"
+    assert_doctor_is_silent(m)
     text = m.run("cat /etc/containerd/config.toml").out
     assert 'pool_name = "docker-thinpool"' in text
     assert text.startswith(m.run("cat /etc/containerd/config.toml.before-dmguard").out)

@@ -43,7 +43,7 @@ GROUP_AND_POOL = [
 
 def test_a_power_cut_in_each_step_of_making_group_and_pool(machines: Factory) -> None:
     """No agent: the command itself must see what it left."""
-    m = machines(disks=[256 * MIB, 256 * MIB, 64 * MIB, 256 * MIB], dmguard=False)
+    m = machines(disks=[64 * MIB, 64 * MIB, 32 * MIB, 64 * MIB], dmguard=False)
     first, second, third, blank = m.disks
     bystander = Bystander(m, third)
     words = f"--consumer none {first.device} {second.device}"
@@ -78,7 +78,7 @@ CONTAINERD = [
 
 
 def test_a_power_cut_in_each_step_of_configuring(machines: Factory) -> None:
-    m = machines("trixie", disks=[256 * MIB, 256 * MIB], dmguard=False)
+    m = machines("trixie", disks=[64 * MIB, 64 * MIB], dmguard=False)
     file = "/etc/containerd/config.toml"
     m.run(f"cp -a {file} /root/before; systemctl enable -q containerd")
     words = f"--consumer containerd {m.disks[0].device} {m.disks[1].device}"

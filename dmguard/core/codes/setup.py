@@ -157,7 +157,8 @@ SETUP = (
         Severity.ERROR,
         "The consumer is told of another pool by something else than its configuration file",
         "Its command line, or a file that its unit reads, names a pool.",
-        "None: nothing was changed. A daemon that finds an option in both places does not start.",
+        "None: nothing was changed. Docker does not start with an option in both places, and to"
+        " iSulad the command line counts.",
         "Take the storage options out of there first.",
     ),
     Code(

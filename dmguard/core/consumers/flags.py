@@ -1,6 +1,6 @@
 """The storage options of a command line, as dockerd and isulad take them.
 
-A daemon that finds the same option there and in its daemon.json does not start.
+Docker does not start with the same option in daemon.json; to iSulad the command line counts.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from dmguard.core.consumers.edit import EditError
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings.host import find_around
 from dmguard.core.findings.host.docker import DEVICE, MIN_FREE, configured, pool_at
+from dmguard.core.findings.host.growth import lvm_policy
 from dmguard.core.findings.host.room import metadata_estimate
-from dmguard.core.model import Profile, Resource
+from dmguard.core.model import METADATA_MAX, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan.grow import make_extend
 from dmguard.core.plan.keep import make_refresh
@@ -60,9 +61,8 @@ def _attach(pool: Pool, finding: Finding, settings: Settings, host: Host) -> Att
 def _attach_if_off(
     pool: Pool, finding: Finding, settings: Settings, host: Host
 ) -> AttachProfile | None:
-    policy = pool.profile or (Profile(host.lvm.threshold, host.lvm.percent) if host.lvm else None)
     # Without dmeventd nobody would act by it.
-    off = host.dmeventd and policy is not None and policy.threshold >= 100
+    off = host.dmeventd and host.lvm is not None and lvm_policy(pool, host.lvm).threshold >= 100
     return _attach(pool, finding, settings, host) if off else None
 
 
@@ -98,6 +98,8 @@ def _grow_spare(pool: Pool, finding: Finding, settings: Settings, host: Host) ->
     # LVM has no word for the spare alone: it makes one, or grows it, with the metadata.
     del host
     extent = pool.vg.extent
+    if pool.lv.metadata_size + extent > METADATA_MAX:
+        return None
     if pool.kernel is None or metadata_cost(pool, extent) > pool.vg.free:
         return None
     return make_extend(
