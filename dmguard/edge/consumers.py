@@ -66,14 +66,15 @@ def _config(root: Path) -> str:
 def read_imports(root: Path) -> dict[str, str]:
     """The files that containerd's configuration imports and that name a pool, with that pool.
 
-    They come before it, and the last one before the others.
+    They come before it, and the last one before the others. It is not read a second time itself.
     """
     found: dict[str, str] = {}
+    own = root / "etc" / containerd.CONFIG
     for glob in containerd.imports_in(_config(root)):
-        folder = root if glob.startswith("/") else (root / "etc" / containerd.CONFIG).parent
+        folder = root if glob.startswith("/") else own.parent
         for path in sorted(folder.glob(glob.lstrip("/"))):
             pool = containerd.pool_in(_read(path))
-            if pool is not None:
+            if pool is not None and path != own:
                 name = f"/{path.relative_to(root)}"
                 found.pop(name, None)
                 found[name] = pool

@@ -142,7 +142,8 @@ def test_an_import_is_told_by_its_file(tmp_path: Path) -> None:
     put(
         tmp_path,
         {
-            "etc/containerd/config.toml": "imports = ['conf.d/*.toml']\n",
+            "etc/containerd/config.toml": "imports = ['conf.d/*.toml', '*.toml']\nversion = 2\n"
+            "[plugins.devmapper]\npool_name = 'vg-own'\n",
             file[1:]: "version = 2\n[plugins.devmapper]\npool_name = 'vg-a'\n",
         },
     )
