@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 _GRACE_S = 2.0
 _LIMIT = 64 << 20
+_TOLD = 3
+"""Lines of a complaint: LVM says the cause before what comes of it."""
+
 SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -42,9 +45,11 @@ class Completed:
 
     @property
     def complaint(self) -> str:
-        """What it said last on stderr, or how it ended: one line for a person."""
+        """What it said on stderr at the end, or how it ended: one line for a person."""
         lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
-        return lines[-1] if lines else f"{self.argv[0]} ended with status {self.status}"
+        if not lines:
+            return f"{self.argv[0]} ended with status {self.status}"
+        return "; ".join(lines[-_TOLD:])
 
 
 class RunError(Exception):

@@ -36,9 +36,12 @@ def test_a_reader_answers_with_both_outputs_and_its_status(runner: Runner, tmp_p
     assert 0 < completed.seconds < 20
 
 
-def test_a_failing_reader_raises_with_its_last_line(runner: Runner, tmp_path: Path) -> None:
+def test_a_failing_reader_raises_with_its_last_lines(runner: Runner, tmp_path: Path) -> None:
     script(tmp_path / "bin", "bad", "echo first >&2; echo '  the reason ' >&2; echo >&2; exit 5")
-    with runner, pytest.raises(CommandFailedError, match=r"bad 'x y': the reason$") as caught:
+    with (
+        runner,
+        pytest.raises(CommandFailedError, match=r"bad 'x y': first; the reason$") as caught,
+    ):
         run(runner.read(["bad", "x y"]))
     assert caught.value.completed.status == 5
 
