@@ -231,12 +231,21 @@ for its own by name, size and kind; anything else is left alone, and told.
 """
 SETUP_CONSUMERS = """\
 Without --consumer it is whoever is installed, if that is clear: Docker up to 24, which brings a
-containerd of its own, else containerd, else iSulad. Docker 25 and later has no devicemapper driver.
+containerd of its own, else containerd, else iSulad. Docker 25 and later has no devicemapper driver,
+and one whose version is not known is refused. The client that tells which pool is used must be
+installed, too: docker, or ctr for containerd.
+
+A consumer is put on no pool that is another's: one that another consumer is configured for or says
+that it uses, one with volumes of LVM's, or one in which anything was written or made. A set-up of
+its own that was interrupted is known by the consumer's configuration, which names the pool.
 
 Images and containers that would not be seen any more are a refusal. With --move-data their folder
-is renamed, to FOLDER.before-VG-POOL; it is never deleted. Storage options on a command line, in a
-drop-in or in a file of variables are a refusal, too: with the same option in its configuration
-Docker does not start, and iSulad goes by the command line.
+is renamed, to FOLDER.before-VG-POOL; it is never deleted. It is not renamed if it is a symbolic
+link or a mount point, if a file system is mounted below it, or if its containers run on while the
+consumer is stopped: Docker's with live-restore, iSulad's always. Storage options on a command line,
+in a drop-in or in a file of variables are a refusal, too: with the same option in its configuration
+Docker does not start, and iSulad goes by the command line. So is a file that containerd's
+configuration imports and that names another pool.
 """
 SETUP_UNDO = """\
 Nothing takes a set-up back by one command, because that would destroy what was written since. Stop

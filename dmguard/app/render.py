@@ -221,12 +221,15 @@ def disk_table(verdicts: Sequence[Verdict]) -> str:
     return table(["DISK", "SIZE", "VERDICT", "IDENTITY", "REASONS"], rows, right=(1,))
 
 
+_IN_USE = frozenset(("disk-in-vg", "disk-in-other-vg", "disk-part-in-vg"))
+
+
 def verdict_word(verdict: Verdict) -> str:
     """The verdict in a word or two."""
     codes = [reason.code for reason in verdict.reasons]
     if verdict.claimable:
         return f"for {verdict.vg}"
-    if "disk-in-vg" in codes or "disk-in-other-vg" in codes:
+    if _IN_USE.intersection(codes):
         return "in use"
     if codes == ["disk-no-rule"]:
         return "no rule"

@@ -99,6 +99,8 @@ _NOT_DONE = (
     "disk-changed",
     "disk-refused-by-lvm",
     "file-changed",
+    "undo-failed",
+    "data-not-movable",
     "loop-changed",
     "loop-no-space",
     "raw-no-pool",

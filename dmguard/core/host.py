@@ -81,11 +81,19 @@ class UnitFacts:
         return self.wants | self.requires
 
 
+def socket_of(unit: str) -> str:
+    """The socket unit of a service's name."""
+    return f"{unit.removesuffix('.service')}.socket"
+
+
 @dataclass(frozen=True, slots=True)
 class DockerData:
     """Docker's data: is its folder there, which drivers have images, are there containers?
 
-    `devices`: is the devicemapper driver's own list of its devices there?
+    `devices`: is the devicemapper driver's own list of its devices there? `siblings` are the paths
+    beside the folder whose names begin with its own. `is_link`: is the folder a symbolic link?
+    `mounts` are the mount points at the folder, as `.`, and below it, by their paths from there;
+    None if they are not known. iSulad's data is described in the same words.
     """
 
     root: str
@@ -93,6 +101,9 @@ class DockerData:
     drivers: frozenset[str] = frozenset()
     containers: bool = False
     devices: bool = False
+    siblings: frozenset[str] = frozenset()
+    is_link: bool = False
+    mounts: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,8 @@ class Host:
     `monitored` by LV uuid, asked for only where dmeventd can be reached; `volumes` by the pool's
     uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths;
     `flags` the storage options of the daemons' command lines, by their names; `serving`, for each
-    consumer that runs, the device-mapper name of the pool that it says it uses.
+    consumer that runs, the device-mapper name of the pool that it says it uses. `imports`: the
+    files that containerd's configuration imports and that name a pool, with that pool.
     """
 
     lvm: LvmConf | None = None
@@ -121,10 +133,12 @@ class Host:
     programs: frozenset[str] = frozenset()
     docker_version: str | None = None
     docker: DockerData | None = None
+    isulad: DockerData | None = None
     units: Mapping[str, UnitFacts] = field(default_factory=dict)
     flags: Mapping[str, Flags] = field(default_factory=dict)
     dmeventd: bool = False
     serving: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def agent_runs(self) -> bool | None:
@@ -135,6 +149,11 @@ class Host:
     def is_active(self, unit: str) -> bool:
         known = self.units.get(unit)
         return known is not None and known.active == "active"
+
+    def has(self, command: str, unit: str) -> bool:
+        """Is a service here: the program, or a unit of another one?"""
+        known = self.units.get(unit)
+        return command in self.programs or (known is not None and known.is_there)
 
     def text(self, path: str) -> str | None:
         file = self.files.get(path)

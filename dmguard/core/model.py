@@ -279,6 +279,7 @@ class Disk:
     bus: str | None = None
     content: str | None = None
     partitions: tuple[str, ...] = ()
+    partition_devnos: tuple[Devno, ...] = ()
     holders: tuple[str, ...] = ()
     slaves: tuple[str, ...] = ()
     stamp: int = 0

@@ -143,9 +143,9 @@ def objections(
 
 def cheap_objections(disk: Disk, state: State, vg: str | None = None) -> Iterator[Reason]:
     """What the kernel and udev say against it."""
-    home = next((group for group in state.vgs if _is_member(disk, group)), None)
+    home = _home(disk, state, vg)
     if home is not None:
-        yield Reason("disk-in-vg" if home.name == vg else "disk-in-other-vg", home.name)
+        yield home
         return
     checks = (
         ("disk-not-ready", not disk.ready, ""),
@@ -187,8 +187,16 @@ def _against_group(disk: Disk, state: State, vg: str | None) -> Iterator[Reason]
         yield Reason("disk-sector-size", f"{disk.sector}, those of {group.name} have {theirs}")
 
 
-def _is_member(disk: Disk, vg: Vg) -> bool:
-    return any(pv.devno == disk.devno for pv in vg.pvs)
+def _home(disk: Disk, state: State, vg: str | None) -> Reason | None:
+    """The group that the disk is in, or a partition of it: nothing holds one that is not active."""
+    for group in state.vgs:
+        devnos = {pv.devno for pv in group.pvs}
+        whole = disk.devno in devnos
+        if whole or not devnos.isdisjoint(disk.partition_devnos):
+            if group.name != vg:
+                return Reason("disk-in-other-vg", group.name)
+            return Reason("disk-in-vg" if whole else "disk-part-in-vg", group.name)
+    return None
 
 
 def _is_twin(disk: Disk, other: Disk) -> bool:

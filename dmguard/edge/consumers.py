@@ -40,7 +40,8 @@ def read_consumers(
 ) -> tuple[Consumer, ...]:
     """The programs that are configured for a pool. What cannot be read names none."""
     pools = {name: _daemon_pool(root, program) for name, program in known_daemons(policies).items()}
-    pools["containerd"] = _containerd_pool(root)
+    imported = read_imports(root).values()
+    pools["containerd"] = next(reversed(imported), None) or containerd.pool_in(_config(root))
     return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
 
 
@@ -54,22 +55,29 @@ def known_daemons(policies: Mapping[str, ConsumerPolicy]) -> dict[str, Program]:
 
 def _daemon_pool(root: Path, program: Program) -> str | None:
     flags = read_flags(root, program)
-    if flags.config_file is None:
-        config = root / "etc" / program.config
-    else:
-        config = root / flags.config_file.lstrip("/")
-    return program.pool_in(_read(config), flags)
+    config = program.path_of(flags).lstrip("/")
+    return program.pool_in(_read(root / config), flags)
 
 
-def _containerd_pool(root: Path) -> str | None:
-    config = root / "etc" / containerd.CONFIG
-    text = _read(config)
-    texts = [text]
-    for glob in containerd.imports_in(text):
-        folder = root if glob.startswith("/") else config.parent
-        texts += [_read(path) for path in sorted(folder.glob(glob.lstrip("/")))]
-    pools = [pool for pool in map(containerd.pool_in, texts) if pool is not None]
-    return pools[-1] if pools else None
+def _config(root: Path) -> str:
+    return _read(root / "etc" / containerd.CONFIG)
+
+
+def read_imports(root: Path) -> dict[str, str]:
+    """The files that containerd's configuration imports and that name a pool, with that pool.
+
+    They come before it, and the last one before the others.
+    """
+    found: dict[str, str] = {}
+    for glob in containerd.imports_in(_config(root)):
+        folder = root if glob.startswith("/") else (root / "etc" / containerd.CONFIG).parent
+        for path in sorted(folder.glob(glob.lstrip("/"))):
+            pool = containerd.pool_in(_read(path))
+            if pool is not None:
+                name = f"/{path.relative_to(root)}"
+                found.pop(name, None)
+                found[name] = pool
+    return found
 
 
 def read_flags(root: Path, program: Program) -> Flags:

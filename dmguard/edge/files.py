@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import shutil
 import stat
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Self
 
 _LARGEST = 1 << 20
+_OF_CONTENT = ("security.ima", "security.evm")
+"""Extended attributes that are sums of what is in a file."""
 
 
 class BusyError(Exception):
@@ -28,22 +31,22 @@ def write_atomic(
     *,
     mode: int = 0o600,
     sync: bool = True,
-    like: os.stat_result | None = None,
+    like: Path | None = None,
 ) -> None:
     """Replace a file whole: a reader, or a boot after a power cut, sees the old or the new.
 
-    It gets the mode and owner of `like`, or `mode`.
+    It gets the mode, owner and extended attributes of `like`, or `mode` whatever the umask is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(_open_part(part), "wb") as file:
             file.write(data)
             file.flush()
-            if like is not None:
-                os.fchown(file.fileno(), like.st_uid, like.st_gid)
-                os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
+            if like is None:
+                os.fchmod(file.fileno(), mode)
+            else:
+                _make_alike(file.fileno(), like)
             if sync:
                 os.fsync(file.fileno())
         part.replace(path)
@@ -52,6 +55,26 @@ def write_atomic(
         raise
     if sync:
         sync_directory(path.parent)
+
+
+def _open_part(part: Path) -> int:
+    """For nobody else to read until it is known who may."""
+    return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+
+
+def _make_alike(descriptor: int, other: Path) -> None:
+    known = other.stat()
+    os.fchown(descriptor, known.st_uid, known.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
+    # ACLs and the label of a security module among them.
+    for name in os.listxattr(other):
+        if name in _OF_CONTENT:
+            continue
+        try:
+            os.setxattr(descriptor, name, os.getxattr(other, name))
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:
+                raise
 
 
 class ChangedError(Exception):
@@ -65,23 +88,24 @@ class ChangedError(Exception):
 def put(path: Path, text: str, was: str, *, mode: int = 0o644, backup: Path | None = None) -> None:
     """Replace a file whose content has the SHA-256 `was`, as hex; empty for one that is not there.
 
-    It keeps its mode and owner. What it had is copied to `backup` first, unless that is there
-    already. One that has the text is left as it is. ChangedError for one that has anything else.
+    It keeps its mode, owner and extended attributes. What it had is copied to `backup` first,
+    unless that is there already. One that has the text is left as it is. ChangedError for one that
+    has anything else.
     """
     # A link is followed: what is written is the file, and the link stays.
     path = path.resolve()
     data = text.encode(errors="surrogateescape")
     try:
-        old, kept = path.read_bytes(), path.stat()
+        old = path.read_bytes()
     except FileNotFoundError:
-        old, kept = None, None
+        old = None
     if old == data:
         return
     if ("" if old is None else hashlib.sha256(old).hexdigest()) != was:
         raise ChangedError(path)
-    if backup is not None and kept is not None and not backup.exists():
+    if backup is not None and old is not None and not backup.exists():
         copy_whole(path, backup)
-    write_atomic(path, data, mode=mode, like=kept)
+    write_atomic(path, data, mode=mode, like=None if old is None else path)
 
 
 def take_away(path: Path, was: str) -> None:
@@ -94,6 +118,7 @@ def take_away(path: Path, was: str) -> None:
 def copy_whole(path: Path, copy: Path) -> None:
     """A copy with the same mode, owner and times: not there at all, or whole."""
     part = copy.with_name(f".{copy.name}.{os.getpid()}")
+    os.close(_open_part(part))
     shutil.copy2(path, part)
     owner = path.stat()
     os.chown(part, owner.st_uid, owner.st_gid)
@@ -110,17 +135,30 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def move(source: Path, target: Path, *, optional: bool = False) -> None:
-    """Rename, for good; fine if it has been done. OSError if both are there, or neither, unless
-    it is `optional`.
-    """
-    if optional and not source.exists():
-        return
+def move(source: Path, target: Path) -> None:
+    """Rename, for good; fine if it has been done. OSError if both are there, or neither."""
     if source.exists() or not target.exists():
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         source.rename(target)
     sync_directory(target.parent)
+
+
+def move_back(aside: Path, path: Path) -> Path | None:
+    """Give what was moved aside its name again; the name that what is there by now gets for that.
+
+    Nothing is done if there is nothing aside.
+    """
+    spare = None
+    if not aside.exists():
+        return spare
+    if path.exists():
+        names = (aside.with_name(f"{aside.name}.new-{number}") for number in itertools.count(1))
+        spare = next(name for name in names if not name.exists())
+        path.rename(spare)
+    aside.rename(path)
+    sync_directory(path.parent)
+    return spare
 
 
 def remove(path: Path) -> None:

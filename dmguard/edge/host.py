@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.consumers import DAEMONS
 from dmguard.core.consumers.daemon import Daemon, read
-from dmguard.core.host import ACTIVATE, AGENT, PROFILE_DIR, DockerData, FileText, Host, UnitFacts
+from dmguard.core.host import ACTIVATE, AGENT, PROFILE_DIR, FileText, Host, UnitFacts, socket_of
 from dmguard.core.settings import CONSUMERS
-from dmguard.edge.consumers import known_daemons, read_flags
+from dmguard.edge.consumers import known_daemons, read_flags, read_imports
+from dmguard.edge.datafolder import read_docker_data, read_isulad_data
 from dmguard.edge.lvmconf import read_conf, read_profiles, read_volumes
 from dmguard.edge.run import SEARCH_PATH, RunError
 
@@ -45,8 +46,7 @@ UNITS = (AGENT, ACTIVATE, "docker.socket", "docker.service", "containerd.service
 _PROPERTIES = "Id,LoadState,ActiveState,After,Wants,Requires,ExecStart"
 _LARGEST = 1 << 20
 _VERSION = re.compile(r"\bversion (\d[^\s,]*)")
-_LAYERS = "layerdb/sha256"
-_DATA_ROOT = "/var/lib/docker"
+_DATA_ROOTS = {"docker": "/var/lib/docker", "isulad": "/var/lib/isulad"}
 
 
 async def read_host(
@@ -63,9 +63,9 @@ async def read_host(
     """
     conf = await read_conf(runner, root / "etc/lvm")
     volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
-    files = read_files(root)
     daemons = known_daemons(policies)
     flags = {name: read_flags(root, program) for name, program in daemons.items()}
+    files = read_files(root, flags)
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
     if docker_version is None and "dockerd" in programs:
@@ -78,17 +78,20 @@ async def read_host(
         files=files,
         programs=programs,
         docker_version=docker_version,
-        docker=read_docker_data(root, _data_root(files, flags)),
+        docker=read_docker_data(root, _data_root("docker", files, flags)),
+        isulad=read_isulad_data(root, _data_root("isulad", files, flags)),
         flags=flags,
-        units=await read_units(runner, (*UNITS, *(policy.unit for policy in policies.values()))),
+        units=await read_units(runner, _units(policies)),
         dmeventd=dmeventd,
+        imports=read_imports(root),
     )
 
 
-def read_files(root: Path) -> dict[str, FileText]:
+def read_files(root: Path, flags: Mapping[str, Flags]) -> dict[str, FileText]:
     """The files of configuration that there are, dmguard's own settings among them."""
     own = (f"/{path.relative_to(root)}" for path in root.glob(OWN_SETTINGS))
-    paths = (*FILES, *sorted(own))
+    named = (DAEMONS[name].path_of(its) for name, its in flags.items())
+    paths = (*FILES, *named, *sorted(own))
     return {path: file for path in paths if (file := _read(root, path)) is not None}
 
 
@@ -116,33 +119,16 @@ async def read_docker_version(runner: Runner) -> str | None:
     return found[1] if found else None
 
 
-def _data_root(files: Mapping[str, FileText], flags: Mapping[str, Flags]) -> str:
-    file = files.get(f"/etc/{DAEMONS['docker'].config}")
+def _data_root(name: str, files: Mapping[str, FileText], flags: Mapping[str, Flags]) -> str:
+    file = files.get(DAEMONS[name].path_of(flags[name]))
     daemon = (read(file.text) if file else None) or Daemon()
-    return daemon.under(flags["docker"]).data_root or _DATA_ROOT
+    return daemon.under(flags[name]).data_root or _DATA_ROOTS[name]
 
 
-def read_docker_data(root: Path, folder: str) -> DockerData | None:
-    """None if it cannot be looked at; a folder that is not there has nothing in it."""
-    place = _below(root, folder)
-    try:
-        if not place.is_dir():
-            return DockerData(folder, there=False)
-        images = place / "image"
-        drivers = [path.name for path in images.iterdir()] if images.is_dir() else []
-        return DockerData(
-            folder,
-            there=True,
-            drivers=frozenset(name for name in drivers if _has_any(images / name / _LAYERS)),
-            containers=_has_any(place / "containers"),
-            devices=_has_any(place / "devicemapper/metadata"),
-        )
-    except OSError:
-        return None
-
-
-def _has_any(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+def _units(policies: Mapping[str, ConsumerPolicy]) -> tuple[str, ...]:
+    own = [policy.unit for policy in policies.values()]
+    sockets = [socket_of(policies["docker"].unit)] if "docker" in policies else []
+    return (*UNITS, *own, *sockets)
 
 
 async def read_units(runner: Runner, names: Iterable[str]) -> dict[str, UnitFacts]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SYS, DEV = Path("/sys"), Path("/dev")
 
 _SET_CAPACITY, _CONFIGURE, _GET_STATUS, _GET_FREE = 0x4C07, 0x4C0A, 0x4C05, 0x4C82
+_CLR_FD = 0x4C01
 # struct loop_info64 and loop_config (Linux, include/uapi/linux/loop.h).
 _INFO = struct.Struct("=5Q 4I 64s 64s 32s 2Q")
 _CONFIG = struct.Struct(f"=2I {_INFO.size}s 64x")
@@ -123,6 +124,26 @@ class Loops:
                 if name is not None:
                     return name
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+
+    def detach(self, path: str) -> None:
+        """Take a file off the loop device that shows it whole; fine if it is on none.
+
+        LoopChangedError if anything holds the device: told to let go of its file then, the kernel
+        would do so later.
+        """
+        with opened(Path(path), os.O_RDONLY) as file:
+            found = os.fstat(file)
+        names = self.find((found.st_dev, found.st_ino))
+        if not names:
+            return
+        name = self._only(names, path)
+        try:
+            with opened(self._dev / name, os.O_RDWR | os.O_EXCL) as device:
+                self._ioctl(device, _CLR_FD, 0)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                raise LoopChangedError(f"/dev/{name} is in use") from error
+            raise
 
     def _attach_free(self, file: int, path: str) -> str | None:
         """None if another was faster."""

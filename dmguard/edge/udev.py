@@ -153,6 +153,7 @@ def _build(base: Path, device: pyudev.Device, udev: _Properties) -> Disk:
         bus=udev.first("ID_BUS"),
         content=udev.first("ID_FS_TYPE", "ID_PART_TABLE_TYPE"),
         partitions=tuple(map(_name, partitions)),
+        partition_devnos=_devnos(base, partitions),
         holders=_holders(base, partitions),
         slaves=_listed(base / "slaves"),
         stamp=_stamp(devno),
@@ -231,6 +232,14 @@ def _stamp(devno: Devno) -> int:
 def _devno(base: Path) -> Devno:
     major, minor = (base / "dev").read_text().split(":")
     return int(major), int(minor)
+
+
+def _devnos(base: Path, partitions: Iterable[str]) -> tuple[Devno, ...]:
+    found = []
+    for partition in partitions:
+        with contextlib.suppress(FileNotFoundError):  # as above
+            found.append(_devno(base / partition))
+    return tuple(found)
 
 
 def _number(base: Path, attribute: str) -> int:

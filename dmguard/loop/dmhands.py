@@ -10,6 +10,8 @@ from dmguard.core.steps.dm import (
     AttachFile,
     CreateRaw,
     CutFile,
+    DetachFile,
+    DropTable,
     LoadTable,
     RestoreTable,
     ResumePool,
@@ -51,8 +53,10 @@ class DmHands:
             SetCapacity: self._set_capacity,
             LoadTable: self._load,
             ResumePool: self._resume,
+            DropTable: self._drop,
             RestoreTable: self._restore,
             AttachFile: self._attach,
+            DetachFile: self._detach,
             CreateRaw: self._create,
         }
 
@@ -106,9 +110,26 @@ class DmHands:
 
         def resume() -> None:
             with self._open() as tables:
-                tables.resume(step.pool)
+                try:
+                    tables.resume(step.pool)
+                except OSError:
+                    _let_it_go_on(tables, step)
+                    raise
 
         return await self._do(resume)
+
+    async def _drop(self, step: DropTable, lock: int) -> Done:
+        del lock
+
+        def drop() -> None:
+            with self._open() as tables:
+                loaded = tables.read_loaded(step.pool)
+                if loaded not in (None, step.table):
+                    raise LoopChangedError(f"{step.pool}: another table is loaded: {loaded}")
+                if loaded is not None:
+                    tables.clear(step.pool)
+
+        return await self._do(drop)
 
     async def _restore(self, step: RestoreTable, lock: int) -> Done:
         del lock
@@ -122,6 +143,10 @@ class DmHands:
     async def _attach(self, step: AttachFile, lock: int) -> Done:
         del lock
         return await self._do(lambda: self._loops.attach(step.path))
+
+    async def _detach(self, step: DetachFile, lock: int) -> Done:
+        del lock
+        return await self._do(lambda: self._loops.detach(step.path))
 
     async def _create(self, step: CreateRaw, lock: int) -> Done:
         nodes: list[str] = []
@@ -146,7 +171,7 @@ class DmHands:
         return f"/dev/{self._loops.attach(path)}" if is_file else path
 
 
-def _let_it_go_on(tables: Tables, step: RestoreTable) -> None:
+def _let_it_go_on(tables: Tables, step: RestoreTable | ResumePool) -> None:
     """Drop what is loaded; resume what is suspended. OSError if the kernel takes no table."""
     tables.clear(step.pool)
     live = tables.read_live(step.pool)
@@ -168,7 +193,7 @@ def _let_it_go_on(tables: Tables, step: RestoreTable) -> None:
         raise error
 
 
-def _candidates(live: Table, step: RestoreTable) -> tuple[Table, ...]:
+def _candidates(live: Table, step: RestoreTable | ResumePool) -> tuple[Table, ...]:
     """What to resume a suspended pool with, in this order.
 
     With the old table if that is possible. Where the kernel has resized the pool before it failed

@@ -35,6 +35,8 @@ from dmguard.edge.run import RunError
 from dmguard.loop.record import read_history
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dmguard.edge.files import Lock
     from dmguard.loop.observe import Observer
     from dmguard.loop.record import Ink, Paths, Recorder
@@ -44,6 +46,14 @@ log = logging.getLogger(__name__)
 
 _BUSY_TRIES, _BUSY_PAUSE_S = 5, 0.3
 _FINISH_TRIES, _FINISH_PAUSE_S = 3, 1.0
+_LOOK_PAUSE_S = 2.0
+_LOOKS = {witness: 3 if witness is Witness.HOST else 1 for witness in Witness}
+"""A consumer that was started just now may not answer at once."""
+
+_NOT_AGAIN_S = 30.0
+UNREACHABLE = "systemd-unreachable"
+"""The code of a step that could not be asked for: nothing was done, and it is to be tried again."""
+
 INTENDED, RAN = "intended", "ran"
 """How far an act has come, as the intent file has it: `ran-2` is after its second step."""
 
@@ -74,6 +84,16 @@ class Done:
     code: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Half:
+    """An act that a crash left: `ran` of its steps are known to be done, `mark` notes any more."""
+
+    action: Action
+    trigger: Trigger
+    ran: int
+    mark: Callable[[str], Awaitable[None]]
+
+
 Hands = Mapping[type[Step], Callable[[Any, int], Awaitable[Done]]]
 """For each kind of step what does it: the step and the descriptor of the lock → how it ended."""
 
@@ -96,6 +116,7 @@ class Executor:
         self._paths = paths
         self._settled: set[str] = set()
         self._unremovable = False
+        self._not_before = 0.0
 
     async def carry_out(self, action: Action, trigger: Trigger, lock: Lock) -> Outcome:
         """Do it, or find it done. Never raises for what a command or the host answers."""
@@ -108,10 +129,13 @@ class Executor:
 
         await mark(INTENDED)
         done, ran = await self._run_steps(steps_for(action), lock, mark)
-        outcome = replace(await self._verify(action, done, ran), seconds=time.monotonic() - began)
-        # Where the lock was held LVM did nothing, and what is there is another's.
-        if outcome.result is not Result.DONE and outcome.reason != "vg-busy":
-            await self._undo(action, ran, lock)
+        met, outcome = await self._verify(action, done, ran)
+        outcome = replace(outcome, seconds=time.monotonic() - began)
+        # Where the lock was held LVM did nothing, and what is there is another's. What cannot be
+        # told is not taken back: it may be in use by now.
+        unknown = met is None and done.ok
+        if outcome.result is not Result.DONE and outcome.reason != "vg-busy" and not unknown:
+            await self._undo(action, ran, trigger, lock)
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         if outcome.result is Result.DONE:
             await self._follow(action, ran, self._glance(), lock)
@@ -120,42 +144,73 @@ class Executor:
 
     @property
     def interrupted(self) -> bool:
-        """Is there an intent that nobody has settled?
+        """Is there an intent that nobody has settled, and that is to be settled now?
 
-        One that is on its way out, or cannot be removed, is no reason to look again and again.
+        One that is on its way out, or cannot be removed, is no reason to look again and again; nor
+        is one that could not be settled just now.
         """
-        return not self._ink.late and not self._unremovable and self._paths.intent.exists()
+        if self._ink.late or self._unremovable or time.monotonic() < self._not_before:
+            return False
+        return self._paths.intent.exists() or self._paths.left.exists()
 
     async def resume(self, lock: Lock) -> None:
-        """Settle an act that was interrupted: what became of it is told once, then forgotten."""
+        """Settle an act that was interrupted: what became of it is told once, then forgotten.
+
+        One that these hands cannot settle is left for those who can.
+        """
         # The lock is held by the caller, so no command of the interrupted act runs any more.
-        values = _read_intent(self._paths)
-        if values is None:
-            return
-        try:
-            action, trigger, identity, ran = _load_intent(values)
-        except (KeyError, TypeError, ValueError) as error:
-            log.warning("%s: not an intent: %s", self._paths.intent, error)
-        else:
-            if identity not in self._settled:
-                await self._settle(action, trigger, identity, ran, lock)
-        await self._forget_intent()
+        for path in (self._paths.left, self._paths.intent):
+            values = _read_intent(path)
+            if values is None:
+                continue
+            try:
+                action, trigger, identity, ran = _load_intent(values)
+            except (KeyError, TypeError, ValueError) as error:
+                log.warning("%s: not an intent: %s", path, error)
+            else:
+                if not await self._is_settled(action, trigger, identity, ran, lock):
+                    self._not_before = time.monotonic() + _NOT_AGAIN_S
+                    await self._leave(path)
+                    continue
+            await self._forget_intent(path)
+
+    async def _is_settled(
+        self, action: Action, trigger: Trigger, identity: str, ran: int, lock: Lock
+    ) -> bool:
+        if identity in self._settled:
+            return True
+        if not all(type(step) in self._hands for step in steps_for(action)):
+            return False
+        return await self._settle(action, trigger, identity, ran, lock)
+
+    async def _leave(self, path: Path) -> None:
+        """Keep an intent from being written over by that of an act of our own."""
+        if path == self._paths.intent:
+            await self._ink.write(lambda: files.move(path, self._paths.left))
 
     async def _settle(
         self, action: Action, trigger: Trigger, identity: str, ran: int, lock: Lock
-    ) -> None:
+    ) -> bool:
+        """False: systemd could not be asked, so that it is still to be done."""
         host = action.witness is Witness.HOST
         state = await self._observer.look(fresh=True, disks=True, host=host)
         result = self._recorded(identity)
         if result is None:
             outcome = Outcome(Result.DONE, "resumed")
             if not is_met(action, state):
-                outcome = await self._finish(action, ran, state, lock)
+
+                async def mark(phase: str) -> None:
+                    await self._intend(action, trigger, identity, phase)
+
+                outcome = await self._finish(_Half(action, trigger, ran, mark), state, lock)
+            if outcome.reason == UNREACHABLE:
+                return False
             result = outcome.result
             await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         self._settled.add(identity)
         if result is Result.DONE:
             await self._follow(action, ran, state, lock)
+        return True
 
     def _recorded(self, identity: str) -> Result | None:
         """How an act ended of which it was told already."""
@@ -177,8 +232,8 @@ class Executor:
         if not done.ok:
             log.warning("%s: %s: %s", subject(action), steps[-1], done.complaint)
 
-    async def _forget_intent(self) -> None:
-        removed = await self._ink.write(lambda: files.remove(self._paths.intent))
+    async def _forget_intent(self, path: Path | None = None) -> None:
+        removed = await self._ink.write(lambda: files.remove(path or self._paths.intent))
         self._unremovable = not removed and not self._ink.late
 
     async def _intend(self, action: Action, trigger: Trigger, identity: str, phase: str) -> None:
@@ -201,7 +256,7 @@ class Executor:
                     break
                 # What it rests on was true before the lock was waited for: it is proved anew.
                 await asyncio.sleep(_BUSY_PAUSE_S)
-                done, ran = await self._do(steps[number - 1], lock), number - 1
+                done, ran = await self._prove_again(steps, number, lock)
                 if not done.ok:
                     break
                 done, ran = await self._do(step, lock), number
@@ -211,56 +266,94 @@ class Executor:
                 await mark(f"{RAN}-{number + 1}")
         return Done(ok=True), len(steps)
 
+    async def _prove_again(
+        self, steps: tuple[Step, ...], number: int, lock: Lock
+    ) -> tuple[Done, int]:
+        """The proofs right before a step, once more."""
+        first = number
+        while first > 0 and steps[first - 1].is_proof:
+            first -= 1
+        for proof in range(first, number):
+            done = await self._do(steps[proof], lock)
+            if not done.ok:
+                return done, proof
+        return Done(ok=True), number
+
     async def _do(self, step: Step, lock: Lock) -> Done:
+        if type(step) not in self._hands:
+            return Done(ok=False, complaint=f"not by this command: {step}")
         try:
             return await self._hands[type(step)](step, lock.descriptor)
         except (RunError, ReportError, DmParseError, OSError) as error:
             return Done(ok=False, complaint=str(error))
 
-    async def _finish(self, action: Action, ran: int, state: State, lock: Lock) -> Outcome:
+    async def _finish(self, half: _Half, state: State, lock: Lock) -> Outcome:
         """Complete the half of an act that a crash left, or take it back."""
+        action, ran = half.action, half.ran
         done = Done(ok=False)
         for attempt in range(_FINISH_TRIES):
-            steps = finish_for(action, ran, state)
+            steps = finish_for(action, half.ran, state)
             if not steps:
                 break
-            done, _ = await self._run_steps(steps, lock)
-            outcome = await self._verify(action, done, ran)
+            done, again = await self._run_steps(steps, lock, half.mark)
+            ran = max(ran, again)
+            met, outcome = await self._verify(action, done, ran)
             if outcome.result is Result.DONE:
                 return Outcome(Result.DONE, "resumed")
+            if done.code == UNREACHABLE or (met is None and done.ok):
+                return Outcome(Result.FAILED, UNREACHABLE, done.complaint)
             if done.code != "disk-changed" or attempt == _FINISH_TRIES - 1:
                 break
             # Soon after a boot udev may still be at it.
             await asyncio.sleep(_FINISH_PAUSE_S)
             state = await self._observer.look(fresh=True, disks=True)
-        await self._undo(action, ran, lock)
+        await self._undo(action, ran, half.trigger, lock)
         why = CODES["act-interrupted"].clause
         detail = f"{why}: {done.complaint}" if done.complaint else ""
         return Outcome(Result.FAILED, "act-interrupted", detail)
 
-    async def _undo(self, action: Action, ran: int, lock: Lock) -> None:
-        """Take back the half of an act that did not come to its end, if it left one."""
-        steps = undo_for(action, ran, self._glance())
-        if not steps:
-            return
-        done, undone = await self._run_steps(steps, lock)
-        if undone == len(steps):
-            log.warning("%s: what was half done was taken back", subject(action))
-        else:
-            log.info("%s: nothing to take back: %s", subject(action), done.complaint)
+    async def _undo(self, action: Action, ran: int, trigger: Trigger, lock: Lock) -> None:
+        """Take back the half of an act that did not come to its end, if it left one.
 
-    async def _verify(self, action: Action, done: Done, ran: int) -> Outcome:
-        try:
-            met = is_met(action, await self._witness(action))
-        except (RunError, ReportError, DmParseError, OSError) as error:
-            met, done = None, Done(ok=False, complaint=str(error))
+        A step that does not succeed keeps none but those from being done that rest on it.
+        """
+        steps = undo_for(action, ran, self._glance())
+        complaints = []
+        proved = True
+        for step in steps:
+            if step.at_once and not proved:
+                continue
+            done = await self._do(step, lock)
+            proved = done.ok
+            if not done.ok and not step.is_proof:
+                complaints.append(f"{str(step).splitlines()[0]}: {done.complaint}")
+        if complaints:
+            outcome = Outcome(Result.FAILED, "undo-failed", "; ".join(complaints))
+            await self._recorder.record(act_entry(action, outcome, trigger))
+        elif steps:
+            log.warning("%s: what was half done was taken back", subject(action))
+
+    async def _verify(self, action: Action, done: Done, ran: int) -> tuple[bool | None, Outcome]:
+        """Does the host show it (None: that cannot be told), and so how it ended."""
+        met: bool | None = None
+        complaint = ""
+        for attempt in range(_LOOKS[action.witness]):
+            if attempt:
+                await asyncio.sleep(_LOOK_PAUSE_S)
+            try:
+                met, complaint = is_met(action, await self._witness(action)), ""
+            except (RunError, ReportError, DmParseError, OSError) as error:
+                met, complaint = None, str(error)
+            if met or not done.ok:
+                break
         if met:
-            return Outcome(Result.DONE, action.reason if done.ok or ran else action.elsewhere)
+            return met, Outcome(Result.DONE, action.reason if done.ok or ran else action.elsewhere)
         self._observer.forget()
-        detail = done.complaint or "the command succeeded, and the host did not follow"
-        code = action.unmet if done.ok else done.code or "act-failed"
-        refused = code not in ("act-failed", "vg-busy")
-        return Outcome(Result.REFUSED if refused else Result.FAILED, code, detail)
+        told = complaint or done.complaint
+        detail = told or "the command succeeded, and the host did not follow"
+        code = action.unmet if done.ok and not complaint else done.code or "act-failed"
+        refused = code not in ("act-failed", "vg-busy", UNREACHABLE)
+        return met, Outcome(Result.REFUSED if refused else Result.FAILED, code, detail)
 
     async def _witness(self, action: Action) -> State:
         match action.witness:
@@ -275,13 +368,13 @@ class Executor:
         return self._observer.glance()
 
 
-def _read_intent(paths: Paths) -> dict[str, Any] | None:
+def _read_intent(path: Path) -> dict[str, Any] | None:
     try:
-        values = json.loads(paths.intent.read_text())
+        values = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        log.warning("%s: %s", paths.intent, error)
+        log.warning("%s: %s", path, error)
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmguard.core.steps import MovePath, PutFile, RemoveFile
+from dmguard.core.steps import MoveBack, MovePath, PutFile, RemoveFile
 from dmguard.edge import files
+from dmguard.edge.datafolder import read_mounts
 from dmguard.loop.execute import Done
 
 if TYPE_CHECKING:
     from dmguard.loop.execute import Hands
+
+log = logging.getLogger(__name__)
 
 
 async def _put_file(step: PutFile, lock: int) -> Done:
@@ -39,12 +43,37 @@ async def _remove_file(step: RemoveFile, lock: int) -> Done:
 
 async def _move_path(step: MovePath, lock: int) -> Done:
     del lock
+    obstacle = await asyncio.to_thread(_move, Path(step.source), Path(step.target))
+    if obstacle is None:
+        return Done(ok=True)
+    complaint = f"{step.source} is not moved: {obstacle}"
+    return Done(ok=False, complaint=complaint, code="data-not-movable")
 
-    def move() -> None:
-        files.move(Path(step.source), Path(step.target), optional=step.optional)
 
-    await asyncio.to_thread(move)
+def _move(source: Path, target: Path) -> str | None:
+    """What stands in the way; None if it is done."""
+    if source.is_symlink():
+        return "it is a link"
+    mounts = read_mounts(Path("/"), source) if source.exists() else ()
+    if mounts is None:
+        return "what is mounted there is not known"
+    if mounts:
+        return f"{', '.join(mounts)} mounted there"
+    files.move(source, target)
+    return None
+
+
+async def _move_back(step: MoveBack, lock: int) -> Done:
+    del lock
+    spare = await asyncio.to_thread(files.move_back, Path(step.aside), Path(step.path))
+    if spare is not None:
+        log.warning("%s: what was there by then is %s now", step.path, spare)
     return Done(ok=True)
 
 
-FILE_HANDS: Hands = {PutFile: _put_file, RemoveFile: _remove_file, MovePath: _move_path}
+FILE_HANDS: Hands = {
+    PutFile: _put_file,
+    RemoveFile: _remove_file,
+    MovePath: _move_path,
+    MoveBack: _move_back,
+}

@@ -11,7 +11,7 @@ from dmguard.core.steps import Lvm, Prove, UnitStep, UnitVerb, Wipe
 from dmguard.edge import lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.dmhands import DmHands
-from dmguard.loop.execute import Done
+from dmguard.loop.execute import UNREACHABLE, Done
 from dmguard.loop.filehands import FILE_HANDS
 
 if TYPE_CHECKING:
@@ -101,7 +101,12 @@ def _ask_systemd(manager: Manager) -> Hands:
 
     async def ask_systemd(step: UnitStep, lock: int) -> Done:
         del lock
-        await ask[step.verb](step.unit)
+        try:
+            await ask[step.verb](step.unit)
+        except OSError as error:
+            # An error that has a name is an answer; any other means that nothing was asked.
+            answered = getattr(error, "name", None) is not None
+            return Done(ok=False, complaint=str(error), code="" if answered else UNREACHABLE)
         return await _wait_for(step, manager) if step.wait else Done(ok=True)
 
     return {UnitStep: ask_systemd}

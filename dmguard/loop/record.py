@@ -57,6 +57,11 @@ class Paths:
         return self.lib / f"{self.door}.json"
 
     @property
+    def left(self) -> Path:
+        """An intent that whoever found it could not settle."""
+        return self.lib / f"{self.door}-left.json"
+
+    @property
     def ledger(self) -> Path:
         return self.lib / "disks.json"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 HEADER = 312
 VERSION, LIST, DEV_STATUS, TABLE_DEPS, TABLE_STATUS, ARM_POLL = 0x00, 0x02, 0x07, 0x0B, 0x0C, 0x10
 DEV_SUSPEND, TABLE_LOAD, TABLE_CLEAR = 0x06, 0x09, 0x0A
-INACTIVE, SKIP_LOCKFS = 1 << 6, 1 << 10
+INACTIVE, SKIP_LOCKFS, QUERY_INACTIVE = 1 << 6, 1 << 10, 1 << 12
 BUFFER_FULL, STATUS_TABLE, NOFLUSH, SUSPENDED, LIST_UUID = 1 << 8, 1 << 4, 1 << 11, 1 << 1, 1 << 14
 
 VG_ID, LV_ID = "V" * 32, "L" * 32
@@ -67,10 +67,11 @@ def encode_list(devices: list[Device], *, uuids: bool = True) -> bytes:
     return out or struct.pack("=Q I", 0, 0)
 
 
-def encode_target(device: Device, params: str) -> bytes:
+def encode_target(device: Device, params: str, sectors: int | None = None) -> bytes:
     if not device.targets:
         return b""
-    spec = struct.pack("=Q Q i I 16s", 0, device.sectors, 0, 0, device.kind.encode())
+    length = device.sectors if sectors is None else sectors
+    spec = struct.pack("=Q Q i I 16s", 0, length, 0, 0, device.kind.encode())
     return spec + params.encode() + b"\0"
 
 
@@ -178,6 +179,12 @@ class Kernel:
             return reply(b"", targets=device.targets, uuid=device.uuid)
         assert command == TABLE_STATUS, command
         assert flags & NOFLUSH, "this would commit the pool's metadata and can block"
+        if flags & QUERY_INACTIVE:
+            if device.inactive is None:
+                return reply(b"", flags=device.flags, uuid=device.uuid)
+            sectors, loaded = device.inactive
+            payload = encode_target(device, f"{loaded} ", sectors)
+            return reply(payload, targets=1, flags=device.flags, uuid=device.uuid)
         params = device.table if flags & STATUS_TABLE else device.status
         payload = encode_target(device, params)
         return reply(payload, targets=device.targets, flags=device.flags, uuid=device.uuid)

@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 
 SET_CAPACITY, CONFIGURE, GET_STATUS, GET_FREE = 0x4C07, 0x4C0A, 0x4C05, 0x4C82
+CLR_FD = 0x4C01
 INFO = 232
 CONFIG = 304
 
@@ -78,6 +79,9 @@ class LoopHost:
             return 0
         if name not in self.files:
             raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+        if request == CLR_FD:
+            self._detach(name)
+            return 0
         if request == SET_CAPACITY:
             self.measure(name)
             return 0
@@ -88,6 +92,12 @@ class LoopHost:
         offset, limit = self.parts[name]
         struct.pack_into("=5Q", argument, 0, found.st_dev, found.st_ino, 0, offset, limit)
         return 0
+
+    def _detach(self, name: str) -> None:
+        del self.files[name]
+        folder = self.sys / "block" / name / "loop"
+        (folder / "backing_file").unlink()
+        folder.rmdir()
 
     def _configure(self, name: str, argument: bytearray) -> None:
         (file,) = struct.unpack_from("=I", argument, 0)

@@ -423,3 +423,51 @@ def test_a_disk_that_cannot_be_noted_is_not_said_to_be_left_alone(
     disks.paths.ledger.unlink()
     assert main(["ignore", "sdx"]) == 0
     assert "serial:X" in disks.paths.ledger.read_text()
+
+
+@pytest.fixture
+def no_bus(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Nothing listens on the bus of systemd."""
+    monkeypatch.setattr("dmguard.edge.bus.SYSTEM_BUS", f"unix:path={host.directory}/none")
+    monkeypatch.setattr("dmguard.edge.config.CONFIG", host.directory / "etc")
+    return host
+
+
+SET_UP = ["setup", "--vg", "docker", "--pool", "pool", "--json"]
+
+
+def test_a_set_up_without_a_consumer_needs_no_bus(no_bus: Host, capsys: Capture) -> None:
+    assert main([*SET_UP, "--consumer", "none", "--dry-run"]) == 0
+    values = check("setup", capsys.readouterr().out)
+    assert [action["act"] for action in values["planned"]] == ["attach-profile"]
+    assert "imported" not in values
+    assert main([*SET_UP, "--consumer", "none"]) == 1, "this LVM attaches no profile"
+    (done,) = check("setup", capsys.readouterr().out)["done"]
+    assert (done["act"], done["result"]) == ("attach-profile", "failed")
+
+
+CSS = 'DEVS="/dev/vdb"\nVG=docker-vg\nPOOL_AUTOEXTEND_THRESHOLD=60\nAUTO_EXTEND_POOL=yes\n'
+
+
+def test_what_is_imported_keeps_the_promise_of_the_schema(no_bus: Host, capsys: Capture) -> None:
+    file = no_bus.directory / "docker-storage-setup"
+    file.write_text(CSS)
+    assert main(["setup", "--import", str(file), "--json", "--dry-run"]) == 0
+    values = check("setup", capsys.readouterr().out)
+    assert values["imported"]["source"] == str(file)
+    assert values["imported"]["words"][:3] == ["dmguard", "setup", "/dev/vdb"]
+    assert '[pool."docker-vg/docker-pool"]' in values["imported"]["settings"]
+    assert [action["act"] for action in values["planned"]] == ["edit-file"]
+    assert main(["setup", "--import", str(file), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "dmguard setup /dev/vdb" in shown
+    assert "write " in shown
+
+
+def test_a_raw_pool_that_is_none_keeps_the_promise_of_the_schema(
+    no_bus: Host, capsys: Capture
+) -> None:
+    assert main(["setup", "--raw-from-running", "none", "--json"]) == 3
+    values = check("setup", capsys.readouterr().out)
+    assert values["section"] is None
+    assert [refusal["code"] for refusal in values["refused"]] == ["no-such-pool"]

@@ -7,7 +7,7 @@ import pytest
 from dmguard.core.consumers import DAEMONS
 from dmguard.core.model import Consumer
 from dmguard.core.settings import ConsumerPolicy, OnRecovered
-from dmguard.edge.consumers import read_consumers, read_flags
+from dmguard.edge.consumers import read_consumers, read_flags, read_imports
 
 OPTIONS = "--storage-driver devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vg-{}"
 JSON = '{{"storage-driver": "devicemapper", "storage-opts": ["dm.thinpooldev=vg-{}"]}}'
@@ -133,6 +133,20 @@ def test_containerds_imports_come_before_its_file(tmp_path: Path, imports: str, 
     if "*.toml" in imports:
         (tmp_path / "etc/containerd/conf.d/c.toml").unlink()
     assert read_consumers(root=tmp_path) == (Consumer("containerd", pool),)
+    found = list(read_imports(tmp_path).values())
+    assert found[-1:] == ([] if pool == "vg-main" else [pool])
+
+
+def test_an_import_is_told_by_its_file(tmp_path: Path) -> None:
+    file = "/etc/containerd/conf.d/a.toml"
+    put(
+        tmp_path,
+        {
+            "etc/containerd/config.toml": "imports = ['conf.d/*.toml']\n",
+            file[1:]: "version = 2\n[plugins.devmapper]\npool_name = 'vg-a'\n",
+        },
+    )
+    assert read_imports(tmp_path) == {file: "vg-a"}
 
 
 def test_the_service_that_the_configuration_names_is_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from dmguard.core.steps.dm import (
     AttachFile,
     CreateRaw,
     CutFile,
+    DetachFile,
+    DropTable,
     LoadTable,
     RestoreTable,
     ResumePool,
@@ -27,7 +30,7 @@ from dmguard.loop.dmhands import DmHands
 from tests.edge import dmfake
 from tests.edge.conftest import run, script
 from tests.edge.dmfake import Device, Kernel
-from tests.edge.loopfake import LoopHost
+from tests.edge.loopfake import CLR_FD, LoopHost
 from tests.unit.bares import make_head
 
 if TYPE_CHECKING:
@@ -88,7 +91,7 @@ class Bench:
             SetFileSize(str(self.data), self.inode, SMALL, LARGE),
             SetCapacity("/dev/loop0", self.inode),
             LoadTable(NAME, OLD, NEW),
-            ResumePool(NAME),
+            ResumePool(NAME, OLD, NEW),
         )
 
     @property
@@ -120,7 +123,7 @@ def test_a_swap_that_fails_is_taken_back_whole(bench: Bench) -> None:
     bench.device.too_long = SMALL // 512
     with pytest.raises(OSError, match="Invalid argument"):
         bench.do(*bench.grow)
-    assert bench.live == Live(OLD, suspended=True, inactive=False)
+    assert bench.live == goes_on(OLD), "it does not wait for what comes next"
     assert all(done.ok for done in bench.do(*bench.undo))
     assert bench.live == goes_on(OLD)
     assert bench.sizes() == (SMALL, SMALL)
@@ -132,6 +135,24 @@ def test_a_table_that_was_loaded_and_not_swapped_in_is_dropped(bench: Bench) -> 
     assert all(done.ok for done in bench.do(*bench.undo))
     assert bench.live == goes_on(OLD)
     assert bench.sizes() == (SMALL, SMALL)
+
+
+def test_a_pool_that_another_suspended_stays_as_he_left_it(bench: Bench) -> None:
+    bench.do(*bench.grow[:2])
+    bench.device.flags = dmfake.SUSPENDED
+    assert bench.one(bench.grow[2]) == (False, "loop-changed")
+    drop = DropTable(NAME, NEW)
+    assert bench.one(drop) == (True, "")
+    assert bench.live == Live(OLD, suspended=True, inactive=False)
+    theirs = Table(333 * 128, PARAMS)
+    with bench.open() as tables:
+        tables.load(NAME, theirs)
+    assert bench.one(drop) == (False, "loop-changed")
+    with bench.open() as tables:
+        assert tables.read_loaded(NAME) == theirs
+        tables.load(NAME, NEW)
+    assert bench.one(drop) == (True, "")
+    assert bench.live == Live(OLD, suspended=True, inactive=False)
 
 
 def test_a_pool_that_was_left_with_the_new_table_gets_the_old_one(bench: Bench) -> None:
@@ -236,6 +257,15 @@ def test_a_raw_pool_is_made_of_the_loop_devices_of_its_files(bench: Bench, raw: 
     assert bench.one(step) == (True, "")
     table = f"0 204800 thin-pool {device} /dev/loop0 128 400 0"
     assert bench.said.read_text() == f"create devpool --table {table}\n"
+
+
+def test_a_file_for_which_no_pool_came_is_taken_off_again(bench: Bench, raw: CreateRaw) -> None:
+    bench.do(AttachFile(raw.metadata))
+    assert bench.one(DetachFile(raw.metadata)) == (True, "")
+    assert list(bench.loops.files) == ["loop0"]
+    bench.loops.fails[CLR_FD] = errno.EBUSY
+    assert bench.one(DetachFile(raw.data)) == (False, "loop-changed")
+    assert list(bench.loops.files) == ["loop0"]
 
 
 @pytest.mark.parametrize("head", [bytes(4096), b"", b"\1" * 4096])

@@ -64,8 +64,10 @@ def test_a_table_without_device_numbers_is_not_understood() -> None:
 def test_a_table_is_loaded_beside_the_live_one_and_swapped_in_by_one_call() -> None:
     control, kernel = tables(pool())
     assert control.read_live(NAME) == Live(OLD, suspended=False, inactive=False)
+    assert control.read_loaded(NAME) is None
     control.load(NAME, NEW)
     assert control.read_live(NAME) == Live(OLD, suspended=False, inactive=True)
+    assert control.read_loaded(NAME) == NEW
     kernel.asked.clear()
     control.resume(NAME)
     assert [command for command, _, _ in kernel.asked] == [dmfake.DEV_SUSPEND]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dmguard.edge import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def names(path: Path) -> list[str]:
@@ -48,6 +54,77 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_part(
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["state.json"]
+
+
+@pytest.fixture
+def narrow() -> Iterator[None]:
+    """The umask of dmguard's own service."""
+    old = os.umask(0o077)
+    yield
+    os.umask(old)
+
+
+READABLE_BY_USER_1 = bytes.fromhex(
+    "02000000 01000600ffffffff 0200040001000000 04000000ffffffff 10000400ffffffff 20000000ffffffff"
+)
+ACL = "system.posix_acl_access"
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_file_that_is_put_has_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    files.put(tmp_path / "new", "text", "")
+    files.put(tmp_path / "secret", "text", "", mode=0o600)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_file_that_is_replaced_keeps_who_may_read_it(tmp_path: Path) -> None:
+    path, backup = tmp_path / "daemon.json", tmp_path / "daemon.json.before"
+    path.write_text("old")
+    path.chmod(0o640)
+    os.chown(path, 1, 2)
+    os.setxattr(path, ACL, READABLE_BY_USER_1)
+    files.put(path, "new", hashlib.sha256(b"old").hexdigest(), backup=backup)
+    assert (path.read_text(), backup.read_text()) == ("new", "old")
+    for file in (path, backup):
+        found = file.stat()
+        assert (found.st_mode & 0o777, found.st_uid, found.st_gid) == (0o640, 1, 2)
+        assert os.getxattr(file, ACL) == READABLE_BY_USER_1
+
+
+def test_what_a_file_system_does_not_keep_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_text("old")
+    os.setxattr(path, ACL, READABLE_BY_USER_1)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "no")
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    files.put(path, "new", hashlib.sha256(b"old").hexdigest())
+    assert path.read_text() == "new"
+
+
+def test_nobody_else_can_read_a_file_before_it_has_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+    fchown = os.fchown
+
+    def note(descriptor: int, uid: int, gid: int) -> None:
+        modes.append(os.fstat(descriptor).st_mode & 0o777)
+        fchown(descriptor, uid, gid)
+
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(0o600)
+    monkeypatch.setattr(os, "fchown", note)
+    files.put(path, "new", hashlib.sha256(b"old").hexdigest(), mode=0o644)
+    assert modes == [0o600]
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_reader_who_has_the_file_open_keeps_the_old_one(tmp_path: Path) -> None:

@@ -10,13 +10,8 @@ import pytest
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, PoolVolumes
 from dmguard.core.settings import ConsumerPolicy, OnRecovered
-from dmguard.edge.host import (
-    parse_unit,
-    read_docker_data,
-    read_docker_version,
-    read_host,
-    read_units,
-)
+from dmguard.edge.datafolder import read_docker_data, read_isulad_data
+from dmguard.edge.host import parse_unit, read_docker_version, read_host, read_units
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.lvmconf import (
     make_conf,
@@ -253,7 +248,15 @@ def test_dockers_version_is_asked_for_once(tmp_path: Path) -> None:
         assert run(read_docker_version(runner)) is None
 
 
+def mounted(root: Path, *points: str) -> None:
+    """A mountinfo with these mount points, as the kernel writes it."""
+    (root / "proc/self").mkdir(parents=True, exist_ok=True)
+    lines = (f"36 35 8:1 / {root}{point} rw shared:1 - ext4 /dev/a rw\n" for point in points)
+    (root / "proc/self/mountinfo").write_text("".join(lines))
+
+
 def test_dockers_data_is_looked_at(tmp_path: Path) -> None:
+    mounted(tmp_path)
     layers = tmp_path / "data/image/devicemapper/layerdb/sha256/abc"
     layers.mkdir(parents=True)
     (tmp_path / "data/image/overlay2/layerdb/sha256").mkdir(parents=True)
@@ -268,6 +271,45 @@ def test_dockers_data_is_looked_at(tmp_path: Path) -> None:
     assert read_docker_data(tmp_path, "/none") == DockerData("/none", there=False)
 
 
+def test_what_docker_keeps_for_another_user_namespace_is_seen(tmp_path: Path) -> None:
+    place = tmp_path / "data/100000.100000"
+    (place / "image/overlay2/layerdb/sha256/abc").mkdir(parents=True)
+    (place / "containers/one").mkdir(parents=True)
+    seen = read_docker_data(tmp_path, "/data")
+    assert seen is not None
+    assert (seen.drivers, seen.containers) == (frozenset({"overlay2"}), True)
+
+
+def test_isulads_data_is_looked_at(tmp_path: Path) -> None:
+    mounted(tmp_path)
+    images = tmp_path / "data/storage/overlay-images"
+    images.mkdir(parents=True)
+    (images / "images.lock").touch()
+    (tmp_path / "data/engines/lcr").mkdir(parents=True)
+    assert read_isulad_data(tmp_path, "/data") == DockerData("/data", there=True)
+    (images / "abc").mkdir()
+    (tmp_path / "data/engines/lcr/one").mkdir()
+    (tmp_path / "data/storage/devicemapper/metadata/base").mkdir(parents=True)
+    seen = read_isulad_data(tmp_path, "/data")
+    assert seen is not None
+    assert (seen.drivers, seen.containers, seen.devices) == (frozenset({"overlay"}), True, True)
+    assert read_isulad_data(tmp_path, "/none") == DockerData("/none", there=False)
+
+
+def test_what_is_mounted_in_the_data_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    seen = read_docker_data(tmp_path, "/data")
+    assert seen is not None
+    assert seen.mounts is None, "it is not known"
+    mounted(tmp_path, "/", "/database", "/data/volumes/my\\040own", "/data")
+    (tmp_path / "link").symlink_to("data")
+    seen, link = read_docker_data(tmp_path, "/data"), read_docker_data(tmp_path, "/link")
+    assert seen is not None
+    assert link is not None
+    assert (seen.is_link, link.is_link) == (False, True)
+    assert seen.mounts == link.mounts == (".", "volumes/my own")
+
+
 def test_a_whole_host_is_read(tmp_path: Path) -> None:
     root = tmp_path / "root"
     for path, text in {
@@ -278,6 +320,7 @@ def test_a_whole_host_is_read(tmp_path: Path) -> None:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
     (root / "data").mkdir()
+    mounted(root)
     (root / "etc/docker/daemon.json").chmod(0o600)
     lvm = f'case "$1" in lvmconfig) {says(FULL)}\n;; *) {says(POOLS)}\n;; esac'
     policies = {"docker": ConsumerPolicy("mine.service", OnRecovered.NONE)}
@@ -293,6 +336,22 @@ def test_a_whole_host_is_read(tmp_path: Path) -> None:
     assert host.units == {}, "systemctl is not there, so that nothing is known"
     assert host.agent_runs is None
     assert "lvm" in host.programs
+
+
+def test_the_file_that_a_command_line_names_is_read(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    unit = "[Service]\nExecStart=/usr/bin/dockerd --config-file /srv/d.json\n"
+    for path, text in {
+        "etc/docker/daemon.json": '{"data-root": "/other"}',
+        "srv/d.json": '{"data-root": "/data"}',
+        "usr/lib/systemd/system/docker.service": unit,
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    with programs(tmp_path) as runner:
+        host = run(read_host(runner, dmeventd=False, root=root))
+    assert host.text("/srv/d.json") == '{"data-root": "/data"}'
+    assert host.docker == DockerData("/data", there=False)
 
 
 def test_a_host_of_which_nothing_can_be_read_raises_nothing(tmp_path: Path) -> None:

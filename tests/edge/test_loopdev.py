@@ -11,7 +11,7 @@ import pytest
 from dmguard.core.bare import HEAD, Backing, Place
 from dmguard.edge.loopdev import Loops
 from dmguard.edge.loopfile import LoopChangedError, LoopRoomError, cut_file, grow_file, read_head
-from tests.edge.loopfake import CONFIGURE, GET_STATUS, LoopHost
+from tests.edge.loopfake import CLR_FD, CONFIGURE, GET_STATUS, LoopHost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +92,26 @@ def test_a_file_is_put_on_a_loop_device_once(host: LoopHost, data: Path) -> None
     assert host.files == {"loop0": data}
     assert loops(host).attach(str(data)) == "loop0"
     assert host.asked.count(CONFIGURE) == 1
+
+
+def test_a_file_is_taken_off_its_loop_device(host: LoopHost, data: Path) -> None:
+    loops(host).attach(str(data))
+    loops(host).detach(str(data))
+    assert host.files == {}
+    loops(host).detach(str(data))
+    assert host.asked.count(CLR_FD) == 1
+
+
+def test_a_loop_device_that_is_in_use_or_shows_a_part_stays(host: LoopHost, data: Path) -> None:
+    host.attach("loop0", data)
+    host.fails[CLR_FD] = errno.EBUSY
+    with pytest.raises(LoopChangedError, match="/dev/loop0 is in use"):
+        loops(host).detach(str(data))
+    host.fails.clear()
+    host.parts["loop0"] = (512, 0)
+    with pytest.raises(LoopChangedError, match="in another way"):
+        loops(host).detach(str(data))
+    assert host.files == {"loop0": data}
 
 
 def test_one_that_is_taken_meanwhile_is_let_alone(host: LoopHost, data: Path) -> None:

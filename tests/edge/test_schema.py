@@ -20,6 +20,7 @@ from dmguard.core.actions import (
     CreatePool,
     CreateVg,
     DiskRef,
+    EditFile,
     Extend,
     GrowLoop,
     Monitor,
@@ -195,6 +196,7 @@ SET_UP: tuple[Action, ...] = (
     AttachProfile("vg", "p", "u", "vg-p", "/p", "t", ""),
     Monitor("vg", "p", "u"),
     Configure("docker", ("docker.service",), "vg", "vg/p", "vg-p", "/d", "t", None),
+    EditFile("/etc/dmguard/conf.d/x.toml", "t", "", "", "asked", "dmguard.service"),
 )  # fmt: skip
 """One of each kind that only a set-up has."""
 

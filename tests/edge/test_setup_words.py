@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmguard.app.cli import build_parser
+from dmguard.app.cli import build_parser, main
 from dmguard.app.cli.adopt import words_of
 from dmguard.app.cli.setup import goal_of, rule_of
 from dmguard.app.guard.adopt import read_foreign
@@ -99,6 +99,15 @@ def test_each_word_has_its_meaning() -> None:
         ("--claim", "path="),
         ("--claim", "name=sd*"),
         ("--force",),
+        ("--vg", "a/b"),
+        ("--vg=-f",),
+        ("--vg", ".."),
+        ("--vg", ""),
+        ("--pool=--yes",),
+        ("--pool", "snapshot"),
+        ("--pool", "lvol1"),
+        ("--pool", "a_tmeta"),
+        ("--import", "--raw-from-running", "p"),
     ],
     ids=" ".join,
 )
@@ -108,7 +117,15 @@ def test_what_makes_no_sense_is_a_usage_error(
     with pytest.raises(SystemExit) as error:
         goal("/dev/sdb", *words)
     assert error.value.code == 2
-    assert words[0] in capsys.readouterr().err
+    assert words[0].partition("=")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--import",), ("--raw-from-running", "p")], ids=str)
+def test_what_sets_up_no_disk_takes_none(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["setup", "/dev/sdb", *words]) == 2
+    assert "/dev/sdb" in capsys.readouterr().err
 
 
 def kept(text: str | None, goal: KeepSettings) -> Plan:

@@ -228,8 +228,8 @@ def test_all_that_udev_knows_of_a_disk_is_kept(host: Host) -> None:
         "zoned": False, "ready": True, "multipath_leg": False, "path": "pci-0",
         "links": ["/dev/disk/by-id/wwn-0x5000", "/dev/disk/by-path/pci-0"], "serial": "S1",
         "wwn": "0x5000", "model": "Fast_1", "vendor": "ACME", "bus": "ata",
-        "content": "LVM2_member", "partitions": [], "holders": ["dm-0"], "slaves": [],
-        "stamp": 987654321, "probe": None,
+        "content": "LVM2_member", "partitions": [], "partition_devnos": [], "holders": ["dm-0"],
+        "slaves": [], "stamp": 987654321, "probe": None,
     }  # fmt: skip
 
 
@@ -334,6 +334,14 @@ def test_holders_of_the_partitions_count_too(host: Host) -> None:
     disk = host.read()["cciss/c0d0"]
     assert disk["partitions"] == ["cciss/c0d0p1", "cciss/c0d0p2"]
     assert disk["holders"] == ["dm-1", "md0"]
+
+
+def test_partitions_are_known_by_their_numbers_too(host: Host) -> None:
+    base = host.disk("sda")
+    _write(base / "sda1", {"partition": "1", "dev": "8:17"})
+    _write(base / "sda16", {"partition": "16", "dev": "259:3"})
+    _write(base / "sda2", {"partition": "2"})  # on its way out
+    assert host.read()["sda"]["partition_devnos"] == [[8, 17], [259, 3]]
 
 
 def test_without_a_serial_of_its_own_the_long_one_serves(host: Host) -> None:

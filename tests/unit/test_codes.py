@@ -11,7 +11,7 @@ from dmguard.core.findings import find_all
 
 SOURCE = Path(dmguard.__file__).parent
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
-TAKERS = {"Finding": 0, "Refusal": 1, "_refuse": 1, "Outcome": 1, "_tell": 0}
+TAKERS = {"Finding": 0, "Refusal": 1, "_refuse": 1, "refuse": 1, "Outcome": 1, "_tell": 0}
 """Who takes a code, and as which of its arguments."""
 
 

@@ -90,6 +90,7 @@ def test_what_a_daemon_says_of_storage_is_read() -> None:
     assert read_daemon(text) == Daemon("devicemapper", "/srv/docker", options)
     assert read_daemon('{"graph": "/old", "storage-driver": ""}') == Daemon(None, "/old")
     assert read_daemon(" \n") == Daemon()
+    assert read_daemon('{"live-restore": true}') == Daemon(live_restore=True)
     assert read_daemon("[]") is None
 
 
@@ -103,6 +104,9 @@ def test_what_a_daemon_says_of_storage_is_read() -> None:
         ("--data-root=/x -g /y", Flags(None, (), "/y")),
         ("--config-file=/etc/d.json", Flags(None, (), None, "/etc/d.json")),
         ("--storage-driver", Flags("")),
+        ("--live-restore -s devicemapper", Flags("devicemapper", live_restore=True)),
+        ("--live-restore=true", Flags(live_restore=True)),
+        ("--live-restore=false", Flags()),
         ("daemon --selinux-enabled --log-driver=journald", Flags()),
     ],
 )

@@ -7,11 +7,12 @@ import pytest
 
 import dmguard
 from dmguard.core.codes import CODES, Severity
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings import Finding
 from dmguard.core.findings.host import counts, examine, find_around, is_around
 from dmguard.core.findings.host.consumers import KUBELET
 from dmguard.core.findings.host.docker import SETUP
-from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, Host, PoolVolumes
+from dmguard.core.host import ACTIVATE, AGENT, DeviceEntry, DockerData, Host, PoolVolumes
 from dmguard.core.ledger import Ledger
 from dmguard.core.model import Disk, DiskKind, Pool, State
 from dmguard.core.settings import Settings
@@ -113,8 +114,20 @@ def test_growth(state: State, codes: list[str]) -> None:
 
 def test_a_ceiling_is_not_dmeventds() -> None:
     assert list(told(around(), CAPPED)) == ["ceiling-not-kept"]
-    assert told(around(POOL, UNWATCHED), CAPPED).keys() == {"pool-not-monitored"}
     assert told(around(BARE, consumer=None), CAPPED) == {}
+
+
+def test_a_pool_with_a_ceiling_is_left_to_dmguard() -> None:
+    assert told(around(BARE), CAPPED) == {}
+    assert told(around(POOL, UNWATCHED), CAPPED) == {}
+    off = follows(with_profile(BARE, 100), "p")
+    assert told(around(off, replace(HOST, profiles={"p": ""})), CAPPED) == {}
+    assert told(around(off, replace(UNWATCHED, profiles={"p": ""})), CAPPED).keys() == {
+        "pool-not-monitored"
+    }
+    named = make_settings(PLAIN, vg__pool=CAPPED.policy)
+    assert told(around(BARE), named) == {}
+    assert list(told(around(BARE, NO_AGENT), CAPPED)) == ["autoextend-off"]
 
 
 def test_of_a_pool_that_is_not_guarded_nothing_is_said() -> None:
@@ -131,13 +144,18 @@ SMALL_VG = make_vg(free=100)
     ("pool", "codes"),
     [
         (in_vg(POOL, pvs=SMALL_VG.pvs), ["step-unfit"]),
-        (replace(make_pool(51, vg=SMALL_VG), profile=POOL.profile), ["vg-short"]),
-        (make_pool(51, vg=SMALL_VG), ["vg-short"]),
+        (replace(make_pool(51, vg=SMALL_VG), profile=POOL.profile), ["vg-room-low"]),
+        (make_pool(51, vg=SMALL_VG), ["vg-room-low"]),
+        (make_pool(65, vg=SMALL_VG), ["vg-room-low"]),
+        (make_pool(66, vg=SMALL_VG), ["vg-short"]),
+        (replace(make_pool(70, vg=SMALL_VG), profile=POOL.profile), ["vg-room-low"]),
+        (replace(make_pool(71, vg=SMALL_VG), profile=POOL.profile), ["vg-short"]),
+        (make_pool(76, vg=SMALL_VG), ["vg-short"]),
         (make_pool(50, vg=SMALL_VG), []),
-        (make_pool(51, vg=make_vg(free=0)), ["vg-short"]),
+        (make_pool(51, vg=make_vg(free=0)), ["vg-room-low"]),
         (make_pool(76, vg=make_vg(free=0)), []),
         (make_pool(51, vg=make_vg(free=2_000)), []),
-        (make_pool(51, vg=make_vg(free=1_996)), ["vg-short"]),
+        (make_pool(51, vg=make_vg(free=1_996)), ["vg-room-low"]),
     ],
 )
 def test_the_room_for_a_step(pool: Pool, codes: list[str]) -> None:
@@ -147,7 +165,15 @@ def test_the_room_for_a_step(pool: Pool, codes: list[str]) -> None:
 def test_the_reserve_is_no_room_for_a_step() -> None:
     settings = make_settings(replace(PLAIN, vg_reserve=Amount(size=4 * MIB)))
     pool = make_pool(51, vg=make_vg(free=2_000))
-    assert list(told(around(pool, consumer=None), settings)) == ["vg-short"]
+    assert list(told(around(pool, consumer=None), settings)) == ["vg-room-low"]
+
+
+def test_a_group_that_a_pool_has_taken_whole_does_not_count_before_its_threshold_is_near() -> None:
+    """As the installer of Proxmox VE makes it."""
+    for used, counted in ((60, []), (70, ["vg-short"])):
+        pool = make_pool(used, vg=make_vg(free=1_000))
+        found = find_around(around(pool, consumer=None), make_settings())
+        assert [finding.code for finding in found if counts(finding)] == counted
 
 
 def test_a_step_goes_no_further_than_the_ceiling() -> None:
@@ -360,6 +386,26 @@ DOCKER: list[tuple[str, Host, list[str]]] = [
 @pytest.mark.parametrize(("host", "codes"), [r[1:] for r in DOCKER], ids=[r[0] for r in DOCKER])
 def test_docker(host: Host, codes: list[str]) -> None:
     assert list(told(around(POOL, host))) == codes
+
+
+BROKEN = docker(BY_NAME, "dm.min_free_space=10")
+GONE = replace(BROKEN, units={AGENT: HOST.units[AGENT]}, docker_version=None)
+ELSEWHERE = {"docker": Flags(config_file="/srv/d.json")}
+
+
+def test_a_file_that_a_removed_docker_left_behind_says_nothing() -> None:
+    assert told(around(POOL, BROKEN)) == {"min-free-invalid": DAEMON_JSON}
+    assert told(around(POOL, GONE, consumer=None)) == {}
+    masked = unit("docker.service", BROKEN, load="masked")
+    assert "min-free-invalid" not in told(around(POOL, masked))
+    by_hand = replace(GONE, programs=frozenset({"dockerd"}))
+    assert told(around(POOL, by_hand, consumer=None)) == {"min-free-invalid": DAEMON_JSON}
+
+
+def test_of_two_files_the_one_counts_that_the_command_line_names() -> None:
+    assert told(around(POOL, replace(BROKEN, flags=ELSEWHERE))) == {}
+    moved = file("/srv/d.json", BROKEN.files[DAEMON_JSON], replace(HOST, flags=ELSEWHERE))
+    assert told(around(POOL, moved)) == {"min-free-invalid": "/srv/d.json"}
 
 
 @pytest.mark.parametrize(

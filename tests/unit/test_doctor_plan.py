@@ -25,7 +25,9 @@ from dmguard.core.host import Host
 from dmguard.core.lvmprofile import extends, read_settings, with_settings
 from dmguard.core.model import Profile, Resource, State
 from dmguard.core.plan import Past, Plan, make_plan
+from dmguard.core.settings import Settings
 from dmguard.core.steps import Lvm, PutFile, digest, every_step
+from dmguard.core.units import Amount
 from tests.unit.around import (
     DAEMON_JSON,
     GROWS,
@@ -41,6 +43,7 @@ from tests.unit.around import (
 from tests.unit.builders import (
     EXTENT,
     MIB,
+    PLAIN,
     in_kernel,
     in_vg,
     make_pool,
@@ -54,13 +57,20 @@ UNWATCHED = replace(HOST, monitored={POOL.lv.uuid: False})
 QUIET = "global/wait_for_locks=0 global/notify_dbus=0 activation/monitoring=0"
 
 
-def plan(state: State) -> Plan:
-    return make_plan(state, make_settings(), Past(), Examine())
+def plan(state: State, settings: Settings | None = None) -> Plan:
+    return make_plan(state, settings or make_settings(), Past(), Examine())
 
 
 def cure(state: State) -> Action:
     (action,) = plan(state).actions
     return action
+
+
+def written(state: State, settings: Settings) -> dict[str, int]:
+    """What the profile would say that the pool is given."""
+    actions = plan(state, settings).actions
+    (attachment,) = (action for action in actions if isinstance(action, AttachProfile))
+    return dict(read_settings(attachment.text))
 
 
 def test_where_nothing_is_wrong_nothing_is_done() -> None:
@@ -78,10 +88,42 @@ def test_a_pool_without_a_profile_gets_one() -> None:
     assert attach == Lvm(("lvchange", "--metadataprofile", "vg-pool", "--config", QUIET, "vg/pool"))
 
 
-def test_a_profile_of_the_pools_name_that_is_there_is_attached_as_it_is() -> None:
-    action = cure(around(BARE))
+def test_of_a_profile_of_the_pools_name_that_is_there_all_else_is_kept() -> None:
+    text = "# ours\n" + GROWS
+    action = cure(around(BARE, replace(HOST, profiles={"vg-pool": text})))
     assert isinstance(action, AttachProfile)
-    assert (action.text, action.was) == (GROWS, digest(GROWS))
+    assert (action.text, action.was) == (text.replace("=80", "=75"), digest(text))
+
+
+POLICIES = [
+    (make_settings(), (75, 20)),
+    (make_settings(replace(PLAIN, data_threshold=60, step=Amount(percent=12.5))), (60, 13)),
+    (make_settings(vg__pool=replace(PLAIN, data_threshold=90, step=Amount(percent=5.0))), (90, 5)),
+    (make_settings(replace(PLAIN, step=Amount(size=1_001 * MIB))), (75, 11)),
+    (make_settings(replace(PLAIN, step=Amount(size=1))), (75, 1)),
+]
+
+
+@pytest.mark.parametrize(("settings", "wanted"), POLICIES)
+@pytest.mark.parametrize("profiles", [{}, {"vg-pool": GROWS}])
+def test_a_profile_says_what_the_policy_of_the_pool_is(
+    settings: Settings, wanted: tuple[int, int], profiles: dict[str, str]
+) -> None:
+    said = written(around(BARE, replace(HOST, profiles=profiles)), settings)
+    assert (said["threshold"], said["percent"]) == wanted
+
+
+def test_where_a_pool_has_a_ceiling_no_profile_lets_dmeventd_grow_it() -> None:
+    capped = make_settings(replace(PLAIN, max_size=20_000 * MIB))
+    states = (
+        around(BARE),
+        around(BARE, NO_AGENT),
+        around(POOL, UNWATCHED),
+        around(POOL, replace(HOST, profiles={})),
+        around(with_profile(POOL, 80, 0)),
+    )
+    for state in states:
+        assert plan(state, capped).actions == ()
 
 
 def test_a_profile_whose_file_is_gone_is_written_anew() -> None:
@@ -89,6 +131,9 @@ def test_a_profile_whose_file_is_gone_is_written_anew() -> None:
     assert isinstance(action, AttachProfile)
     assert (action.profile, action.was, action.reason) == ("vg-pool", "", "profile-lost")
     assert read_settings(action.text) == {"threshold": 80, "percent": 20}
+    lost = around(follows(BARE, "vg-pool"), replace(HOST, profiles={}))
+    sooner = make_settings(replace(PLAIN, data_threshold=60))
+    assert written(lost, sooner) == {"threshold": 60, "percent": 20}
 
 
 def test_of_a_half_set_profile_all_else_is_kept() -> None:

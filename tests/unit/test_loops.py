@@ -177,6 +177,37 @@ def test_what_cannot_be_is_refused_whole(goal: ResizeLoop, code: str) -> None:
     assert refusals(make_bare(), goal) == [code]
 
 
+def resized(pool: BarePool, metadata: int, data: int) -> list[tuple[str, int]]:
+    goal = ResizeLoop(
+        metadata=Size(metadata * MIB, relative=True), data=Size(data * MIB, relative=True)
+    )
+    plan = make_plan(make_host(pool), Settings(), Past(), goal)
+    return [
+        *((str(a.resource), a.target // MIB) for a in plan.actions if isinstance(a, GrowLoop)),
+        *((refusal.code, 0) for refusal in plan.refusals),
+    ]
+
+
+def test_a_hand_is_given_no_more_than_the_file_may_not_still_take() -> None:
+    # Half of the file's 1000 MiB is not allocated yet.
+    assert refusals(make_bare(), ResizeLoop(data=Size(9_501 * MIB, relative=True))) == [
+        "loop-no-space"
+    ]
+    assert resized(make_bare(), 0, 9_500)[1:] == [("not-larger", 0)]
+    larger = with_file(make_bare(room=0), size=1_100 * MIB, allocated=0)
+    assert resized(larger, 0, 100)[0] == ("data", 1_100), "the file has that size already"
+
+
+def test_what_one_file_system_gives_another_does_not_lack() -> None:
+    assert resized(make_bare(room=600), 60, 40) == [("metadata", 76), ("data", 1_040)]
+    assert resized(make_bare(room=600), 60, 41) == [("metadata", 76), ("loop-no-space", 0)]
+    pool = make_bare(room=600)
+    assert pool.metadata.file is not None
+    other = replace(pool.metadata.file, inode=(2050, 2))
+    apart = replace(pool, metadata=replace(pool.metadata, file=other))
+    assert resized(apart, 60, 100) == [("metadata", 76), ("data", 1_100)]
+
+
 def test_a_ceiling_counts_for_a_hand_too() -> None:
     assert refusals(make_bare(), ResizeLoop(data=Size(2001 * MIB)), settings()) == ["pool-ceiling"]
 
@@ -249,6 +280,10 @@ def test_what_failed_is_taken_back_only_where_the_pool_is_there() -> None:
         f"truncate --size {1000 * MIB} /srv/data",
         "losetup --set-capacity /dev/loop0",
     ]
+    for ran in range(3):
+        undo = [str(step) for step in undo_for(action, ran, make_host(make_bare(80)))]
+        assert undo[0] == f"dmsetup clear {DOCKER}", "a pool that another suspended is not resumed"
+        assert len(undo) == 3
     other = make_host(with_file(make_bare(80), inode=(2049, 9)))
     assert len(undo_for(action, 3, other)) == 1
     same = replace(action, file_target=action.file_size)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import ActivateRaw, StartUnit, is_met
+from dmguard.core.actions import ActivateRaw, StartUnit, dump_action, is_met, load_action
 from dmguard.core.bare import HEAD, RawPool, Superblock, read_superblock
 from dmguard.core.findings import find_all
 from dmguard.core.goals import ActivateAll, Guard, Recover
@@ -18,7 +19,8 @@ from dmguard.core.section import raw_section
 from dmguard.core.settings import PoolOption, RawRule, Settings, SettingsError
 from dmguard.core.settings import parse_settings as parse
 from dmguard.core.settings import show_settings as show
-from dmguard.core.steps import steps_for
+from dmguard.core.steps import steps_for, undo_for
+from dmguard.core.steps.dm import DetachFile
 from tests.unit.bares import DOCKER, MIB, RULE, in_bare, make_bare, make_head, make_host, make_raw
 
 DOWN = make_raw()
@@ -47,6 +49,26 @@ def test_a_pool_whose_files_are_there_comes_up_with_the_table_of_its_section() -
             ' $(losetup --noheadings --output NAME --associated /srv/data) 128 400 0"'
         ),
     ]
+
+
+def test_what_was_put_on_a_loop_device_for_nothing_is_taken_off_again() -> None:
+    (action,) = activated(make_host(raws=(DOWN,)))
+    assert load_action(json.loads(json.dumps(dump_action(action)))) == action
+    assert [
+        step for ran in range(3) for step in undo_for(action, ran, make_host(raws=(DOWN,)))
+    ] == [
+        DetachFile("/srv/data"),
+        DetachFile("/srv/metadata"),
+    ] * 3
+    assert UP.pool is not None
+    assert undo_for(action, 3, make_host(UP.pool, raws=(UP,))) == ()
+
+
+def test_a_file_that_another_put_on_a_loop_device_stays_there() -> None:
+    assert DOWN.metadata is not None
+    there = replace(DOWN, metadata=replace(DOWN.metadata, devno=(7, 3)))
+    (action,) = activated(make_host(raws=(there,)))
+    assert undo_for(action, 2, make_host(raws=(there,))) == (DetachFile("/srv/data"),)
 
 
 def test_devices_are_taken_as_they_are_with_every_option_in_its_place() -> None:

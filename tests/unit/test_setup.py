@@ -42,7 +42,7 @@ from dmguard.core.model import (
 )
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.plan.setup import pool_sizes
-from dmguard.core.settings import Settings
+from dmguard.core.settings import ConsumerPolicy, OnRecovered, Settings
 from dmguard.core.steps import (
     Lvm,
     Proof,
@@ -66,9 +66,11 @@ DAEMON = "/etc/docker/daemon.json"
 HOST = Host(
     programs=frozenset(("dockerd", "docker", "containerd", "ctr")),
     docker_version="20.10.24+dfsg1",
+    docker=DockerData("/var/lib/docker", there=False),
+    isulad=DockerData("/var/lib/isulad", there=False),
     units={
         "docker.socket": UnitFacts("docker.socket"),
-        "docker.service": UnitFacts("docker.service"),
+        "docker.service": UnitFacts("docker.service", active="active"),
     },
 )
 BARE = State((), (), disks=TWO, host=HOST, dmeventd=True)
@@ -409,6 +411,170 @@ def test_dockers_data_is_not_stranded() -> None:
     assert plan(empty).refusals == ()
 
 
+def unconfigured(state: State) -> State:
+    """The pool and its profile without its consumer."""
+    return with_host(replace(state, consumers=()), serving={}, files={})
+
+
+def changed_kernel(state: State, **changes: object) -> State:
+    (pool,) = state.pools
+    assert pool.kernel is not None
+    return changed_pool(state, kernel=replace(pool.kernel, **changes))  # type: ignore[arg-type]
+
+
+def test_an_empty_pool_is_given_to_a_consumer() -> None:
+    assert kinds(plan(unconfigured(ready()))) == [Configure]
+
+
+CONTAINERD = replace(GOAL, consumer="containerd")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"consumers": (Consumer("docker", "docker-thinpool"),)}, {"serving": "docker-thinpool"}],
+    ids=str,
+)
+def test_a_pool_of_another_consumer_is_refused(changes: dict[str, object]) -> None:
+    state = unconfigured(ready())
+    if "serving" in changes:
+        state = with_host(state, serving={"docker": changes["serving"]})
+    else:
+        state = replace(state, **changes)  # type: ignore[arg-type]
+    planned = plan(state, CONTAINERD)
+    assert codes(planned) == ["pool-has-consumer"]
+    assert "(docker)" in planned.refusals[0].message
+    assert plan(state, replace(GOAL, consumer="")).refusals == (), "no consumer is put on it"
+
+
+def test_a_pool_that_another_is_configured_for_is_its_own_before_it_is_there() -> None:
+    state = replace(BARE, consumers=(Consumer("docker", "docker-thinpool"),))
+    assert codes(plan(state, CONTAINERD)) == ["pool-has-consumer"]
+
+
+def test_a_pool_with_volumes_of_lvms_is_refused() -> None:
+    state = unconfigured(ready())
+    (pool,) = state.pools
+    full = changed_pool(state, lv=replace(pool.lv, thin_count=2))
+    assert codes(plan(full)) == ["pool-has-volumes"]
+    assert plan(full, replace(GOAL, consumer="")) == Plan()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"data": Usage(1 << 20, GIB)}, {"transaction_id": 3}, {"transaction_id": None}],
+    ids=str,
+)
+def test_a_pool_in_which_something_is_goes_to_nobody_but_its_own_consumer(
+    changes: dict[str, object],
+) -> None:
+    state = changed_kernel(unconfigured(ready()), **changes)
+    assert codes(plan(state)) == ["pool-in-use"]
+    begun = replace(
+        with_host(state, files=(ready().host or Host()).files),
+        consumers=(Consumer("docker", "docker-thinpool"),),
+    )
+    assert kinds(plan(begun)) == [Configure], "a set-up that was interrupted goes on"
+    assert plan(state, replace(GOAL, consumer="")) == Plan()
+
+
+@pytest.mark.parametrize("move", [True, False])
+def test_data_that_cannot_be_looked_at_is_not_taken_for_none(
+    move: bool,  # noqa: FBT001
+) -> None:
+    state = with_host(BARE, docker=None)
+    assert codes(plan(state, replace(GOAL, move_data=move))) == ["consumer-has-data"]
+
+
+def test_devices_of_another_pool_are_not_stranded() -> None:
+    data = DockerData("/var/lib/docker", there=True, devices=True)
+    (refusal,) = plan(with_host(BARE, docker=data)).refusals
+    assert refusal.code == "consumer-has-data"
+    assert "devices of another pool" in refusal.message
+    (configure,) = plan(with_host(ready(), docker=data, serving={})).actions
+    assert isinstance(configure, Configure)
+    assert configure.aside == ""
+
+
+def test_docker_that_still_runs_with_another_pool_has_data_to_lose() -> None:
+    data = DockerData("/var/lib/docker", there=True, devices=True)
+    state = with_host(ready(), docker=data, serving={"docker": "vg-old"})
+    assert [refusal.code for refusal in plan(state).refusals] == ["consumer-has-data"]
+
+
+def test_isulads_data_is_not_stranded() -> None:
+    data = DockerData("/var/lib/isulad", there=True, drivers=frozenset(("overlay",)))
+    state = with_host(BARE, isulad=data, programs=frozenset(("isulad",)))
+    goal = replace(GOAL, consumer="isulad")
+    assert codes(plan(state, goal)) == ["consumer-has-data"]
+    (*_, configure) = plan(state, replace(goal, move_data=True)).actions
+    assert isinstance(configure, Configure)
+    assert configure.data == "/var/lib/isulad"
+    run = with_host(state, isulad=replace(data, containers=True))
+    assert codes(plan(run, replace(goal, move_data=True))) == ["data-not-movable"]
+
+
+OVERLAY = DockerData("/var/lib/docker", there=True, drivers=frozenset(("overlay2",)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"is_link": True}, "/var/lib/docker is a symbolic link"),
+        ({"mounts": (".",)}, "/var/lib/docker is a mount point"),
+        ({"mounts": ("volumes",)}, "/var/lib/docker/volumes is a mount point"),
+        ({"mounts": ("overlay2",)}, "/var/lib/docker/overlay2 is a mount point"),
+        ({"mounts": ("volumes/a/_data",)}, "volumes/a/_data is a mount point"),
+        ({"mounts": None}, "is not known"),
+    ],
+    ids=str,
+)
+def test_a_folder_that_another_name_does_not_move_is_refused(
+    changes: dict[str, object], told: str
+) -> None:
+    data = replace(OVERLAY, **changes)  # type: ignore[arg-type]
+    planned = plan(with_host(BARE, docker=data), replace(GOAL, move_data=True))
+    assert codes(planned) == ["data-not-movable"]
+    assert told in planned.refusals[0].message
+
+
+def test_what_docker_mounts_for_containers_that_run_is_no_obstacle() -> None:
+    mounts = (
+        "devicemapper/mnt/0a1b",
+        "overlay2/0a1b/merged",
+        "100000.100000/overlay2/0a1b/merged",
+        "containers/0a1b/mounts/shm",
+        "netns/default",
+    )
+    state = with_host(BARE, docker=replace(OVERLAY, mounts=mounts))
+    assert plan(state, replace(GOAL, move_data=True)).refusals == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"files": {DAEMON: FileText('{"live-restore": true}')}},
+        {"flags": {"docker": Flags(live_restore=True)}},
+    ],
+    ids=str,
+)
+def test_containers_that_run_on_without_docker_keep_their_folder(
+    changes: dict[str, object],
+) -> None:
+    state = with_host(BARE, docker=OVERLAY, **changes)
+    assert codes(plan(state, replace(GOAL, move_data=True))) == ["data-not-movable"]
+    assert plan(with_host(BARE, **changes)).refusals == (), "there is nothing to be moved"
+
+
+def test_a_file_that_containerd_imports_is_not_overruled() -> None:
+    state = with_host(BARE, imports={"/etc/containerd/conf.d/a.toml": "vg-old"})
+    planned = plan(state, CONTAINERD)
+    assert codes(planned) == ["consumer-configured-elsewhere"]
+    assert "/etc/containerd/conf.d/a.toml" in planned.refusals[0].message
+    assert plan(state).refusals == (), "it is none of Docker's"
+    same = with_host(BARE, imports={"/etc/containerd/conf.d/a.toml": "docker-thinpool"})
+    assert plan(same, CONTAINERD).refusals == ()
+
+
 def test_data_of_this_very_pool_is_not_moved() -> None:
     data = DockerData("/var/lib/docker", there=True, drivers=frozenset(("devicemapper",)))
     state = with_host(ready(), docker=data, serving={})
@@ -433,8 +599,10 @@ def test_a_docker_without_the_driver_is_refused_with_the_name_of_containerd(vers
 @pytest.mark.parametrize(
     ("programs", "version", "chosen"),
     [
-        (("dockerd", "containerd"), "20.10.24", "docker"),
-        (("dockerd", "containerd"), "26.0.0", None),
+        (("dockerd", "docker", "containerd"), "20.10.24", "docker"),
+        (("dockerd", "docker", "containerd"), "26.0.0", None),
+        (("dockerd", "docker", "isulad"), "20.10.24", None),
+        (("dockerd", "docker", "containerd", "isulad"), "20.10.24", None),
         (("containerd", "ctr"), None, "containerd"),
         (("containerd", "isulad"), None, None),
         (("isulad",), None, "isulad"),
@@ -453,8 +621,68 @@ def test_the_consumer_is_whoever_is_installed_if_that_is_clear(
         assert found == ([chosen] if chosen else [])
 
 
-def test_a_consumer_that_is_not_installed_is_told() -> None:
-    assert codes(plan(goal=replace(GOAL, consumer="isulad"))) == ["consumer-missing"]
+@pytest.mark.parametrize(
+    ("consumer", "programs", "missing"),
+    [
+        ("isulad", HOST.programs, "isulad"),
+        ("docker", HOST.programs - {"docker"}, "docker"),
+        ("containerd", HOST.programs - {"ctr"}, "ctr"),
+    ],
+)
+def test_a_consumer_or_its_client_that_is_not_installed_is_told(
+    consumer: str, programs: frozenset[str], missing: str
+) -> None:
+    planned = plan(with_host(BARE, programs=programs), replace(GOAL, consumer=consumer))
+    assert codes(planned) == ["consumer-missing"]
+    assert f"({missing})" in planned.refusals[0].message
+
+
+def test_isulads_configuration_tells_its_pool_without_a_client() -> None:
+    state = with_host(BARE, programs=frozenset(("isulad",)))
+    assert kinds(plan(state, replace(GOAL, consumer="isulad")))[-1] is Configure
+
+
+@pytest.mark.parametrize("consumer", ["docker", "auto"])
+@pytest.mark.parametrize("version", [None, "", "dev"])
+def test_a_docker_of_unknown_version_is_not_taken_for_one_with_the_driver(
+    version: str | None, consumer: str
+) -> None:
+    state = with_host(BARE, docker_version=version)
+    assert codes(plan(state, replace(GOAL, consumer=consumer))) == ["docker-version-unknown"]
+
+
+def test_the_unit_is_the_one_that_settings_name() -> None:
+    policy = ConsumerPolicy("mine.service", OnRecovered.NONE)
+    units = {name: UnitFacts(name) for name in ("docker.socket", "mine.socket", "mine.service")}
+    settings = replace(Settings(), consumers={"docker": policy})
+    (*_, configure) = make_plan(with_host(BARE, units=units), settings, Past(), GOAL).actions
+    assert isinstance(configure, Configure)
+    assert configure.units == ("mine.socket", "mine.service")
+    units["mine.socket"] = UnitFacts("mine.socket", load="not-found")
+    (*_, configure) = make_plan(with_host(BARE, units=units), settings, Past(), GOAL).actions
+    assert isinstance(configure, Configure)
+    assert configure.units == ("mine.service",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("-f", "--yes", ".", "..", "", "a/b", "a b", "ä", "x" * 128),
+        *("lvol0", "snapshot1", "pvmove0", "x_tdata", "a_tmeta_b", "_tpool"),
+    ],
+)
+def test_a_name_that_lvm_does_not_take_is_refused(name: str) -> None:
+    assert codes(plan(goal=replace(GOAL, pool=name))) == ["name-invalid"]
+
+
+@pytest.mark.parametrize("name", ["-f", ".", "..", "a/b", ""])
+def test_neither_for_a_group(name: str) -> None:
+    assert codes(plan(goal=replace(GOAL, vg=name, named=True))) == ["name-invalid"]
+
+
+def test_names_that_lvm_takes_are_taken() -> None:
+    for name in ("thin-pool", "data.1", "_x", "+", "lvolume", "lvol0a", "my_pool"):
+        assert kinds(plan(goal=replace(GOAL, pool=name))) == [CreateVg, CreatePool, Configure]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"storage-opts": 1}', '{"a": 1, "a": 2}'])
@@ -566,14 +794,24 @@ def test_a_consumer_that_does_not_start_is_put_back_as_it_was() -> None:
     commands = [str(step) for step in undo_for(configure, len(steps_for(configure)) - 1, state)]
     aside = "/var/lib/docker.before-docker-thinpool"
     assert commands[2].splitlines() == [f"write {DAEMON}:", f"        | {old}"]
-    assert commands[3:5] == [
-        f"mv -T /var/lib/docker {aside}.new",
-        f"mv -T {aside} /var/lib/docker",
-    ]
+    assert commands[3] == f"# if it is there: mv -T {aside} /var/lib/docker"
     assert commands[-1] == "systemctl start docker.service"
-    stopped = [str(step) for step in undo_for(configure, 2, state)]
-    assert [word for word in stopped if not word.startswith("systemctl")] == []
-    assert undo_for(configure, 1, state) == (), "it was not stopped yet"
+    assert undo_for(configure, 0, state) == undo_for(configure, 2, state), "it sees for itself"
+    quiet = undo_for(replace(configure, ran_before=False), 5, state)
+    assert not any("start" in str(step) for step in quiet), "it did not run before"
+
+
+def test_data_is_moved_to_a_name_that_nothing_has() -> None:
+    aside = "/var/lib/docker.before-docker-thinpool"
+    data = DockerData(
+        "/var/lib/docker",
+        there=True,
+        drivers=frozenset(("overlay2",)),
+        siblings=frozenset((aside, f"{aside}.2")),
+    )
+    (*_, configure) = plan(with_host(BARE, docker=data), replace(GOAL, move_data=True)).actions
+    assert isinstance(configure, Configure)
+    assert configure.aside == f"{aside}.3"
 
 
 def test_actions_of_a_set_up_are_the_same_after_the_intent_file() -> None:

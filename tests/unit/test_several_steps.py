@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dmguard.core.actions import Action, Result, dump_action
+from dmguard.core.actions import Action, EditFile, Result, dump_action
 from dmguard.core.entry import Entry, Outcome
+from dmguard.core.host import AGENT, FileText, Host, UnitFacts
 from dmguard.core.model import State, Trigger
-from dmguard.core.steps import steps_for
+from dmguard.core.steps import after_for, steps_for
 from dmguard.edge.files import Lock, append_line, write_atomic
 from dmguard.loop.execute import Done, boundaries
 from dmguard.loop.record import read_history
@@ -245,6 +246,43 @@ def test_a_claim_that_was_told_before_the_crash_is_not_told_again_and_tagged_if_
     assert ran(bench) == steps
     assert len(read_history(bench.paths)) == 1
     assert not bench.paths.intent.exists()
+
+
+EDIT = EditFile("/etc/f", "new", "", "", "asked", reload=AGENT)
+
+
+def written(active: str) -> State:
+    """The file has its text, and the unit that reads it is so."""
+    units = {AGENT: UnitFacts(AGENT, active=active)}
+    return replace(BEFORE, host=Host(files={"/etc/f": FileText("new")}, units=units))
+
+
+@pytest.mark.parametrize(
+    ("phase", "active", "read"),
+    [
+        ("intended", "active", True),
+        ("ran-1", "active", True),
+        ("ran-2", "active", False),
+        ("ran-1", "inactive", False),
+    ],
+)
+def test_a_file_that_was_written_before_a_death_is_read_by_whoever_runs(
+    bench: Bench,
+    phase: str,
+    active: str,
+    read: bool,  # noqa: FBT001 - a table
+) -> None:
+    leave_intent(bench, phase, dump_action(EDIT))
+    bench.observer.state = written(active)
+    resume(bench)
+    reload = (f"systemctl reload-or-try-restart --no-block {AGENT}",)
+    assert bench.steps == ([reload] if read else [])
+    assert [entry.reason for entry in read_history(bench.paths)] == ["resumed"]
+
+
+def test_a_file_that_is_written_is_read_once(bench: Bench) -> None:
+    assert after_for(EDIT, len(steps_for(EDIT)), written("active")) == ()
+    assert after_for(replace(EDIT, reload=""), 0, written("active")) == ()
 
 
 @pytest.mark.parametrize("phase", ["ran-", "ran-x", "ran-1-2"])

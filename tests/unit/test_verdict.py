@@ -16,6 +16,7 @@ from dmguard.core.verdict import (
     judge,
     judge_by_hand,
     needs_probe,
+    objections,
     strictest,
 )
 from tests.unit.builders import EXTENT, MIB
@@ -164,6 +165,22 @@ def test_a_disk_that_is_in_a_group_is_only_that() -> None:
     assert codes(DISK, state) == ["disk-in-other-vg"]
     used = replace(DISK, holders=("dm-1",), content="LVM2_member", probe=None)
     assert [r.code for r in judge(used, state, CLAIMS).reasons] == ["disk-in-other-vg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("other", "disk-in-other-vg"), ("vg", "disk-part-in-vg")]
+)
+def test_a_disk_with_a_partition_in_a_group_is_nobodys_to_take(name: str, code: str) -> None:
+    """The group is inactive, so that nothing holds the disk."""
+    numbers = {"partitions": ("sdb1", "sdb2"), "partition_devnos": ((8, 17), (259, 3))}
+    disk = make_disk(**numbers, content="gpt", probe=Probe(tables=("gpt",)))
+    partition = replace(make_disk(), name="sdb2", devno=(259, 3))
+    group = vg_of(HOME, partition) if name == "vg" else vg_of(partition, name=name)
+    state = replace(host(HOME, disk), vgs=(group,) if name == "vg" else (vg_of(HOME), group))
+    assert codes(disk, state) == [code]
+    for content in (False, True):
+        found = objections(disk, state, "vg", content=content)
+        assert [reason.code for reason in found] == [code]
 
 
 def test_of_a_member_nothing_else_is_told_whatever_its_group_is_like() -> None:

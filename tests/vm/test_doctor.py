@@ -68,7 +68,7 @@ def test_docker_as_its_manual_leaves_it(machines: Factory) -> None:
     total = pool_status(m, "docker", "thinpool")["data_total"]
 
     def is_marked() -> bool:
-        return abs(pool_status(m, "docker", "thinpool")["low_water"] - total // 5) <= 1
+        return abs(pool_status(m, "docker", "thinpool")["low_water"] - total // 4) <= 1
 
     wait_for("the profile's threshold in the live table", is_marked)
     # Of what dmguard itself sets up nothing is wrong.

@@ -30,9 +30,14 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("disks", nargs="*", metavar="DISK", help="a whole disk, or a link to one")
     parser.add_argument(
-        "--vg", metavar="VG", help="the volume group (docker); one that is there is used if named"
+        "--vg",
+        type=_vg,
+        metavar="VG",
+        help="the volume group (docker); one that is there is used if named",
     )
-    parser.add_argument("--pool", metavar="POOL", default="thinpool", help="the pool (thinpool)")
+    parser.add_argument(
+        "--pool", type=_pool, metavar="POOL", default="thinpool", help="the pool (thinpool)"
+    )
     parser.add_argument(
         "--consumer",
         choices=_CONSUMERS,
@@ -45,6 +50,17 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="move aside what the consumer has; nothing is ever deleted",
     )
+    _add_rights(parser)
+    _add_sources(parser)
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(execute=execute)
+
+
+def _add_rights(parser: argparse.ArgumentParser) -> None:
+    """Which disks are given up, and which others may be claimed later."""
     parser.add_argument(
         "--force",
         action="append",
@@ -61,17 +77,12 @@ def add_parser(commands: Any) -> None:
         help="also have blank disks of this kind claimed for the group from now on, as"
         " path=pci-*; several must all match",
     )
-    _add_sources(parser)
-    parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.set_defaults(execute=execute)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("instead of setting up")
-    group.add_argument(
+    source = group.add_mutually_exclusive_group()
+    source.add_argument(
         "--import",
         nargs="?",
         const="",
@@ -80,7 +91,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="take over container-storage-setup's configuration, or Docker's dm.directlvm_device:"
         " show the words that say the same, write the settings, and tell what has no equivalent",
     )
-    group.add_argument(
+    source.add_argument(
         "--raw-from-running",
         metavar="NAME",
         help="write the [[raw_pool]] section of a pool that was made with dmsetup and runs",
@@ -122,6 +133,24 @@ def _match(text: str) -> tuple[str, str]:
     return key, glob
 
 
+def _vg(text: str) -> str:
+    from dmguard.core.names import vg_fault
+
+    return _proper(text, vg_fault(text))
+
+
+def _pool(text: str) -> str:
+    from dmguard.core.names import pool_fault
+
+    return _proper(text, pool_fault(text))
+
+
+def _proper(name: str, fault: str) -> str:
+    if fault:
+        raise argparse.ArgumentTypeError(f"{name!r} {fault}")
+    return name
+
+
 def _share(text: str) -> int:
     return _number(text, 1, 99)
 
@@ -149,9 +178,14 @@ def _chunk(text: str) -> int:
 
 
 def execute(options: argparse.Namespace) -> int:
+    from dmguard.app.cli import Exit
     from dmguard.app.cli.adopt import execute as adopt
+    from dmguard.app.render import complain
 
-    if options.source is not None or options.raw_from_running:
+    if options.source is not None or options.raw_from_running is not None:
+        if options.disks:
+            complain(f"{options.disks[0]}: --import and --raw-from-running set up no disk")
+            return Exit.USAGE
         return adopt(options)
     return asyncio.run(_execute(options))
 
@@ -163,13 +197,15 @@ async def _execute(options: argparse.Namespace) -> int:
     from dmguard.edge.config import load_settings
 
     bus = SystemBus()
+    tell = _tell_nothing if options.json else _tell
+    goal, dry_run = goal_of(options), options.dry_run
     try:
-        await bus.connect()
+        if options.claim and not dry_run:
+            await bus.connect()  # the agent is told of the rule in the end
         with open_loop(load_settings(), reach=Reach(every=True, content=True, bus=bus)) as loop:
-            tell = _tell_nothing if options.json else _tell
-            done = await set_up(loop, goal_of(options), dry_run=options.dry_run, tell=tell)
+            done = await set_up(loop, goal, dry_run=dry_run, connect=bus.connect, tell=tell)
             if options.claim and done.succeeded:
-                rule = await keep_settings(loop, rule_of(options), dry_run=options.dry_run)
+                rule = await keep_settings(loop, rule_of(options), dry_run=dry_run)
                 done = done.followed_by(rule)
                 for action, outcome in rule.outcomes:
                     tell(action, outcome)
@@ -261,6 +297,6 @@ def _exit_code(done: SetUpDone) -> int:
     codes = {refusal.code for refusal in done.plan.refusals}
     if codes & {"no-such-disk", "vg-unknown", "consumer-missing", "force-matches-nothing"}:
         return Exit.NO_MATCH
-    if "consumer-unclear" in codes:
+    if codes & {"consumer-unclear", "name-invalid"}:
         return Exit.USAGE
     return Exit.REFUSED if codes else exit_of(outcome for _, outcome in done.outcomes)

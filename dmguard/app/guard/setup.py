@@ -11,9 +11,10 @@ from dmguard.core.actions import Result
 from dmguard.core.entry import refusal_entry
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Past, Plan, make_plan
+from dmguard.core.steps import UnitStep, every_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
@@ -48,15 +49,19 @@ async def set_up(
     goal: SetUp,
     *,
     dry_run: bool,
+    connect: Callable[[], Awaitable[None]],
     tell: Callable[[Action, Outcome | None], None] = lambda _action, _outcome: None,
 ) -> SetUpDone:
     """Do what is still to be done. BusyError if the lock does not come free in time.
 
-    `tell` is called before each action, and after it with how it ended.
+    `connect` reaches systemd; it is called first of all, and only if a unit has to be stopped or
+    started. `tell` is called before each action, and after it with how it ended.
     """
     plan = await _look(loop, goal)
     if dry_run:
         return SetUpDone(plan)
+    if any(isinstance(step, UnitStep) for act in plan.actions for step in every_step(act)):
+        await connect()
     outcomes: list[tuple[Action, Outcome]] = []
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)

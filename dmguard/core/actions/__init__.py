@@ -137,6 +137,7 @@ _RESTORE: dict[str, Callable[[Any], object]] = {
     "devno": _load_devno,
     "inode": _load_devno,
     "options": tuple,
+    "attaches": tuple,
     "components": tuple,
     "before": tuple,
     "expendable": tuple,

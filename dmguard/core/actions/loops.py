@@ -107,7 +107,10 @@ class GrowLoop(Bare):
 
 @dataclass(frozen=True, slots=True)
 class ActivateRaw(Bare):
-    """Bring a raw pool up on what its two paths lead to; a file is first put on a loop device."""
+    """Bring a raw pool up on what its two paths lead to; a file is first put on a loop device.
+
+    `attaches` are the files that are on none yet.
+    """
 
     metadata: str
     data: str
@@ -117,6 +120,7 @@ class ActivateRaw(Bare):
     chunk: int
     low_water: int
     options: tuple[str, ...]
+    attaches: tuple[str, ...] = ()
     reason: str = "pool-inactive"
 
     act: ClassVar[Act] = Act.ACTIVATE_RAW

@@ -115,8 +115,9 @@ class CreateVg(Told):
 class CreatePool(Told):
     """Make a thin pool with its metadata, and an LVM profile of its own: `text` in the file `path`.
 
-    `before` names the volumes that the VG had. `was` is the SHA-256 of what the profile has now,
-    as hex; empty if there is none. `monitor`: LVM may hand it to dmeventd. Sizes in bytes.
+    `before` names the volumes that the VG had; its `vg_uuid` is empty while it is yet to be made.
+    `was` is the SHA-256 of what the profile has now, as hex; empty if there is none. `monitor`: LVM
+    may hand it to dmeventd. Sizes in bytes.
     """
 
     vg: str
@@ -131,6 +132,7 @@ class CreatePool(Told):
     was: str
     monitor: bool
     before: tuple[str, ...]
+    vg_uuid: str = ""
     reason: str = "asked"
 
     act: ClassVar[Act] = Act.CREATE_POOL
@@ -163,7 +165,7 @@ class Configure(Told):
     """Have a consumer keep its data in a pool: its configuration file, and itself started anew.
 
     `units` are stopped for that, and the last is started. `old` is what the file has now, None if
-    there is none. `data` is moved to `aside` first, if that is given.
+    there is none. `data` is moved to `aside` first, if that is given. `ran_before`: it runs now.
     """
 
     consumer: str
@@ -176,6 +178,7 @@ class Configure(Told):
     old: str | None
     data: str = ""
     aside: str = ""
+    ran_before: bool = True
     reason: str = "asked"
 
     act: ClassVar[Act] = Act.CONFIGURE

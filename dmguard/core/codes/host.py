@@ -53,7 +53,7 @@ HOST = (
         " 100, which means off, or dmeventd does not watch it.",
         "The pool fills, its writers wait, and after 60 seconds their writes fail.",
         "Start the agent: systemctl enable --now dmguard. dmguard doctor --fix also lets LVM"
-        " extend the pool.",
+        " extend the pool, unless it has a max_size.",
     ),
     Code(
         "ceiling-not-kept",
@@ -91,11 +91,19 @@ HOST = (
         "9e6c0918c0ec43afa8f8da1b9fdea830",
         Severity.WARNING,
         "A volume group has no room for a pool's next step",
-        "More than half of the pool is in use, and what is free does not hold one step beside the"
-        " reserve for metadata.",
+        "The pool is near its threshold, and one step does not fit beside the reserve.",
         "dmguard takes what there is, and then the group is dry. dmeventd takes nothing at all if"
         " its whole step does not fit.",
         "Add a disk: vgextend VG /dev/DISK, or a [[claim]] rule for one that comes.",
+    ),
+    Code(
+        "vg-room-low",
+        "d65a526e84ee40c9b886b0c81178e609",
+        Severity.INFO,
+        "A volume group will not hold the step that a pool will want",
+        "One step does not fit beside the reserve: as where a pool was given the whole group.",
+        "None yet: the pool is well below its threshold.",
+        "Nothing to do, or have a disk at hand: vgextend VG /dev/DISK, or a [[claim]] rule.",
     ),
     Code(
         "step-unfit",

@@ -129,7 +129,7 @@ SETUP = (
         "127f6e79c2df4904b8f8bc8b73bb4f65",
         Severity.ERROR,
         "The consumer is not installed",
-        "Its program was not found.",
+        "Its program was not found, or the client that tells which pool it uses.",
         "None: nothing was changed.",
         "Install it first, or use --consumer none.",
     ),
@@ -156,9 +156,10 @@ SETUP = (
         "660676491c5340929ae2ae92d6294994",
         Severity.ERROR,
         "The consumer is told of another pool by something else than its configuration file",
-        "Its command line, or a file that its unit reads, names a pool.",
+        "Its command line, a file that its unit reads, or one that containerd's imports, names a"
+        " pool.",
         "None: nothing was changed. Docker does not start with an option in both places, and to"
-        " iSulad the command line counts.",
+        " iSulad the command line counts. What containerd imports comes before its own file.",
         "Take the storage options out of there first.",
     ),
     Code(
@@ -172,6 +173,65 @@ SETUP = (
         " afterwards.",
     ),
     Code(
+        "name-invalid",
+        "59fbe94ccf4f4e3e9a2e0f8eb99003b0",
+        Severity.ERROR,
+        "LVM does not take such a name",
+        "Names are of letters, digits, +, _, . and -, and some are kept for volumes of LVM's own.",
+        "None: nothing was changed.",
+        "Give another name with --vg or --pool.",
+    ),
+    Code(
+        "pool-has-consumer",
+        "cf6d06672333496ba3ecf3fe96cb011a",
+        Severity.WARNING,
+        "Another consumer keeps its data in the pool",
+        "Its configuration names the pool, or it says that it uses it.",
+        "None: nothing was changed. Two programs in one pool destroy each other's volumes.",
+        "Give another pool with --pool, or another group with --vg.",
+    ),
+    Code(
+        "pool-has-volumes",
+        "0775c589c59d43e281c9cb181122c546",
+        Severity.WARNING,
+        "The pool has volumes of LVM's",
+        "They were made with lvcreate, or by a program that uses LVM, such as Proxmox VE or Incus.",
+        "None: nothing was changed. A consumer makes volumes that LVM does not know of, and both"
+        " would take the same numbers for them.",
+        "Give another pool with --pool: one that does not exist yet is made.",
+    ),
+    Code(
+        "pool-in-use",
+        "a2cea0c37eaa45e098d470947e1fcadd",
+        Severity.WARNING,
+        "Something is in the pool, and it is not the consumer's",
+        "Data is written in it, or volumes were made in it. It is not known by whom: a set-up that"
+        " was taken back leaves such a pool, too.",
+        "None: nothing was changed. The consumer would write over volumes that it does not know.",
+        "Give another pool with --pool. If nothing in this one is needed, remove it with lvremove.",
+    ),
+    Code(
+        "docker-version-unknown",
+        "4abb56e0312b430094a1e41e4ad2b89b",
+        Severity.ERROR,
+        "It is not known which version of Docker this is",
+        "dockerd --version gave no answer that is understood, and Docker 25 and later has no"
+        " devicemapper driver.",
+        "None: nothing was changed.",
+        "Run dockerd --version by hand, and the command again when it answers.",
+    ),
+    Code(
+        "data-not-movable",
+        "d7102d2ac42544228f63e63714378f33",
+        Severity.WARNING,
+        "The consumer's data cannot be moved aside",
+        "Its folder is a symbolic link or a mount point, or a file system is mounted below it, or"
+        " its containers run on while the consumer is stopped.",
+        "None: nothing was changed.",
+        "Stop the consumer and its containers, and run the command again. If the folder still"
+        " cannot be moved, move what is in it by hand.",
+    ),
+    Code(
         "settings-there",
         "d549dcdd10144de8a88adef761965479",
         Severity.WARNING,
@@ -179,5 +239,34 @@ SETUP = (
         "It was written before, for the same pool or group.",
         "None: it was left as it is.",
         "Compare the two, and put the file right by hand, or remove it and run the command again.",
+    ),
+    Code(
+        "undo-failed",
+        "6daa277fa1b74a5687bda587c156aa95",
+        Severity.ERROR,
+        "What was half done could not be taken back",
+        "An act did not come to its end, and neither did a step that was to undo it; the entry"
+        " says which.",
+        "The host is in between: a consumer may be stopped, or run with the wrong data.",
+        "Do by hand what the entry names, then run the command again.",
+    ),
+    Code(
+        "data-not-movable",
+        "fee5fa7f962844eebb3ef883ba89f269",
+        Severity.WARNING,
+        "The consumer's data cannot be moved aside",
+        "Its folder is a link or a mount point, or something is mounted below it, such as a file"
+        " system of its own or a container that still runs.",
+        "None: it was left where it is.",
+        "Unmount what is named, or stop the containers, and run the command again.",
+    ),
+    Code(
+        "systemd-unreachable",
+        "991f00448be04d1f80f4ad675e7ac829",
+        Severity.WARNING,
+        "systemd could not be asked",
+        "There was no connection to the system bus.",
+        "An interrupted act is still to be settled.",
+        "Nothing to do: it is tried again. See systemctl status dbus.",
     ),
 )

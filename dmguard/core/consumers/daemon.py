@@ -24,6 +24,7 @@ class Daemon:
     driver: str | None = None
     data_root: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    live_restore: bool = False
 
     def under(self, flags: Flags) -> Daemon:
         """With what the command line says as well, which comes before the file."""
@@ -32,21 +33,29 @@ class Daemon:
             driver=flags.driver or self.driver,
             data_root=flags.data_root or self.data_root,
             options={**self.options, **options_of(list(flags.options))},
+            live_restore=flags.live_restore or self.live_restore,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A daemon: its service, its files below /etc, and the driver that it takes of itself.
+    """A daemon: its command, its service, its files below /etc, and the driver that it takes of
+    itself.
 
     `deferred`: does it know the options for deferred removal and deletion?
     """
 
+    command: str
     unit: str
     config: str
     options: str
     unset: str
     deferred: bool
+
+    def path_of(self, flags: Flags) -> str:
+        """Its file, or the one that its command line names instead; systemd starts it in /."""
+        path = flags.config_file or f"etc/{self.config}"
+        return f"/{path.lstrip('/')}"
 
     def pool_in(self, text: str, flags: Flags) -> str | None:
         """The text of daemon.json and a command line → the device-mapper name of the pool."""
@@ -91,6 +100,7 @@ def read(text: str) -> Daemon | None:
         driver=driver if isinstance(driver, str) and driver else None,
         data_root=root if isinstance(root, str) and root else None,
         options=options_of(document.get("storage-opts")),
+        live_restore=document.get("live-restore") is True,
     )
 
 

@@ -6,6 +6,7 @@ from dmguard.core.consumers.daemon import DRIVER, Program
 
 # Docker before 23 takes the driver that it finds data of.
 DOCKER = Program(
+    command="dockerd",
     unit="docker.service",
     config="docker/daemon.json",
     options="sysconfig/docker-storage",

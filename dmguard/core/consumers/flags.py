@@ -20,6 +20,10 @@ _FLAGS = {
     "-g": "data_root",
     "--config-file": "config_file",
 }
+_LIVE_RESTORE = "--live-restore"
+"""A switch: its value is only taken after an equals sign."""
+
+_TRUE = ("1", "t", "true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Flags:
     options: tuple[str, ...] = ()
     data_root: str | None = None
     config_file: str | None = None
+    live_restore: bool = False
+    """Do its containers run on while it is stopped?"""
 
     @property
     def conflicts(self) -> tuple[str, ...]:
@@ -47,13 +53,16 @@ def flags_in(words: Iterable[str]) -> Flags:
             options.append(value)
         else:
             found[field] = value
-    return Flags(options=tuple(options), **found)
+    live = found.pop("live_restore", "").lower() in _TRUE
+    return Flags(options=tuple(options), live_restore=live, **found)
 
 
 def _pairs(words: Iterator[str]) -> Iterator[tuple[str, str]]:
     for word in words:
         name, equals, value = word.partition("=")
-        if name in _FLAGS:
+        if name == _LIVE_RESTORE:
+            yield "live_restore", value if equals else "true"
+        elif name in _FLAGS:
             yield _FLAGS[name], value if equals else next(words, "")
         elif word[:2] in ("-s", "-g"):
             yield _FLAGS[word[:2]], word[2:]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dmguard.core.consumers.daemon import Program
 
 ISULAD = Program(
+    command="isulad",
     unit="isulad.service",
     config="isulad/daemon.json",
     options="sysconfig/iSulad",

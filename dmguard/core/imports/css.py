@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.consumers.flags import flags_in
 from dmguard.core.consumers.unitfile import split_words
-from dmguard.core.imports.imported import NAME, ForeignError, Growth, Imported, Setup
+from dmguard.core.imports.imported import ForeignError, Growth, Imported, Setup
 from dmguard.core.imports.shell import read_assignments
+from dmguard.core.names import vg_fault
 from dmguard.core.units import Amount
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class _Given:
 
     def name(self, name: str, default: str = "") -> str:
         text = self.text(name, default)
-        if text and not NAME.fullmatch(text):
+        if text and vg_fault(text):
             raise ForeignError(f"{name}={text}: it is not a name that LVM has")
         return text
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dmguard.core.units import Amount
-
-NAME = re.compile(r"[A-Za-z0-9_+.][A-Za-z0-9_+.-]*")
-"""A name of a volume group or a logical volume."""
 
 
 class ForeignError(ValueError):

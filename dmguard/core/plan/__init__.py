@@ -122,7 +122,7 @@ def _plan_by_hand(
         case ClaimByHand():
             return claim.plan_by_hand(state, goal)
         case SetUp():
-            return setup.plan_setup(state, goal)
+            return setup.plan_setup(state, goal, settings.consumers)
         case KeepSettings():
             return settings_file.plan_settings(state, goal)
         case ResizeLoop():

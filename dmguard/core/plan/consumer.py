@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Act, Configure
-from dmguard.core.codes import CODES
+from dmguard.core.actions import Configure
 from dmguard.core.consumers import DAEMONS, containerd, daemon, daemonjson
 from dmguard.core.consumers.edit import EditError
 from dmguard.core.consumers.flags import Flags
+from dmguard.core.host import socket_of
 from dmguard.core.model import dm_name
-from dmguard.core.plan import Refusal, RefusedError
+from dmguard.core.plan.configuring import check_pool, plan_move, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dmguard.core.consumers.edit import Edit
     from dmguard.core.goals import SetUp
     from dmguard.core.host import Host
     from dmguard.core.model import State
+    from dmguard.core.settings import ConsumerPolicy
 
 AUTO = "auto"
 """Whoever of the known consumers is installed, if that is beyond doubt."""
@@ -26,41 +29,45 @@ _LAST_WITH_DRIVER = 24
 _ROOT_PATH = "/var/lib/containerd/io.containerd.snapshotter.v1.devmapper"
 _IMAGE_SIZE = "10GB"
 _PROGRAMS = {"docker": "dockerd", "containerd": "containerd", "isulad": "isulad"}
+_CLIENTS = {"docker": "docker", "containerd": "ctr"}
+"""Who asks a consumer which pool it uses; iSulad's configuration tells that."""
+
 _FILES = {
     "docker": "/etc/docker/daemon.json",
     "containerd": "/etc/containerd/config.toml",
     "isulad": "/etc/isulad/daemon.json",
 }
-_UNITS = {
-    "docker": ("docker.socket", "docker.service"),
-    "containerd": ("containerd.service",),
-    "isulad": ("isulad.service",),
-}
 _LEAST_FREE = 10
 """Percent that dm.min_free_space gets where it is not set: the driver's own default."""
 
 
-def plan_consumer(state: State, host: Host, goal: SetUp) -> tuple[Configure, ...]:
+def plan_consumer(
+    state: State, host: Host, goal: SetUp, policies: Mapping[str, ConsumerPolicy]
+) -> tuple[Configure, ...]:
     """What is still to be done for the consumer. RefusedError if something stands in the way."""
     name = _choose(host, goal)
     pool = dm_name(goal.vg, goal.pool)
     used = next((c.dm_name for c in state.consumers if c.name == name), None)
     if not name or used == host.serving.get(name) == pool:
         return ()
+    check_pool(name, state, host, goal)
     path = _FILES[name]
     old = host.text(path)
     if used is not None and not _is_named_in(old or "", name, used):
-        raise _refuse(goal, "consumer-configured-elsewhere", f"it uses {used}")
+        raise refuse(goal, "consumer-configured-elsewhere", f"it uses {used}")
+    if others := _imported(name, host, pool):
+        raise refuse(goal, "consumer-configured-elsewhere", f"it imports {others}")
     if told := _on_command_line(name, host):
-        raise _refuse(goal, "consumer-configured-elsewhere", f"it has {', '.join(told)}")
+        raise refuse(goal, "consumer-configured-elsewhere", f"it has {', '.join(told)}")
     try:
         edit = _edit(name, old or "", pool)
     except EditError as error:
-        raise _refuse(goal, "config-unclear", f"{path}: {error}") from error
-    root = _stranded(name, host, goal) if used != pool else ""
+        raise refuse(goal, "config-unclear", f"{path}: {error}") from error
+    root = plan_move(name, state, host, goal)
+    units = _units(name, host, policies[name].unit)
     configure = Configure(
         consumer=name,
-        units=_units(name, host),
+        units=units,
         vg=goal.vg,
         pool=goal.pool_name,
         dm_name=pool,
@@ -68,7 +75,8 @@ def plan_consumer(state: State, host: Host, goal: SetUp) -> tuple[Configure, ...
         text=edit.text,
         old=old,
         data=root,
-        aside=f"{root}.before-{pool}" if root else "",
+        aside=_free_name(f"{root}.before-{pool}", name, host) if root else "",
+        ran_before=any(host.is_active(unit) for unit in units),
     )
     return (configure,)
 
@@ -79,25 +87,24 @@ def _choose(host: Host, goal: SetUp) -> str:
     if name == AUTO:
         found = [name for name, program in _PROGRAMS.items() if program in host.programs]
         # Docker brings a containerd of its own.
-        clear = len(found) < 2 or ("docker" in found and _has_driver(host))
-        if not clear:
-            raise _refuse(goal, "consumer-unclear", f"there are {', '.join(found)}")
+        clear = found == ["docker", "containerd"] and _has_driver(host, goal)
+        if len(found) > 1 and not clear:
+            raise refuse(goal, "consumer-unclear", f"there are {', '.join(found)}")
         name = found[0] if found else ""
     if name and _PROGRAMS[name] not in host.programs:
-        raise _refuse(goal, "consumer-missing", _PROGRAMS[name])
-    if name == "docker" and not _has_driver(host):
-        raise _refuse(goal, "docker-without-driver", f"it is version {host.docker_version}")
+        raise refuse(goal, "consumer-missing", _PROGRAMS[name])
+    if name in _CLIENTS and _CLIENTS[name] not in host.programs:
+        raise refuse(goal, "consumer-missing", _CLIENTS[name])
+    if name == "docker" and not _has_driver(host, goal):
+        raise refuse(goal, "docker-without-driver", f"it is version {host.docker_version}")
     return name
 
 
-def _refuse(goal: SetUp, code: str, detail: str) -> RefusedError:
-    message = f"{goal.pool_name}: {CODES[code].clause} ({detail})"
-    return RefusedError(Refusal(goal.pool_name, code, message, Act.CONFIGURE))
-
-
-def _has_driver(host: Host) -> bool:
+def _has_driver(host: Host, goal: SetUp) -> bool:
     major = re.match(r"\d+", host.docker_version or "")
-    return major is None or int(major[0]) <= _LAST_WITH_DRIVER
+    if major is None:
+        raise refuse(goal, "docker-version-unknown", "dockerd --version does not tell it")
+    return int(major[0]) <= _LAST_WITH_DRIVER
 
 
 def _edit(name: str, text: str, pool: str) -> Edit:
@@ -128,6 +135,12 @@ def _is_named_in(text: str, name: str, pool: str) -> bool:
     return DAEMONS[name].pool_in(text, Flags()) == pool
 
 
+def _imported(name: str, host: Host, pool: str) -> str:
+    """The files that would have containerd use another pool whatever its own file says."""
+    others = [path for path, other in host.imports.items() if other != pool]
+    return ", ".join(others) if name == "containerd" else ""
+
+
 def _on_command_line(name: str, host: Host) -> tuple[str, ...]:
     """What its command line has of its configuration: no daemon takes a key twice, or two files."""
     flags = host.flags.get(name, Flags())
@@ -135,24 +148,16 @@ def _on_command_line(name: str, host: Host) -> tuple[str, ...]:
     return (*flags.conflicts, *(("config-file",) if is_elsewhere else ()))
 
 
-def _stranded(name: str, host: Host, goal: SetUp) -> str:
-    """The folder to be moved aside, since what is in it would not be seen any more; else empty.
-
-    containerd keeps what belongs to a pool by the pool's name, so that another one hides nothing.
-    """
-    data = host.docker
-    if name != "docker" or data is None or not data.there:
-        return ""
-    words = [f"images of {driver}" for driver in sorted(data.drivers)]
-    words += ["containers"] if data.containers else []
-    if not words:
-        return ""
-    if not goal.move_data:
-        raise _refuse(goal, "consumer-has-data", f"{' and '.join(words)} in {data.root}")
-    return data.root
+def _free_name(path: str, name: str, host: Host) -> str:
+    """A name that nothing has beside the folder: what is moved back must be what was moved."""
+    data = host.isulad if name == "isulad" else host.docker
+    taken = data.siblings if data else frozenset()
+    numbered = (f"{path}.{number}" for number in range(2, 1000))
+    return next(free for free in (path, *numbered) if free not in taken)
 
 
-def _units(name: str, host: Host) -> tuple[str, ...]:
-    known = host.units
-    there = (unit for unit in _UNITS[name] if unit not in known or known[unit].is_there)
-    return tuple(there)
+def _units(name: str, host: Host, unit: str) -> tuple[str, ...]:
+    """What is stopped, the service last. A socket would start Docker again when it is asked."""
+    socket = host.units.get(socket_of(unit))
+    is_there = name == "docker" and (socket is None or socket.is_there)
+    return (socket_of(unit), unit) if is_there else (unit,)

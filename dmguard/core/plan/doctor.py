@@ -13,13 +13,13 @@ from dmguard.core.consumers.edit import EditError
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings.host import find_around
 from dmguard.core.findings.host.docker import DEVICE, MIN_FREE, configured, pool_at
-from dmguard.core.findings.host.growth import lvm_policy
+from dmguard.core.findings.host.growth import is_limited, lvm_policy
 from dmguard.core.findings.host.room import metadata_estimate
 from dmguard.core.model import METADATA_MAX, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan.grow import make_extend
 from dmguard.core.plan.keep import make_refresh
-from dmguard.core.plan.profile import choose_profile, make_attachment
+from dmguard.core.plan.profile import choose_profile, make_attachment, profile_for
 from dmguard.core.sizing import metadata_cost, metadata_fit, policy_for
 from dmguard.core.steps.kinds import digest
 from dmguard.core.units import round_up
@@ -52,9 +52,12 @@ def plan_cures(state: State, settings: Settings) -> Iterator[Action]:
             yield action
 
 
-def _attach(pool: Pool, finding: Finding, settings: Settings, host: Host) -> AttachProfile:
-    del settings
-    profile = choose_profile(pool.name, pool, host, None, None)
+def _attach(pool: Pool, finding: Finding, settings: Settings, host: Host) -> AttachProfile | None:
+    # A profile would let dmeventd grow it beyond its ceiling.
+    if is_limited(pool, settings):
+        return None
+    wanted = profile_for(pool, settings)
+    profile = choose_profile(pool.name, pool, host, wanted.threshold, wanted.percent)
     return replace(make_attachment(pool, profile), reason=finding.code)
 
 

@@ -14,6 +14,8 @@ from dmguard.core.sizing import is_above, usage
 from dmguard.core.units import format_size, round_down, round_up
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dmguard.core.bare import BarePool
     from dmguard.core.goals import ResizeLoop, Size
     from dmguard.core.model import State
@@ -58,7 +60,7 @@ def plan_growth(state: State, settings: Settings, past: Past) -> tuple[GrowLoop,
             policy = policy_of(pool, settings)
             if policy.max_size is None or bare_obstacle(pool, resource) is not None:
                 continue
-            room = spare_room(pool, resource) - spent.get(_system(pool, resource), 0)
+            room = _left(pool, resource, spent)
             target = wanted(pool, resource, policy, past.data.get(pool.name))
             growth = cut_to(pool, resource, target, room)
             if growth > 0:
@@ -102,6 +104,11 @@ def spare_room(pool: BarePool, resource: Resource) -> int:
     """Bytes that its file system has free beyond what the file may still take as it is."""
     file = pool.backing(resource).file
     return 0 if file is None else max(0, file.room - file.owed)
+
+
+def _left(pool: BarePool, resource: Resource, spent: Mapping[int, int]) -> int:
+    """What is left of that when so much of each file system is promised already."""
+    return max(0, spare_room(pool, resource) - spent.get(_system(pool, resource), 0))
 
 
 def _system(pool: BarePool, resource: Resource) -> int:
@@ -154,15 +161,17 @@ def plan_resize(
         name = goal.pool or "loop"
         code = "loop-several" if pools else "no-such-pool"
         return (), (_refuse(name, code, ", ".join(pool.name for pool in pools)),)
-    pool, actions, refusals, spent = pools[0], [], [], 0
+    pool, actions, refusals = pools[0], [], []
+    spent: dict[int, int] = {}
     for resource, size in ((Resource.METADATA, goal.metadata), (Resource.DATA, goal.data)):
         if size is None:
             continue
-        outcome = _resize(pool, resource, size, policy_of(pool, settings), spent)
+        room = _left(pool, resource, spent)
+        outcome = _resize(pool, resource, size, policy_of(pool, settings), room)
         if isinstance(outcome, Refusal):
             refusals.append(outcome)
         else:
-            spent += outcome.file_target - outcome.file_size
+            spent[_system(pool, resource)] = outcome.file_target - outcome.file_size
             actions.append(outcome)
     return tuple(actions), tuple(refusals)
 
@@ -176,7 +185,7 @@ def find_loops(state: State, name: str) -> tuple[BarePool, ...]:
 
 
 def _resize(
-    pool: BarePool, resource: Resource, size: Size, policy: Policy, spent: int
+    pool: BarePool, resource: Resource, size: Size, policy: Policy, room: int
 ) -> GrowLoop | Refusal:
     code = bare_obstacle(pool, resource)
     if code is not None:
@@ -191,11 +200,9 @@ def _resize(
         code = "pool-ceiling" if resource is Resource.DATA else "metadata-ceiling"
         return _refuse(pool.name, code, f"the limit is {format_size(ceiling)}")
     action = make_grow(pool, resource, target, "asked")
-    room = action.room - spent
     if action.file_target - action.file_size > room:
-        return _refuse(
-            pool.name, "loop-no-space", f"{format_size(max(0, room))} are free below {action.path}"
-        )
+        free = f"{format_size(room)} are free below {action.path}, beyond what it may still take"
+        return _refuse(pool.name, "loop-no-space", free)
     return action
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import AttachProfile
 from dmguard.core.lvmprofile import extends, read_settings, with_settings
 from dmguard.core.model import Profile
+from dmguard.core.sizing import policy_for
 from dmguard.core.steps.kinds import digest
 
 if TYPE_CHECKING:
     from dmguard.core.host import Host
     from dmguard.core.model import Pool
+    from dmguard.core.settings import Settings
 
 THRESHOLD, PERCENT = 80, 20
 """As Docker's manual has them."""
@@ -28,6 +31,19 @@ class ProfileFile:
     path: str
     text: str
     was: str
+
+
+def profile_for(pool: Pool, settings: Settings) -> Profile:
+    """The policy in force in LVM's words: a crossing is one step, whoever of the two is first.
+
+    A step of nothing, as only a profile can have it, is none: there the default counts.
+    """
+    policy = policy_for(pool, settings)
+    step = settings.policy.step if policy.step.percent == 0 else policy.step
+    percent = step.percent
+    if percent is None:
+        percent = 100 * step.of(pool.lv.size) / pool.lv.size
+    return Profile(policy.data_threshold, max(1, math.ceil(percent)))
 
 
 def choose_profile(

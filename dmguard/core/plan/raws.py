@@ -70,6 +70,7 @@ def _activate(raw: RawPool, settings: Settings) -> ActivateRaw:
     if low_water is None:
         policy = settings.loops.get(rule.name, settings.policy)
         low_water = low_water_for(raw.size, rule.block_size, policy.data_threshold)
+    places = (raw.metadata, raw.data)
     return ActivateRaw(
         name=rule.name,
         metadata=rule.metadata,
@@ -80,4 +81,5 @@ def _activate(raw: RawPool, settings: Settings) -> ActivateRaw:
         chunk=rule.block_size,
         low_water=low_water,
         options=tuple(str(option) for option in rule.options),
+        attaches=tuple(place.path for place in places if place.is_file and place.devno is None),
     )

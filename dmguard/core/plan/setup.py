@@ -15,6 +15,7 @@ from dmguard.core.actions import Act, CreatePool, CreateVg, DiskRef, Monitor, Wi
 from dmguard.core.codes import CODES
 from dmguard.core.host import Host
 from dmguard.core.model import METADATA_CROPPED, Pv, Vg
+from dmguard.core.names import pool_fault, vg_fault
 from dmguard.core.obstacle import obstacle, vg_obstacle
 from dmguard.core.plan import Refusal, RefusedError
 from dmguard.core.plan.activate import make_activation
@@ -25,12 +26,13 @@ from dmguard.core.units import format_size, round_down, round_up
 from dmguard.core.verdict import CONTENT, LABEL_SPACE, objections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dmguard.core.actions import Action
     from dmguard.core.goals import SetUp
     from dmguard.core.model import Disk, Pool, State
     from dmguard.core.plan.profile import ProfileFile
+    from dmguard.core.settings import ConsumerPolicy
 
 _EXTENT = 4 << 20
 """Bytes in an extent of a new VG (lvm2, lib/config/defaults.h, DEFAULT_EXTENT_SIZE)."""
@@ -38,11 +40,15 @@ _EXTENT = 4 << 20
 _LEAST_METADATA = 4 << 20
 
 
-def plan_setup(state: State, goal: SetUp) -> tuple[tuple[Action, ...], tuple[Refusal, ...]]:
+def plan_setup(
+    state: State, goal: SetUp, policies: Mapping[str, ConsumerPolicy]
+) -> tuple[tuple[Action, ...], tuple[Refusal, ...]]:
     """What is still to be done, or all that stands in the way; then nothing is done.
 
-    The host's files must have been read, too.
+    The host's files must have been read, too. `policies`: the units of the consumers.
     """
+    if refusals := tuple(_against_names(goal)):
+        return (), refusals
     host = state.host or Host()
     disks = {name: find_disk(state, name) for name in goal.disks}
     missing = [name for name, disk in disks.items() if disk is None]
@@ -53,7 +59,7 @@ def plan_setup(state: State, goal: SetUp) -> tuple[tuple[Action, ...], tuple[Ref
     if refusals:
         return (), refusals
     try:
-        return _plan(state, host, goal, found), ()
+        return _plan(state, host, goal, found, policies), ()
     except RefusedError as error:
         return (), (error.refusal,)
 
@@ -66,6 +72,12 @@ def is_forced(disk: Disk, goal: SetUp) -> bool:
 def _names(disk: Disk) -> set[str]:
     links = {link for link in disk.links if link.startswith("/dev/disk/by-id/")}
     return links | ({disk.serial} if disk.serial else set())
+
+
+def _against_names(goal: SetUp) -> Iterator[Refusal]:
+    for name, fault in ((goal.vg, vg_fault(goal.vg)), (goal.pool, pool_fault(goal.pool))):
+        if fault:
+            yield _refuse(repr(name), "name-invalid", f"it {fault}")
 
 
 def _against_disks(disks: tuple[Disk, ...], state: State, goal: SetUp) -> Iterator[Refusal]:
@@ -89,7 +101,13 @@ def _refuse(subject: str, code: str, detail: str = "", act: Act = Act.CREATE_VG)
     return Refusal(subject, code, f"{subject}: {CODES[code].clause}{more}", act)
 
 
-def _plan(state: State, host: Host, goal: SetUp, disks: tuple[Disk, ...]) -> tuple[Action, ...]:
+def _plan(
+    state: State,
+    host: Host,
+    goal: SetUp,
+    disks: tuple[Disk, ...],
+    policies: Mapping[str, ConsumerPolicy],
+) -> tuple[Action, ...]:
     group = state.vg(goal.vg)
     if group is None:
         begin, group = _new_group(goal, disks)
@@ -101,7 +119,7 @@ def _plan(state: State, host: Host, goal: SetUp, disks: tuple[Disk, ...]) -> tup
         middle: tuple[Action, ...] = (_new_pool(group, goal, profile, monitor=state.dmeventd),)
     else:
         middle = tuple(_old_pool(pool, state, host, profile))
-    return (*begin, *middle, *plan_consumer(state, host, goal))
+    return (*begin, *middle, *plan_consumer(state, host, goal, policies))
 
 
 def _new_group(goal: SetUp, disks: tuple[Disk, ...]) -> tuple[tuple[Action, ...], Vg]:
@@ -173,6 +191,7 @@ def _new_pool(group: Vg, goal: SetUp, profile: ProfileFile, *, monitor: bool) ->
         was=profile.was,
         monitor=monitor,
         before=tuple(volume.name for volume in group.volumes),
+        vg_uuid=group.uuid,
     )
 
 

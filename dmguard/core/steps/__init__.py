@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.actions import Action, Claim, Configure, CreatePool, CreateVg, GrowLoop
+from dmguard.core.actions import (
+    Action,
+    ActivateRaw,
+    Claim,
+    Configure,
+    CreatePool,
+    CreateVg,
+    EditFile,
+    GrowLoop,
+)
 from dmguard.core.steps import disks, files, loops, pools, setup, units
 from dmguard.core.steps.kinds import (
     Lvm,
+    MoveBack,
     MovePath,
     Proof,
     Prove,
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Lvm",
+    "MoveBack",
     "MovePath",
     "Proof",
     "Prove",
@@ -67,12 +78,18 @@ _FINISH: Partial = {
     Configure: setup.finish_configure,
     GrowLoop: loops.finish_grow,
 }
-_AFTER: Partial = {Claim: disks.after_claim, CreateVg: setup.after_vg}
+_AFTER: Partial = {
+    Claim: disks.after_claim,
+    CreateVg: setup.after_vg,
+    EditFile: files.after_edit,
+}
 _UNDO: Partial = {
     Claim: disks.undo_claim,
+    CreateVg: setup.undo_vg,
     CreatePool: setup.undo_pool,
     Configure: setup.undo_configure,
     GrowLoop: loops.undo_grow,
+    ActivateRaw: loops.undo_raw,
 }
 
 

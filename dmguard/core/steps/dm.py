@@ -23,6 +23,7 @@ class SetFileSize:
     size: int
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("truncate", "--size", str(self.size), self.path))
@@ -43,6 +44,7 @@ class CutFile:
     kept: int
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("truncate", "--size", str(self.size), self.path))
@@ -56,6 +58,7 @@ class SetCapacity:
     inode: Inode
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("losetup", "--set-capacity", self.node))
@@ -70,6 +73,7 @@ class LoadTable:
     table: Table
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("dmsetup", "load", self.pool, "--table", str(self.table)))
@@ -77,14 +81,32 @@ class LoadTable:
 
 @dataclass(frozen=True, slots=True)
 class ResumePool:
-    """Swap the loaded table in, in one call of the kernel's."""
+    """Swap the loaded table in, in one call of the kernel's. Where that fails, and leaves the pool
+    suspended, it goes on as RestoreTable has it.
+    """
 
     pool: str
+    was: Table
+    table: Table
+
+    at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return shlex.join(("dmsetup", "resume", "--noflush", "--nolockfs", self.pool))
+
+
+@dataclass(frozen=True, slots=True)
+class DropTable:
+    """Drop what is loaded beside the live table, if it is `table`; another one is refused."""
+
+    pool: str
+    table: Table
 
     at_once: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return shlex.join(("dmsetup", "resume", "--noflush", "--nolockfs", self.pool))
+        return shlex.join(("dmsetup", "clear", self.pool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +120,7 @@ class RestoreTable:
     table: Table
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return f"{shlex.join(('dmsetup', 'clear', self.pool))}; " + shlex.join(
@@ -112,9 +135,22 @@ class AttachFile:
     path: str
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("losetup", "--find", "--nooverlap", self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class DetachFile:
+    """Take AttachFile back, if nothing holds the loop device."""
+
+    path: str
+
+    at_once: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"losetup --detach {_node(self.path, is_file=True)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +168,7 @@ class CreateRaw:
     rest: str
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         metadata = _node(self.metadata, is_file=self.metadata_is_file)
@@ -151,7 +188,9 @@ DmStep = (
     | SetCapacity
     | LoadTable
     | ResumePool
+    | DropTable
     | RestoreTable
     | AttachFile
+    | DetachFile
     | CreateRaw
 )

@@ -28,6 +28,8 @@ class Lvm:
     refusal: str = ""
     at_once: bool = False
 
+    is_proof: ClassVar[bool] = False
+
     def __str__(self) -> str:
         return shlex.join(self.argv)
 
@@ -59,6 +61,7 @@ class Prove:
     proof: Proof
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return f"# check again: {self.disk} is the disk {self.identity}, {self.proof}"
@@ -85,6 +88,7 @@ class UnitStep:
     wait: bool = False
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         queued = self.wait or self.verb is UnitVerb.RESET_FAILED
@@ -107,6 +111,7 @@ class PutFile:
     backup: str = ""
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         copy = f"cp -a {self.path} {self.backup}; " if self.backup and self.was else ""
@@ -117,18 +122,34 @@ class PutFile:
 
 @dataclass(frozen=True, slots=True)
 class MovePath:
-    """Give a file or folder another name on its file system. One that has it already is fine, and
-    with `optional` also one that is not there at all.
+    """Give a folder another name on its file system. One that has it already is fine. Refused is
+    one with anything mounted on it or below it.
     """
 
     source: str
     target: str
-    optional: bool = False
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("mv", "-T", self.source, self.target))
+
+
+@dataclass(frozen=True, slots=True)
+class MoveBack:
+    """Give a path that was moved aside its name again; what is there by now gets another, free
+    name. Nothing is done if nothing was moved aside.
+    """
+
+    aside: str
+    path: str
+
+    at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"# if it is there: {shlex.join(('mv', '-T', self.aside, self.path))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +160,7 @@ class RemoveFile:
     was: str
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("rm", self.path))
@@ -151,6 +173,7 @@ class Wipe:
     disk: str
 
     at_once: ClassVar[bool] = True
+    is_proof: ClassVar[bool] = False
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -160,7 +183,7 @@ class Wipe:
         return shlex.join(self.argv)
 
 
-Step = Lvm | Prove | UnitStep | PutFile | MovePath | RemoveFile | Wipe | DmStep
+Step = Lvm | Prove | UnitStep | PutFile | MovePath | MoveBack | RemoveFile | Wipe | DmStep
 
 Table = Mapping[type[Action], Callable[[Any], tuple[Step, ...]]]
 """For each kind of action of a family its steps."""

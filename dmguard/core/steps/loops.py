@@ -14,6 +14,8 @@ from dmguard.core.steps.dm import (
     AttachFile,
     CreateRaw,
     CutFile,
+    DetachFile,
+    DropTable,
     LoadTable,
     RestoreTable,
     ResumePool,
@@ -31,7 +33,7 @@ def grow(action: GrowLoop) -> tuple[Step, ...]:
         SetFileSize(action.path, action.inode, action.file_size, action.file_target),
         SetCapacity(action.node, action.inode),
         LoadTable(action.name, action.was, action.table),
-        ResumePool(action.name),
+        ResumePool(action.name, action.was, action.table),
     )
 
 
@@ -45,15 +47,22 @@ def finish_grow(action: GrowLoop, ran: int, state: State) -> tuple[Step, ...]:
     return () if again is None else grow(again)
 
 
+_LOADED = 3
+"""So many of the steps ran when the table is loaded, and only its swap was still to come."""
+
+
 def undo_grow(action: GrowLoop, ran: int, state: State) -> tuple[Step, ...]:
     """The pool goes on. The file is cut again where the kernel shows the old size, so that
     nothing can have been written to its new part.
+
+    Before the swap we suspended nothing: a pool that is suspended then is someone else's.
     """
-    del ran
     if action.in_state(state) is None:
         return ()
-    restore = RestoreTable(action.name, action.was, action.table)
     again = _as_it_is_now(action, state)
+    restore: Step = RestoreTable(action.name, action.was, action.table)
+    if ran < _LOADED:
+        restore = DropTable(action.name, (again or action).table)
     if again is None or action.file_target == action.file_size:
         return (restore,)
     cut = CutFile(
@@ -93,6 +102,14 @@ def activate_raw(action: ActivateRaw) -> tuple[Step, ...]:
             action.rest,
         ),
     )
+
+
+def undo_raw(action: ActivateRaw, ran: int, state: State) -> tuple[Step, ...]:
+    """No file stays on a loop device for nothing."""
+    del ran
+    if action.in_state(state) is not None:
+        return ()
+    return tuple(DetachFile(path) for path in reversed(action.attaches))
 
 
 STEPS: Table = {GrowLoop: grow, ActivateRaw: activate_raw}

@@ -10,6 +10,7 @@ from dmguard.core.steps.config import QUIET, SHORT
 from dmguard.core.steps.disks import tag
 from dmguard.core.steps.kinds import (
     Lvm,
+    MoveBack,
     MovePath,
     Proof,
     Prove,
@@ -37,13 +38,15 @@ def create_vg(action: CreateVg) -> tuple[Step, ...]:
 
 
 def _make_vg(action: CreateVg, refs: tuple[DiskRef, ...], proof: Proof) -> tuple[Step, ...]:
+    given_up = Proof.UNSIGNED if proof is Proof.BLANK else Proof.EXPENDABLE
     proofs = (
-        _prove(ref, action.vg, Proof.UNSIGNED if ref.identity in action.expendable else proof)
+        _prove(ref, action.vg, given_up if ref.identity in action.expendable else proof)
         for ref in refs
     )
     nodes = (ref.disk for ref in refs)
     # As for a claim: no --yes, and a closed standard input.
-    make = Lvm(("vgcreate", "--config", QUIET, action.vg, *nodes), "disk-refused-by-lvm")
+    argv = ("vgcreate", "--config", QUIET, action.vg, *nodes)
+    make = Lvm(argv, "disk-refused-by-lvm", at_once=True)
     return (*proofs, make)
 
 
@@ -59,6 +62,17 @@ def finish_vg(action: CreateVg, ran: int, state: State) -> tuple[Step, ...]:
     if ran < len(action.disks) or len(refs) < len(action.disks):
         return ()
     return _make_vg(action, refs, Proof.EITHER)
+
+
+def undo_vg(action: CreateVg, ran: int, state: State) -> tuple[Step, ...]:
+    """The labels of PVs that are of no VG, each proved to be all that is on its disk."""
+    if ran < len(action.disks):
+        return ()
+    steps: list[Step] = []
+    for ref in _refs_now(action, state):
+        steps.append(_prove(ref, action.vg, Proof.ORPHAN_PV))
+        steps.append(Lvm(("pvremove", "--config", QUIET, ref.disk), at_once=True))
+    return tuple(steps)
 
 
 def after_vg(action: CreateVg, ran: int, state: State) -> tuple[Step, ...]:
@@ -111,7 +125,7 @@ def _left_of_pool(action: CreatePool, ran: int, state: State) -> tuple[Volume, .
     names, sizes and kinds are known, and none of them was there before.
     """
     group = state.vg(action.vg)
-    if ran < 1 or group is None:
+    if ran < 1 or group is None or (action.vg_uuid and group.uuid != action.vg_uuid):
         return ()
     new = tuple(volume for volume in group.volumes if volume.name not in action.before)
     for volume in new:
@@ -162,33 +176,27 @@ def _start(action: Configure) -> tuple[Step, ...]:
 
 def finish_configure(action: Configure, ran: int, state: State) -> tuple[Step, ...]:
     """Each of its steps may be done twice."""
-    del state
-    return configure(action) if ran else ()
+    del ran, state
+    return configure(action)
 
 
 def undo_configure(action: Configure, ran: int, state: State) -> tuple[Step, ...]:
-    """As it was: a consumer that does not start with the pool starts without it again."""
-    del state
-    if ran < len(action.units):
-        return ()
+    """As it was: a consumer that does not start with the pool starts without it again.
+
+    Each step sees for itself whether there is anything to take back, for the last one that was
+    done may not be counted in `ran`.
+    """
+    del ran, state
     new = digest(action.text)
     back: Step = RemoveFile(action.path, new)
     if action.old is not None:
         back = PutFile(action.path, action.old, new)
-    written = ran > len(action.units) + bool(action.aside)
-    moved = action.aside and ran > len(action.units)
     return (
         *_stop(action),
-        *((back,) if written else ()),
-        *(_move_back(action) if moved else ()),
-        *_start(action),
+        back,
+        *((MoveBack(action.aside, action.data),) if action.aside else ()),
+        *(_start(action) if action.ran_before else ()),
     )
-
-
-def _move_back(action: Configure) -> tuple[Step, ...]:
-    # It was started without what it had, and made itself a new folder.
-    new = MovePath(action.data, f"{action.aside}.new", optional=True)
-    return (new, MovePath(action.aside, action.data))
 
 
 STEPS: Table = {

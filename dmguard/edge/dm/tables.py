@@ -17,7 +17,7 @@ from dmguard.edge.dm.wire import (
 )
 
 _DEV_SUSPEND, _TABLE_LOAD, _TABLE_CLEAR, _TABLE_STATUS = 0x06, 0x09, 0x0A, 0x0C
-_INACTIVE, _SKIP_LOCKFS = 1 << 6, 1 << 10
+_INACTIVE, _SKIP_LOCKFS, _QUERY_INACTIVE = 1 << 6, 1 << 10, 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,21 @@ class Tables(Control):
 
     def read_live(self, name: str) -> Live | None:
         """None if there is no thin pool of that name, or it has no live table."""
+        found = self._read(name)
+        if found is None:
+            return None
+        table, flags = found
+        return Live(table, bool(flags & SUSPENDED), bool(flags & _INACTIVE))
+
+    def read_loaded(self, name: str) -> Table | None:
+        """The table that is loaded beside the live one; None if there is none."""
+        found = self._read(name, _QUERY_INACTIVE)
+        return found and found[0]
+
+    def _read(self, name: str, more: int = 0) -> tuple[Table, int] | None:
+        """A table of a thin pool, and the flags of the answer."""
         try:
-            reply = self._call(_TABLE_STATUS, name, flags=NOFLUSH | STATUS_TABLE)
+            reply = self._call(_TABLE_STATUS, name, flags=NOFLUSH | STATUS_TABLE | more)
         except OSError as error:
             if error.errno == errno.ENXIO:
                 return None
@@ -43,9 +56,8 @@ class Tables(Control):
         target = decode_target(reply)
         if target is None or target.kind != "thin-pool":
             return None
-        flags = HEADER.unpack_from(reply)[7]
         table = Table(target.size // SECTOR, target.params.strip())
-        return Live(table, bool(flags & SUSPENDED), bool(flags & _INACTIVE))
+        return table, HEADER.unpack_from(reply)[7]
 
     def load(self, name: str, table: Table) -> None:
         """Load it beside the live one, which goes on."""

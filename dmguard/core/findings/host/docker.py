@@ -61,11 +61,16 @@ def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
 
 
 def configured(host: Host) -> Iterator[Configured]:
-    """The daemons that are told to keep their data in a pool, whether or not they can."""
+    """The daemons that are told to keep their data in a pool, whether or not they can.
+
+    A file that one left behind when it was removed tells nobody anything.
+    """
     for name, program in DAEMONS.items():
-        path = f"/etc/{program.config}"
-        daemon = read(host.text(path) or "") or Daemon()
-        daemon = daemon.under(host.flags.get(name, Flags()))
+        if not host.has(program.command, program.unit):
+            continue
+        flags = host.flags.get(name, Flags())
+        path = program.path_of(flags)
+        daemon = (read(host.text(path) or "") or Daemon()).under(flags)
         of_driver = any(option.startswith("dm.") for option in daemon.options)
         if daemon.driver == DRIVER or (daemon.driver is None and of_driver):
             yield Configured(name, path, daemon)

@@ -32,9 +32,9 @@ def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
     for pool in pools:
         if pool.vg.shared:
             continue
-        yield from _of_profile(pool, state, host, conf)
+        yield from _of_profile(pool, state, settings, host, conf)
         yield from _of_ceiling(pool, settings, host, conf)
-        yield from _of_monitoring(pool, host, conf)
+        yield from _of_monitoring(pool, settings, host, conf)
         yield from _of_mark(pool, settings, host, conf)
 
 
@@ -43,7 +43,20 @@ def lvm_policy(pool: Pool, conf: LvmConf) -> Profile:
     return pool.profile or Profile(conf.threshold, conf.percent)
 
 
-def _of_profile(pool: Pool, state: State, host: Host, conf: LvmConf) -> Iterator[Finding]:
+def grows_by_lvm(pool: Pool, conf: LvmConf) -> bool:
+    """Would LVM itself let the pool grow, if dmeventd asks?"""
+    policy = lvm_policy(pool, conf)
+    return policy.threshold < _OFF and policy.percent > 0
+
+
+def is_limited(pool: Pool, settings: Settings) -> bool:
+    """Has it a ceiling? LVM knows none, so that growing it is for dmguard alone."""
+    return policy_for(pool, settings).max_size is not None
+
+
+def _of_profile(
+    pool: Pool, state: State, settings: Settings, host: Host, conf: LvmConf
+) -> Iterator[Finding]:
     policy = lvm_policy(pool, conf)
     said = f"threshold {policy.threshold}, percent {policy.percent}"
     name = pool.lv.profile
@@ -60,6 +73,8 @@ def _of_profile(pool: Pool, state: State, host: Host, conf: LvmConf) -> Iterator
             f"{pool.name}: dmguard.service does not run, LVM has {said}"
             f" and dmeventd {'watches' if watched else 'does not watch'} it",
         )
+    elif is_limited(pool, settings):
+        return
     elif policy.threshold >= _OFF and host.dmeventd and has_consumer(pool, state):
         of = f"profile {name}" if name else "no profile"
         yield Finding("profile-missing", pool.name, f"{pool.name}: {of}, {said}")
@@ -72,8 +87,7 @@ def _is_extended_by_lvm(pool: Pool, policy: Profile, host: Host) -> bool:
 
 def _of_ceiling(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> Iterator[Finding]:
     policy, most = lvm_policy(pool, conf), policy_for(pool, settings).max_size
-    grows = policy.threshold < _OFF and policy.percent > 0
-    if most is not None and grows and host.monitored.get(pool.lv.uuid):
+    if most is not None and grows_by_lvm(pool, conf) and host.monitored.get(pool.lv.uuid):
         yield Finding(
             "ceiling-not-kept",
             pool.name,
@@ -82,9 +96,12 @@ def _of_ceiling(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> It
         )
 
 
-def _of_monitoring(pool: Pool, host: Host, conf: LvmConf) -> Iterator[Finding]:
+def _of_monitoring(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> Iterator[Finding]:
     # With monitoring off in lvm.conf that is how the host is meant to be.
     if pool.kernel is None or not host.dmeventd or not conf.monitoring:
+        return
+    # Watched, it would be grown beyond its ceiling.
+    if is_limited(pool, settings) and grows_by_lvm(pool, conf):
         return
     if host.monitored.get(pool.lv.uuid) is False:
         yield Finding("pool-not-monitored", pool.name, f"{pool.name}: LVM says: not monitored")

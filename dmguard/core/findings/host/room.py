@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _SOON = 50
 """Percent used from which on a pool will want its next step: no threshold is lower."""
 
+_NEAR = 10
+"""So many points below its threshold a pool is near it."""
+
 
 def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
     for pool in state.pools:
@@ -42,7 +45,9 @@ def _of_step(pool: Pool, state: State, settings: Settings, host: Host) -> Iterat
         step = min(step, max(0, policy.max_size - pool.lv.size))
     sizes = f"a step is {format_size(step)}, and {pool.vg.name} has {format_size(room)} for it"
     if used is not None and is_above(used, _SOON) and room < step:
-        yield Finding("vg-short", pool.name, f"{pool.name}: {used.percent:.2f} % in use; {sizes}")
+        near = is_above(used, policy.data_threshold - _NEAR)
+        code = "vg-short" if near else "vg-room-low"
+        yield Finding(code, pool.name, f"{pool.name}: {used.percent:.2f} % in use; {sizes}")
     elif host.lvm is not None and lvm_policy(pool, host.lvm).threshold < 100:
         whole = round_up(pool.lv.size * lvm_policy(pool, host.lvm).percent // 100, extent)
         if extent <= pool.vg.free < whole:

@@ -1,0 +1,94 @@
+"""The folder in which a daemon keeps its data: what is in it, and what is mounted there."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from pathlib import Path
+
+from dmguard.core.host import DockerData
+
+_LAYERS = "layerdb/sha256"
+_REMAPPED = "[0-9]*.[0-9]*"
+"""With userns-remap Docker keeps all of it one folder lower, by the ids of the namespace."""
+
+_MOUNTS = "proc/self/mountinfo"
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+
+
+def read_docker_data(root: Path, folder: str) -> DockerData | None:
+    """None if it cannot be looked at; a folder that is not there has nothing in it."""
+    place = _below(root, folder)
+    try:
+        if not place.is_dir():
+            return DockerData(folder, there=False, siblings=_siblings(root, place))
+        places = [place, *(path for path in place.glob(_REMAPPED) if path.is_dir())]
+        images = [path for each in places for path in _children(each / "image")]
+        return DockerData(
+            folder,
+            there=True,
+            drivers=frozenset(path.name for path in images if _children(path / _LAYERS)),
+            containers=any(_children(each / "containers") for each in places),
+            devices=any(_children(each / "devicemapper/metadata") for each in places),
+            is_link=place.is_symlink(),
+            mounts=read_mounts(root, place),
+            siblings=_siblings(root, place),
+        )
+    except OSError:
+        return None
+
+
+def read_isulad_data(root: Path, folder: str) -> DockerData | None:
+    """The same of iSulad, which keeps images in storage/DRIVER-images, one folder each."""
+    place = _below(root, folder)
+    try:
+        if not place.is_dir():
+            return DockerData(folder, there=False, siblings=_siblings(root, place))
+        storage = place / "storage"
+        images = [path for path in _children(storage) if path.name.endswith("-images")]
+        return DockerData(
+            folder,
+            there=True,
+            drivers=frozenset(p.name.removesuffix("-images") for p in images if _has_folder(p)),
+            containers=any(_has_folder(path) for path in _children(place / "engines")),
+            devices=bool(_children(storage / "devicemapper/metadata")),
+            is_link=place.is_symlink(),
+            mounts=read_mounts(root, place),
+            siblings=_siblings(root, place),
+        )
+    except OSError:
+        return None
+
+
+def _siblings(root: Path, place: Path) -> frozenset[str]:
+    beside = place.parent.glob(f"{glob.escape(place.name)}?*")
+    return frozenset(f"/{path.relative_to(root)}" for path in beside)
+
+
+def read_mounts(root: Path, place: Path) -> tuple[str, ...] | None:
+    """What is mounted there and below it, by paths from there, itself as `.`; None: not known."""
+    try:
+        lines = (root / _MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    real = Path(os.path.realpath(place))
+    points = {Path(unescape(line.split(" ")[4])) for line in lines if line.count(" ") > 4}
+    return tuple(sorted(str(p.relative_to(real)) for p in points if p.is_relative_to(real)))
+
+
+def unescape(text: str) -> str:
+    """A path of mountinfo, in which white space is in octal (proc(5))."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
+
+
+def _below(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")
+
+
+def _children(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _has_folder(folder: Path) -> bool:
+    return any(path.is_dir() for path in _children(folder))
