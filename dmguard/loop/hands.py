@@ -105,8 +105,9 @@ def _ask_systemd(manager: Manager) -> Hands:
             await ask[step.verb](step.unit)
         except OSError as error:
             # An error that has a name is an answer; any other means that nothing was asked.
+            done = Done(ok=False, complaint=str(error))
             answered = getattr(error, "name", None) is not None
-            return Done(ok=False, complaint=str(error), code="" if answered else UNREACHABLE)
+            return done if answered else replace(done, code=UNREACHABLE)
         return await _wait_for(step, manager) if step.wait else Done(ok=True)
 
     return {UnitStep: ask_systemd}

@@ -239,6 +239,13 @@ def test_units_are_told_by_the_names_that_were_asked_for(tmp_path: Path) -> None
         assert run(read_units(runner, ("a.service",))) == {}
 
 
+def mounted(root: Path, *points: str) -> None:
+    """A mountinfo with these mount points, as the kernel writes it."""
+    (root / "proc/self").mkdir(parents=True, exist_ok=True)
+    lines = (f"36 35 8:1 / {root}{point} rw shared:1 - ext4 /dev/a rw\n" for point in points)
+    (root / "proc/self/mountinfo").write_text("".join(lines))
+
+
 def test_dockers_version_is_asked_for_once(tmp_path: Path) -> None:
     with programs(tmp_path, dockerd=says("Docker version 20.10.24+dfsg1, build 297e128")) as runner:
         assert run(read_docker_version(runner)) == "20.10.24+dfsg1"
@@ -246,13 +253,6 @@ def test_dockers_version_is_asked_for_once(tmp_path: Path) -> None:
     assert host.docker_version == "24.0.9"
     with programs(tmp_path, dockerd="exit 1") as runner:
         assert run(read_docker_version(runner)) is None
-
-
-def mounted(root: Path, *points: str) -> None:
-    """A mountinfo with these mount points, as the kernel writes it."""
-    (root / "proc/self").mkdir(parents=True, exist_ok=True)
-    lines = (f"36 35 8:1 / {root}{point} rw shared:1 - ext4 /dev/a rw\n" for point in points)
-    (root / "proc/self/mountinfo").write_text("".join(lines))
 
 
 def test_dockers_data_is_looked_at(tmp_path: Path) -> None:

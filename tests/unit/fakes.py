@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 from dmguard.core.entry import Entry
 from dmguard.core.model import State
-from dmguard.core.steps import Lvm, Prove, Step, UnitStep
+from dmguard.core.steps import Lvm, Step
 from dmguard.loop.books import Books
 from dmguard.loop.execute import Done, Executor, Hands
 from dmguard.loop.record import Ink, Paths, Recorder
@@ -65,7 +65,7 @@ class Bench:
         self.does: Callable[[], Done] = lambda: Done(ok=True)
         self.ink = Ink()
         self.recorder = Recorder(self.paths, cast("JournalWriter", self.journal), self.ink)
-        hands: Hands = {Lvm: self._hand, Prove: self._hand, UnitStep: self._hand}
+        hands: Hands = dict.fromkeys(get_args(Step), self._hand)
         self.books = Books(self.paths, self.ink)
         self.executor = Executor(
             hands, cast("Observer", self.observer), self.recorder, self.ink, self.paths

@@ -64,8 +64,14 @@ def prints_truncate_losetup_reload_and_resume(m: Machine, docker: LoopDocker) ->
 
 
 def grows_as_device_tool_does(m: Machine, docker: LoopDocker) -> None:
+    """Though the pool is full, and its writers wait."""
     before = docker.seen()
+    filling = m.start(f"dd if=/dev/urandom of={docker.inside}/big bs=1M count=195 conv=fsync")
+    wait_for("a full pool", lambda: docker.status()["mode"] == "out_of_data_space", timeout=60)
     assert docker.resize("+100MiB").status == 0
+    result = filling.wait(60)
+    assert result.status == 0, result.err
+    assert docker.status()["mode"] == "rw"
     docker.assert_alive()
     after = docker.seen()
     assert after.table == before.table.replace(" 409600 ", " 614400 ")
@@ -77,7 +83,7 @@ def grows_metadata_as_nothing_else_does(m: Machine, docker: LoopDocker) -> None:
     assert docker.resize("400MiB --metadata 32MiB").status == 0
     docker.assert_alive()
     assert (docker.size(), docker.metadata_size()) == (400 * MIB, 32 * MIB)
-    done = [entry for entry in history(m, "grow-loop") if entry["result"] == "done"]
+    done = [entry for entry in history(m, "grow-loop") if entry["code"] == "loop-grown"]
     assert [(e["pool"], e["numbers"]["target"] // MIB) for e in done] == [
         (docker.pool, 300),
         (docker.pool, 32),

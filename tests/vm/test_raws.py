@@ -24,11 +24,17 @@ name = "devpool"
 data = "{DATA}"
 metadata = "{METADATA}"
 max_size = "300MiB"
+[[raw_pool]]
+name = "diskpool"
+data = "/dev/disk/by-path/platform-uml-blkdev.1"
+metadata = "/dev/disk/by-path/platform-uml-blkdev.2"
+block_size = "128KiB"
+options = ["skip_block_zeroing"]
 """
 
 
 def test_a_raw_pool_comes_up_before_containerd_and_is_never_made_anew(machines: Factory) -> None:
-    m = machines("trixie", config=CONFIG)
+    m = machines("trixie", disks=[100 * MIB + 65536, 16 * MIB], config=CONFIG)
     make_by_hand(m)
     m.run("systemctl start containerd", timeout=120)
     assert plugin(m) == "ok"
@@ -43,6 +49,9 @@ def test_a_raw_pool_comes_up_before_containerd_and_is_never_made_anew(machines: 
     assert plugin(m) == "ok"
     assert len(turns(m, "containerd.service")) == 1
     assert len(turns(m, ACTIVATE)) == 1
+    table = m.run("dmsetup table diskpool").out.split()
+    assert table[1] == str(100 * MIB // 512)
+    assert table[5:] == ["256", "200", "1", "skip_block_zeroing"]
     assert set(m.run("losetup -n -O BACK-FILE").out.split()) == {METADATA, DATA}
 
     grows_to_its_ceiling(m)
@@ -50,11 +59,13 @@ def test_a_raw_pool_comes_up_before_containerd_and_is_never_made_anew(machines: 
 
 
 def make_by_hand(m: Machine) -> None:
-    """As the guides of containerd and Kata have it."""
+    """As the guides of containerd and Kata have it; and one on disks."""
     m.run(
         f"mkdir -p {FOLDER} && truncate -s 200M {DATA} && truncate -s 16M {METADATA}"
         f" && D=$(losetup --find --show {DATA}) && M=$(losetup --find --show {METADATA})"
         f' && dmsetup create devpool --table "0 409600 thin-pool $M $D 128 800"'
+        f" && dmsetup create diskpool"
+        f" --table '0 2048 thin-pool {m.disks[1].device} {m.disks[0].device} 256 0'"
     )
     m.put(
         "/etc/containerd/config.toml",
@@ -96,7 +107,7 @@ def is_never_made_anew(m: Machine) -> None:
     assert (blank.status, json.loads(blank.out)["down"]) == (1, ["devpool"])
     assert "[raw-no-pool]" in m.run("dmguard recover -n devpool", check=False).out
     assert m.run(f"cmp -n 16777216 {METADATA} /dev/zero && losetup -n -O NAME").out == ""
-    assert m.run("dmsetup ls", check=False).out.strip() == "No devices found"
+    assert m.run("dmsetup ls").out.split()[0] == "diskpool"
 
     m.run("rm -r /srv/devmapper && mv /srv/kept /srv/devmapper")
     assert m.run("dmguard activate devpool").out.startswith("devpool: activated raw pool on")

@@ -251,16 +251,6 @@ SETUP = (
         "Do by hand what the entry names, then run the command again.",
     ),
     Code(
-        "data-not-movable",
-        "fee5fa7f962844eebb3ef883ba89f269",
-        Severity.WARNING,
-        "The consumer's data cannot be moved aside",
-        "Its folder is a link or a mount point, or something is mounted below it, such as a file"
-        " system of its own or a container that still runs.",
-        "None: it was left where it is.",
-        "Unmount what is named, or stop the containers, and run the command again.",
-    ),
-    Code(
         "systemd-unreachable",
         "991f00448be04d1f80f4ad675e7ac829",
         Severity.WARNING,

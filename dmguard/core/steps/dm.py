@@ -104,6 +104,7 @@ class DropTable:
     table: Table
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("dmsetup", "clear", self.pool))
@@ -148,6 +149,7 @@ class DetachFile:
     path: str
 
     at_once: ClassVar[bool] = False
+    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return f"losetup --detach {_node(self.path, is_file=True)}"
