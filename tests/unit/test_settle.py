@@ -1,0 +1,246 @@
+"""An act that was interrupted, or failed, is completed, taken back, or kept for who can."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from dmguard.core.actions import Configure, Result, dump_action
+from dmguard.core.host import FileText, Host
+from dmguard.core.model import State, Trigger
+from dmguard.core.steps import (
+    Lvm,
+    MoveBack,
+    PutFile,
+    Step,
+    UnitStep,
+    UnitVerb,
+    digest,
+    steps_for,
+    undo_for,
+)
+from dmguard.edge.files import Lock, write_atomic
+from dmguard.edge.run import CommandMissingError
+from dmguard.loop import execute
+from dmguard.loop.execute import UNREACHABLE, Done, Executor, boundaries
+from dmguard.loop.record import read_history
+from tests.unit.fakes import Bench, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dmguard.core.entry import Outcome
+    from dmguard.loop.observe import Observer
+
+CONFIGURE = Configure(
+    consumer="docker",
+    units=("docker.socket", "docker.service"),
+    vg="docker",
+    pool="docker/thinpool",
+    dm_name="docker-thinpool",
+    path="/etc/docker/daemon.json",
+    text="new",
+    old="old",
+    data="/var/lib/docker",
+    aside="/var/lib/docker.before-docker-thinpool",
+)
+BEFORE = State((), (), host=Host(files={CONFIGURE.path: FileText("old")}))
+AFTER = replace(
+    BEFORE,
+    host=Host(files={CONFIGURE.path: FileText("new")}, serving={"docker": "docker-thinpool"}),
+)
+
+
+class Watched(Bench):
+    """A bench whose hand says how each step ends, and keeps the steps."""
+
+    def __init__(self, root: Path, ends: Callable[[Step], Done]) -> None:
+        super().__init__(root, BEFORE)
+        self.ends = ends
+        self.did: list[Step] = []
+
+    def _hand(self, step: Step, lock: int) -> asyncio.Future[Done]:
+        del lock
+        self.did.append(step)
+        future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        try:
+            future.set_result(self.ends(step))
+        except OSError as error:
+            future.set_exception(error)
+        return future
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_LOOK_PAUSE_S", "_FINISH_PAUSE_S", "_BUSY_PAUSE_S"):
+        monkeypatch.setattr(execute, name, 0.0)
+
+
+def start_fails(step: Step) -> Done:
+    """Docker does not start with the pool, and starts without it."""
+    if isinstance(step, UnitStep) and step.verb is UnitVerb.START:
+        return Done(ok=False, complaint="docker.service is failed")
+    return Done(ok=True)
+
+
+def act(bench: Bench) -> Outcome:
+    async def work() -> Outcome:
+        with Lock.acquire(bench.paths.lock) as lock:
+            return await bench.executor.carry_out(CONFIGURE, Trigger.COMMAND, lock)
+
+    return asyncio.run(finish(bench, work()))
+
+
+def resume(bench: Bench) -> None:
+    async def work() -> None:
+        with Lock.acquire(bench.paths.lock) as lock:
+            await bench.executor.resume(lock)
+
+    asyncio.run(finish(bench, work()))
+
+
+def leave_intent(bench: Bench, phase: str) -> None:
+    values = {"id": "1234", "trigger": "command", "phase": phase, "at": 1.0}
+    write_atomic(
+        bench.paths.intent, json.dumps(values | {"action": dump_action(CONFIGURE)}).encode()
+    )
+
+
+UNDO = undo_for(CONFIGURE, 0, BEFORE)
+
+
+def test_a_consumer_that_does_not_start_is_taken_back(tmp_path: Path) -> None:
+    bench = Watched(tmp_path, start_fails)
+    outcome = act(bench)
+    assert (outcome.result, outcome.detail) == (Result.FAILED, "docker.service is failed")
+    steps = steps_for(CONFIGURE)
+    assert bench.did[: len(steps)] == list(steps)
+    assert bench.did[len(steps) :] == list(UNDO)
+    assert PutFile(CONFIGURE.path, "old", digest("new")) in UNDO
+    assert MoveBack(CONFIGURE.aside, CONFIGURE.data) in UNDO
+
+
+PHASES = ["intended", *(f"ran-{n}" for n in range(1, len(steps_for(CONFIGURE)) + 1))]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_what_a_crash_left_is_completed_from_every_point(tmp_path: Path, phase: str) -> None:
+    def ends(step: Step) -> Done:
+        if isinstance(step, UnitStep) and step.verb is UnitVerb.START:
+            bench.observer.state = AFTER
+        return Done(ok=True)
+
+    bench = Watched(tmp_path, ends)
+    leave_intent(bench, phase)
+    resume(bench)
+    assert bench.did == list(steps_for(CONFIGURE))
+    (entry,) = read_history(bench.paths)
+    assert (entry.result, entry.reason) == ("done", "resumed")
+    assert not bench.paths.intent.exists()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_what_cannot_be_completed_is_taken_back_from_every_point(
+    tmp_path: Path, phase: str
+) -> None:
+    bench = Watched(tmp_path, start_fails)
+    leave_intent(bench, phase)
+    resume(bench)
+    assert bench.did[-len(UNDO) :] == list(UNDO)
+    (entry, last) = read_history(bench.paths)
+    assert {entry.reason, last.reason} == {"undo-failed", "act-interrupted"}
+    assert not bench.paths.intent.exists()
+
+
+def test_one_step_that_is_not_undone_keeps_no_other_from_it(tmp_path: Path) -> None:
+    """A tool that manages files wrote it meanwhile; the data goes back and Docker is started."""
+    started = 0
+
+    def ends(step: Step) -> Done:
+        nonlocal started
+        if isinstance(step, PutFile) and step.text == "old":
+            return Done(ok=False, complaint="changed meanwhile", code="file-changed")
+        if isinstance(step, UnitStep) and step.verb is UnitVerb.START:
+            started += 1
+            return Done(ok=started > 1, complaint="" if started > 1 else "failed")
+        return Done(ok=True)
+
+    bench = Watched(tmp_path, ends)
+    act(bench)
+    assert bench.did[-len(UNDO) :] == list(UNDO)
+    told = [entry.reason for entry in read_history(bench.paths)]
+    assert told == ["undo-failed", "act-failed"]
+
+
+def test_what_cannot_be_told_is_not_taken_back(tmp_path: Path) -> None:
+    """Docker may be running on the pool by now."""
+
+    def ends(step: Step) -> Done:
+        if isinstance(step, UnitStep) and step.verb is UnitVerb.START:
+            bench.observer.state = CommandMissingError(["lvm"])
+        return Done(ok=True)
+
+    bench = Watched(tmp_path, ends)
+    assert act(bench).result is Result.FAILED
+    assert bench.did == list(steps_for(CONFIGURE))
+
+
+def test_a_consumer_that_answers_late_is_asked_again(tmp_path: Path) -> None:
+    bench = Watched(tmp_path, lambda _: Done(ok=True))
+    states = [BEFORE, BEFORE, AFTER]
+
+    async def look(**_: bool) -> State:
+        return states.pop(0)
+
+    bench.observer.look = look  # type: ignore[method-assign] # a host that changes by itself
+    assert act(bench).result is Result.DONE
+    assert states == []
+
+
+def with_hands(bench: Bench, *kinds: type[Step]) -> Executor:
+    """Another command's executor, which has these hands alone."""
+    hands = dict.fromkeys(kinds, bench._hand)
+    observer = cast("Observer", bench.observer)
+    return Executor(hands, observer, bench.recorder, bench.ink, bench.paths)
+
+
+def test_an_intent_without_hands_for_it_is_kept_for_who_has_them(tmp_path: Path) -> None:
+    bench = Watched(tmp_path, lambda _: Done(ok=True))
+    bench.observer.state = AFTER
+    leave_intent(bench, "ran-1")
+    poor = with_hands(bench, Lvm)
+
+    async def work() -> None:
+        with Lock.acquire(bench.paths.lock) as lock:
+            await poor.resume(lock)
+            assert bench.paths.left.exists()
+            assert not bench.paths.intent.exists()
+            assert not poor.interrupted
+            assert read_history(bench.paths) == []
+            assert bench.executor.interrupted
+            await bench.executor.resume(lock)
+
+    asyncio.run(finish(bench, work()))
+    assert not bench.paths.left.exists()
+    (entry,) = read_history(bench.paths)
+    assert (entry.id, entry.reason) == ("1234", "resumed")
+
+
+def test_without_a_bus_it_is_tried_again_and_not_forgotten(tmp_path: Path) -> None:
+    bench = Watched(tmp_path, lambda _: Done(ok=False, complaint="no bus", code=UNREACHABLE))
+    leave_intent(bench, "ran-1")
+    resume(bench)
+    assert bench.paths.left.exists()
+    assert read_history(bench.paths) == []
+    assert len(bench.did) == 1, "nothing is taken back that was not asked for"
+    assert not bench.executor.interrupted, "not at once"
+
+
+def test_every_boundary_of_it_is_one_of_these_phases() -> None:
+    ran = [name for name in boundaries(CONFIGURE) if name.startswith("ran-")]
+    assert ran == PHASES[1:]
