@@ -39,7 +39,7 @@ check: check-setup ## format, lint, types, arrows, unit and edge tests: minutes
 	.venv/bin/ruff check .
 	.venv/bin/mypy dmguard tests packaging/generate.py
 	.venv/bin/lint-imports
-	$(PYTHON) -m pytest tests/unit tests/edge $(PYTEST_ARGS)
+	$(PYTHON) -m pytest tests/unit tests/edge -n 2 $(PYTEST_ARGS)
 
 vm-test: deb lab-setup ## the tests that need a kernel with device-mapper, in booted machines
 	$(PYTHON) -m pytest tests/vm -n 2 --dist loadgroup --durations=10 $(PYTEST_ARGS)
