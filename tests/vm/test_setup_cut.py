@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.vm.bootkit import cut_and_boot
 from tests.vm.kit import MIB, history
 from tests.vm.setupkit import (
@@ -17,6 +19,7 @@ from tests.vm.setupkit import (
 )
 
 if TYPE_CHECKING:
+    from tests.lab.machine import Disk, Machine
     from tests.vm.conftest import Factory
 
 # create-vg has three steps (two proofs, vgcreate), create-pool two (the profile, lvcreate).
@@ -35,10 +38,15 @@ GROUP_AND_POOL = [
     boundary("ran", 2, 1, before=VG_STEPS),
     Moment("lvcreate: the metadata has a volume", "lvcreate", "docker-lvol0"),
     Moment("lvcreate: the data has a volume", "lvcreate", "docker-thinpool"),
-    Moment("lvcreate: the pool is on its way up", "lvcreate", "docker-thinpool_tmeta"),
     boundary("step", 2, 2, before=VG_STEPS),
+    boundary("ran", 2, 2, before=VG_STEPS),
     boundary("recorded", 2),
 ]
+
+
+def clear(m: Machine, *disks: Disk) -> None:
+    tear_down(m, list(disks))
+    m.run("rm -rf /var/lib/dmguard/*; sync")
 
 
 def test_a_power_cut_in_each_step_of_making_group_and_pool(machines: Factory) -> None:
@@ -51,7 +59,13 @@ def test_a_power_cut_in_each_step_of_making_group_and_pool(machines: Factory) ->
     for number, moment in enumerate(GROUP_AND_POOL, 1):
         print(f"{number}: {moment.name}")
         path = nodes.get(moment.path, moment.path)
-        stop_set_up(m, words, Moment(moment.name, moment.call, path, moment.nth))
+        here = Moment(moment.name, moment.call, path, moment.nth)
+        for _ in range(3):
+            if stop_set_up(m, words, here):
+                break
+            clear(m, first, second)
+        else:
+            pytest.fail("three times LVM was at its end before it was stopped")
         m.power_cut()
         m.boot()
         set_up(m, words)
@@ -60,8 +74,7 @@ def test_a_power_cut_in_each_step_of_making_group_and_pool(machines: Factory) ->
         assert told.count("done") == 1, told
         bystander.assert_untouched()
         assert m.run(f"blkid -p {blank.device}", check=False).out == ""
-        tear_down(m, [first, second])
-        m.run("rm -rf /var/lib/dmguard/*; sync")
+        clear(m, first, second)
     assert len(GROUP_AND_POOL) == 16
 
 
@@ -85,7 +98,7 @@ def test_a_power_cut_in_each_step_of_configuring(machines: Factory) -> None:
     set_up(m, words.replace("containerd", "none", 1))
     for number, moment in enumerate(CONTAINERD, 1):
         print(f"{number}: {moment.name}")
-        stop_set_up(m, words, moment)
+        assert stop_set_up(m, words, moment)
         cut_and_boot(m, m.append)
         set_up(m, words)
         assert_set_up(m, words, m.disks)
