@@ -17,7 +17,7 @@ PYTHON := /usr/bin/python3
 NEWCOMER ?= demo test
 PYTEST_ARGS ?=
 
-CHECK_PACKAGES := python3 python3-venv python3-dbus-next python3-hypothesis python3-jsonschema \
+CHECK_PACKAGES := lvm2 python3 python3-venv python3-dbus-next python3-hypothesis python3-jsonschema \
   python3-pytest python3-pytest-xdist python3-pyudev python3-systemd python3-tenacity \
   dbus-daemon mandoc systemd
 DEB_PACKAGES := dpkg-dev lintian
