@@ -131,9 +131,13 @@ class Executor:
         done, ran = await self._run_steps(steps_for(action), lock, mark)
         met, outcome = await self._verify(action, done, ran)
         outcome = replace(outcome, seconds=time.monotonic() - began)
+        if done.code == UNREACHABLE and ran and finish_for(action, ran, self._glance()):
+            # systemd went away in the middle: it is gone on with once it can be asked again.
+            self._settled.discard(identity)
+            return outcome
         # Where the lock was held LVM did nothing, and what is there is another's. What cannot be
         # told is not taken back: it may be in use by now.
-        unknown = met is None and done.ok
+        unknown = (met is None and done.ok) or done.code == UNREACHABLE
         if outcome.result is not Result.DONE and outcome.reason != "vg-busy" and not unknown:
             await self._undo(action, ran, trigger, lock)
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
@@ -159,7 +163,7 @@ class Executor:
         One that these hands cannot settle is left for those who can.
         """
         # The lock is held by the caller, so no command of the interrupted act runs any more.
-        for path in (self._paths.left, self._paths.intent):
+        for path in (self._paths.intent, self._paths.left):
             values = _read_intent(path)
             if values is None:
                 continue
@@ -171,7 +175,7 @@ class Executor:
                 if not await self._is_settled(action, trigger, identity, ran, lock):
                     self._not_before = time.monotonic() + _NOT_AGAIN_S
                     await self._leave(path)
-                    continue
+                    return
             await self._forget_intent(path)
 
     async def _is_settled(

@@ -244,3 +244,38 @@ def test_without_a_bus_it_is_tried_again_and_not_forgotten(tmp_path: Path) -> No
 def test_every_boundary_of_it_is_one_of_these_phases() -> None:
     ran = [name for name in boundaries(CONFIGURE) if name.startswith("ran-")]
     assert ran == PHASES[1:]
+
+
+def test_a_bus_that_goes_away_in_the_middle_keeps_the_intent(tmp_path: Path) -> None:
+    def ends(step: Step) -> Done:
+        if isinstance(step, UnitStep) and step.verb is UnitVerb.START:
+            return Done(ok=False, complaint="no bus", code=UNREACHABLE)
+        return Done(ok=True)
+
+    bench = Watched(tmp_path, ends)
+    assert act(bench).reason == UNREACHABLE
+    assert bench.did == list(steps_for(CONFIGURE)), "and nothing is taken back"
+    assert bench.paths.intent.exists()
+    assert bench.executor.interrupted
+    assert read_history(bench.paths) == [], "it is told when it is settled"
+
+
+def test_without_a_bus_nothing_is_begun_and_nothing_kept(tmp_path: Path) -> None:
+    bench = Watched(tmp_path, lambda _: Done(ok=False, complaint="no bus", code=UNREACHABLE))
+    assert act(bench).result is Result.FAILED
+    assert len(bench.did) == 1
+    assert not bench.paths.intent.exists()
+
+
+def test_of_two_intents_neither_is_lost(tmp_path: Path) -> None:
+    """One that was left for another, and one of an act that was interrupted after that."""
+    bench = Watched(tmp_path, lambda _: Done(ok=True))
+    bench.observer.state = AFTER
+    leave_intent(bench, "ran-1")
+    bench.paths.intent.rename(bench.paths.left)
+    values = json.loads(bench.paths.left.read_text())
+    write_atomic(bench.paths.intent, json.dumps(values | {"id": "5678"}).encode())
+    resume(bench)
+    assert [entry.id for entry in read_history(bench.paths)] == ["5678", "1234"]
+    assert not bench.paths.left.exists()
+    assert not bench.paths.intent.exists()

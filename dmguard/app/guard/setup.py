@@ -54,33 +54,44 @@ async def set_up(
 ) -> SetUpDone:
     """Do what is still to be done. BusyError if the lock does not come free in time.
 
-    `connect` reaches systemd; it is called first of all, and only if a unit has to be stopped or
-    started. `tell` is called before each action, and after it with how it ended.
+    `connect` reaches systemd; it is called first of all, and only if there is to be a consumer.
+    `tell` is called before each action, and after it with how it ended.
     """
     plan = await _look(loop, goal)
     if dry_run:
         return SetUpDone(plan)
-    if any(isinstance(step, UnitStep) for act in plan.actions for step in every_step(act)):
-        await connect()
+    if goal.consumer:
+        await _reach_systemd(plan, connect)
     outcomes: list[tuple[Action, Outcome]] = []
-    with await take_lock(loop.paths) as lock:
-        await loop.executor.resume(lock)
-        now = plan = await _look(loop, goal)
-        for _ in range(_ROUNDS):
+    now = plan
+    for number in range(_ROUNDS):
+        # The lock is let go after each action, for whoever must grow a pool meanwhile.
+        with await take_lock(loop.paths) as lock:
+            await loop.executor.resume(lock)
+            now = await _look(loop, goal)
+            plan = now if number == 0 else plan
             if not now.actions:
                 break
             # What comes after the first rests on what is not there yet.
             action = now.actions[0]
             tell(action, None)
             outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
-            tell(action, outcome)
-            outcomes.append((action, outcome))
-            if outcome.result is not Result.DONE:
-                break
-            now = await _look(loop, goal)
-        for refusal in now.refusals:
-            await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
+        tell(action, outcome)
+        outcomes.append((action, outcome))
+        if outcome.result is not Result.DONE:
+            break
+    for refusal in now.refusals:
+        await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
     return SetUpDone(Plan(plan.actions, refusals=now.refusals), tuple(outcomes))
+
+
+async def _reach_systemd(plan: Plan, connect: Callable[[], Awaitable[None]]) -> None:
+    """An interrupted act may need it, too; but without it all can be done that needs no unit."""
+    try:
+        await connect()
+    except OSError:
+        if any(isinstance(step, UnitStep) for act in plan.actions for step in every_step(act)):
+            raise
 
 
 async def _look(loop: Loop, goal: SetUp) -> Plan:
