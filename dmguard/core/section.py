@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act
-from dmguard.core.codes import CODES
-from dmguard.core.plan import Refusal
+from dmguard.core.plan import Refusal, refuse
 from dmguard.core.units import format_exact
 
 if TYPE_CHECKING:
@@ -56,4 +55,4 @@ def stable_path(backing: Backing, state: State) -> str | None:
 
 
 def _refuse(name: str, code: str) -> Refusal:
-    return Refusal(name, code, f"{name}: {CODES[code].clause}", Act.ACTIVATE_RAW)
+    return refuse(name, code, Act.ACTIVATE_RAW)

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dmguard.core.model import Devno, Disk, Probe
+from dmguard.edge.mounts import unescape
 from dmguard.edge.run import RunError
 
 if TYPE_CHECKING:
@@ -473,14 +474,14 @@ def _mounts(target: Target, mountinfo: str) -> Iterator[str]:
         words, source = before.split(" "), after.split(" ")
         if len(words) < 6 or len(source) < 2:
             raise DoubtError(f"a line of mountinfo is none: {line!r}")
-        if words[2] in numbers or target.means(_unescaped(source[1])):
-            yield f"mounted at {_unescaped(words[4])}"
+        if words[2] in numbers or target.means(unescape(source[1])):
+            yield f"mounted at {unescape(words[4])}"
 
 
 def _swapped(target: Target, proc: Path) -> Iterator[str]:
     text = _text(proc / "swaps") or ""
     for line in filter(None, text.split("\n")[1:]):
-        if target.means(_unescaped(line.split()[0])):
+        if target.means(unescape(line.split()[0])):
             yield "in use as swap"
 
 
@@ -550,11 +551,6 @@ def _link(path: Path) -> str | None:
         if error.errno in _GONE:
             return None
         raise
-
-
-def _unescaped(text: str) -> str:
-    r"""Space, tab, newline and backslash are octal in mountinfo and swaps: '\040'."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def mentions(disk: Disk, etc: Path) -> tuple[str, ...]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import glob
-import os
-import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dmguard.core.host import DockerData
+from dmguard.edge.mounts import read_mounts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LAYERS = "layerdb/sha256"
 _REMAPPED = "[0-9]*.[0-9]*"
 """With userns-remap Docker keeps all of it one folder lower, by the ids of the namespace."""
-
-_MOUNTS = "proc/self/mountinfo"
-_ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def read_docker_data(root: Path, folder: str) -> DockerData | None:
@@ -64,22 +63,6 @@ def read_isulad_data(root: Path, folder: str) -> DockerData | None:
 def _siblings(root: Path, place: Path) -> frozenset[str]:
     beside = place.parent.glob(f"{glob.escape(place.name)}?*")
     return frozenset(f"/{path.relative_to(root)}" for path in beside)
-
-
-def read_mounts(root: Path, place: Path) -> tuple[str, ...] | None:
-    """What is mounted there and below it, by paths from there, itself as `.`; None: not known."""
-    try:
-        lines = (root / _MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return None
-    real = Path(os.path.realpath(place))
-    points = {Path(unescape(line.split(" ")[4])) for line in lines if line.count(" ") > 4}
-    return tuple(sorted(str(p.relative_to(real)) for p in points if p.is_relative_to(real)))
-
-
-def unescape(text: str) -> str:
-    """A path of mountinfo, in which white space is in octal (proc(5))."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
 
 
 def _below(root: Path, path: str) -> Path:

@@ -46,7 +46,6 @@ UNITS = (AGENT, ACTIVATE, "docker.socket", "docker.service", "containerd.service
 _PROPERTIES = "Id,LoadState,ActiveState,After,Wants,Requires,ExecStart"
 _LARGEST = 1 << 20
 _VERSION = re.compile(r"\bversion (\d[^\s,]*)")
-_DATA_ROOTS = {"docker": "/var/lib/docker", "isulad": "/var/lib/isulad"}
 
 
 async def read_host(
@@ -122,7 +121,7 @@ async def read_docker_version(runner: Runner) -> str | None:
 def _data_root(name: str, files: Mapping[str, FileText], flags: Mapping[str, Flags]) -> str:
     file = files.get(DAEMONS[name].path_of(flags[name]))
     daemon = (read(file.text) if file else None) or Daemon()
-    return daemon.under(flags[name]).data_root or _DATA_ROOTS[name]
+    return daemon.under(flags[name]).data_root or DAEMONS[name].data_root
 
 
 def _units(policies: Mapping[str, ConsumerPolicy]) -> tuple[str, ...]:

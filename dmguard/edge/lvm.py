@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dmguard.edge.run import Completed, Runner
 
 LVM = "lvm"
-_CONFIG = "global/notify_dbus=0 global/wait_for_locks=0 log/report_command_log=0"
+READ_CONFIG = "global/notify_dbus=0 global/wait_for_locks=0 log/report_command_log=0"
 _THRESHOLD = "activation/thin_pool_autoextend_threshold"
 _PERCENT = "activation/thin_pool_autoextend_percent"
 _COLUMNS = {
@@ -61,7 +61,7 @@ async def read_vgs(runner: Runner) -> tuple[Vg, ...]:
 
 async def _read_once(runner: Runner) -> tuple[Vg, ...]:
     argv = [LVM, "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
-    argv += ["--binary", "--config", _CONFIG]
+    argv += ["--binary", "--config", READ_CONFIG]
     for name, columns in _COLUMNS.items():
         argv += ["--configreport", name, "--options", columns]
     completed = await runner.read(argv, check=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.host import PROFILE_DIR, THIN_COMMAND, DeviceEntry, LvmConf, PoolVolumes
-from dmguard.edge.lvm import LVM, ReportError, is_busy
+from dmguard.edge.lvm import LVM, READ_CONFIG, ReportError, is_busy
 from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError, RunError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from dmguard.edge.run import Runner
 
 ETC = Path("/etc/lvm")
-_CONFIG = "global/notify_dbus=0 global/wait_for_locks=0 log/report_command_log=0"
 _COLUMNS = "vg_uuid,lv_uuid,lv_name,pool_lv,segtype,lv_size,discards"
 _LARGEST = 1 << 20
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -148,7 +147,7 @@ async def read_volumes(
     """
     options = f"{_COLUMNS},seg_monitor" if dmeventd else _COLUMNS
     argv = [LVM, "lvs", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
-    argv += ["--config", _CONFIG, "--options", options]
+    argv += ["--config", READ_CONFIG, "--options", options]
 
     async def ask() -> str:
         completed = await runner.read(argv, check=False)

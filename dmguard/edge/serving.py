@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from dmguard.core.consumers.containerd import is_broken
+from dmguard.edge.consumers import is_plugin_broken
 from dmguard.edge.run import RunError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from dmguard.edge.run import Runner
 
 _DOCKER = ("docker", "info", "--format", "{{json .DriverStatus}}")
-_CONTAINERD = ("ctr", "plugins", "ls")
 _PATIENCE_S = 20.0
 
 
@@ -31,18 +30,18 @@ async def read_serving(
     pools = {consumer.name: consumer.dm_name for consumer in consumers}
     found = {}
     if "docker" in there:
-        found["docker"] = parse_driver_status(await _ask(runner, _DOCKER))
+        found["docker"] = parse_driver_status(await _ask_docker(runner))
     if "containerd" in there:
-        well = is_broken(await _ask(runner, _CONTAINERD)) is False
+        well = await is_plugin_broken(runner) is False
         found["containerd"] = pools.get("containerd") if well else None
     if "isulad" in there:
         found["isulad"] = pools.get("isulad")
     return {name: pool for name, pool in found.items() if pool}
 
 
-async def _ask(runner: Runner, argv: tuple[str, ...]) -> str:
+async def _ask_docker(runner: Runner) -> str:
     try:
-        return (await runner.read(argv, timeout_s=_PATIENCE_S, aside=True)).stdout
+        return (await runner.read(_DOCKER, timeout_s=_PATIENCE_S, aside=True)).stdout
     except RunError:
         return ""
 

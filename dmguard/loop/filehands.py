@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.steps import MoveBack, MovePath, PutFile, RemoveFile
 from dmguard.edge import files
-from dmguard.edge.datafolder import read_mounts
+from dmguard.edge.mounts import read_mounts
 from dmguard.loop.execute import Done
 
 if TYPE_CHECKING:

@@ -98,7 +98,7 @@ class Observer:
             state = replace(state, disks=self._disks)
         if (asked or units) and self._senses.clients is not None:
             self._consumers = await self._senses.clients.read(state)
-            state = self._join(kernels)
+            state = replace(state, consumers=self._consumers)
         if host and self._senses.host is not None:
             state = replace(state, host=await self._senses.host(state))
         return state

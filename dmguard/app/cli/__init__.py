@@ -34,20 +34,8 @@ COMMANDS = (
     "explain",
     "config",
 )
-NEED_ROOT = (
-    "run",
-    "activate",
-    "status",
-    "plan",
-    "extend",
-    "recover",
-    "doctor",
-    "disks",
-    "claim",
-    "ignore",
-    "loop",
-    "setup",
-)
+FOR_ANYONE = ("history", "explain", "config")
+NEED_ROOT = tuple(name for name in COMMANDS if name not in FOR_ANYONE)
 
 
 class Exit(IntEnum):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmguard.core.consumers import daemon
+from dmguard.core.consumers.docker import DOCKER
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.goals import KeepSettings
 from dmguard.core.imports import css, directlvm
 from dmguard.core.imports.imported import ForeignError
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 
 CONF_D = CONFIG / "conf.d"
 CSS = "/etc/sysconfig/docker-storage-setup"
-DAEMON_JSON = "/etc/docker/daemon.json"
-_ROOT = "/var/lib/docker"
+DAEMON_JSON = DOCKER.path_of(Flags())
 _MADE = "devicemapper/setup-config.json"
 
 
@@ -57,7 +58,7 @@ def read_foreign(path: str | None) -> Found | None:
 
 def _read_docker(text: str) -> Imported:
     known = daemon.read(text)
-    root = known.data_root if known and known.data_root else _ROOT
+    root = known.data_root if known and known.data_root else DOCKER.data_root
     return directlvm.read(text, read_text(f"{root}/{_MADE}") or "")
 
 

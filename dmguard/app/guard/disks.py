@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmguard.app.guard.extend import Acted
+from dmguard.app.guard.extend import Acted, act_by_hand
 from dmguard.app.guard.lock import take_lock
 from dmguard.app.guard.look import look_again, look_at_all
 from dmguard.core.actions import Act
 from dmguard.core.codes import CODES
-from dmguard.core.entry import refusal_entry
-from dmguard.core.model import Trigger
 from dmguard.core.plan import Past, Refusal, make_plan
 from dmguard.core.plan.claim import find_disk
 from dmguard.core.verdict import judge
@@ -33,16 +31,7 @@ async def claim(loop: Loop, goal: ClaimByHand, *, dry_run: bool) -> Acted:
     state = await look_at_all(loop)
     if dry_run:
         return Acted(make_plan(state, loop.settings, Past(), goal))
-    with await take_lock(loop.paths) as lock:
-        await loop.executor.resume(lock)
-        plan = make_plan(await look_again(loop), loop.settings, Past(), goal)
-        outcomes = [
-            (action, await loop.executor.carry_out(action, Trigger.COMMAND, lock))
-            for action in plan.actions
-        ]
-        for refusal in plan.refusals:
-            await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
-    return Acted(plan, tuple(outcomes))
+    return await act_by_hand(loop, goal, lambda: look_again(loop), dry_run=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`dmguard extend` and `dmguard loop resize`: the agent's loop, entered by another door."""
+"""What is asked for by hand: the agent's loop, entered by another door."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from dmguard.core.model import Trigger
 from dmguard.core.plan import Past, Plan, make_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
-    from dmguard.core.goals import ExtendByHand, ResizeLoop
+    from dmguard.core.goals import ExtendByHand, Goal, ResizeLoop
+    from dmguard.core.model import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +29,17 @@ class Acted:
     outcomes: tuple[tuple[Action, Outcome], ...] = ()
 
 
-async def extend(loop: Loop, goal: ExtendByHand | ResizeLoop, *, dry_run: bool) -> Acted:
-    """Grow a pool by hand. BusyError if the lock does not come free in time."""
+async def act_by_hand(
+    loop: Loop, goal: Goal, look: Callable[[], Awaitable[State]], *, dry_run: bool
+) -> Acted:
+    """Do what a goal comes to by that look, up to the first act that is not done; what is refused
+    is told. BusyError if the lock does not come free in time.
+    """
     if dry_run:
-        state = await loop.observer.look(fresh=True)
-        return Acted(make_plan(state, loop.settings, Past(), goal))
+        return Acted(make_plan(await look(), loop.settings, Past(), goal))
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)
-        state = await loop.observer.look(fresh=True)
-        plan = make_plan(state, loop.settings, Past(), goal)
+        plan = make_plan(await look(), loop.settings, Past(), goal)
         outcomes: list[tuple[Action, Outcome]] = []
         for action in plan.actions:
             outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
@@ -44,3 +49,8 @@ async def extend(loop: Loop, goal: ExtendByHand | ResizeLoop, *, dry_run: bool) 
         for refusal in plan.refusals:
             await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
     return Acted(plan, tuple(outcomes))
+
+
+async def extend(loop: Loop, goal: ExtendByHand | ResizeLoop, *, dry_run: bool) -> Acted:
+    """Grow a pool by hand."""
+    return await act_by_hand(loop, goal, lambda: loop.observer.look(fresh=True), dry_run=dry_run)

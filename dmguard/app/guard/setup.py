@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmguard.app.guard.extend import Acted
+from dmguard.app.guard.extend import Acted, act_by_hand
 from dmguard.app.guard.lock import take_lock
 from dmguard.core.actions import Result
 from dmguard.core.entry import refusal_entry
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
     from dmguard.core.goals import KeepSettings, SetUp
+    from dmguard.core.model import State
 
 _ROUNDS = 64
 """More than a set-up can have actions: one for each disk, and four more."""
@@ -101,17 +102,8 @@ async def _look(loop: Loop, goal: SetUp) -> Plan:
 
 async def keep_settings(loop: Loop, goal: KeepSettings, *, dry_run: bool) -> Acted:
     """Write a file of dmguard's settings, and have the agent read it."""
-    if dry_run:
-        state = await loop.observer.look(fresh=True, host=True)
-        return Acted(make_plan(state, loop.settings, Past(), goal))
-    with await take_lock(loop.paths) as lock:
-        await loop.executor.resume(lock)
-        state = await loop.observer.look(fresh=True, host=True)
-        plan = make_plan(state, loop.settings, Past(), goal)
-        outcomes = [
-            (action, await loop.executor.carry_out(action, Trigger.COMMAND, lock))
-            for action in plan.actions
-        ]
-        for refusal in plan.refusals:
-            await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
-    return Acted(plan, tuple(outcomes))
+
+    def look() -> Awaitable[State]:
+        return loop.observer.look(fresh=True, host=True)
+
+    return await act_by_hand(loop, goal, look, dry_run=dry_run)

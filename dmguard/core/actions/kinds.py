@@ -80,8 +80,7 @@ class Told:
 
     def why(self) -> str:
         """Why it is done, within a sentence."""
-        # Each action has a reason; some have it by default, so that it is declared last.
-        return CODES[self.reason].clause  # type: ignore[attr-defined]
+        return CODES[self.reason].clause  # type: ignore[attr-defined] # each has one, and last, for some have it by default
 
     def numbers(self) -> dict[str, int]:
         """The numbers of its entry, by their names in the journal."""

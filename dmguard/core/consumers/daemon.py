@@ -39,8 +39,8 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A daemon: its command, its service, its files below /etc, and the driver that it takes of
-    itself.
+    """A daemon: its command, its service, its files below /etc, and the data folder and the driver
+    that it takes of itself.
 
     `deferred`: does it know the options for deferred removal and deletion?
     """
@@ -48,6 +48,7 @@ class Program:
     command: str
     unit: str
     config: str
+    data_root: str
     options: str
     unset: str
     deferred: bool
@@ -84,6 +85,12 @@ def options_of(options: object) -> dict[str, str]:
     """A list of options by name; of one that is given twice the last counts."""
     texts = options if isinstance(options, list) else []
     return dict(split_option(text) for text in texts if isinstance(text, str))
+
+
+def min_free(value: str) -> int | None:
+    """The percentage that the driver reads; None if it refuses to start with it."""
+    found = re.fullmatch(r"(\d{1,2})%", value)
+    return int(found[1]) if found else None
 
 
 def read(text: str) -> Daemon | None:

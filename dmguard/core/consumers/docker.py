@@ -9,6 +9,7 @@ DOCKER = Program(
     command="dockerd",
     unit="docker.service",
     config="docker/daemon.json",
+    data_root="/var/lib/docker",
     options="sysconfig/docker-storage",
     unset=DRIVER,
     deferred=True,

@@ -12,6 +12,7 @@ ISULAD = Program(
     command="isulad",
     unit="isulad.service",
     config="isulad/daemon.json",
+    data_root="/var/lib/isulad",
     options="sysconfig/iSulad",
     unset="overlay2",
     deferred=False,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Action
+from dmguard.core.codes import CODES
 from dmguard.core.goals import (
     ActivateAll,
     ClaimByHand,
@@ -45,6 +46,12 @@ class Refusal:
     code: str
     message: str
     act: Act = Act.EXTEND_DATA
+
+
+def refuse(subject: str, code: str, act: Act, detail: str = "") -> Refusal:
+    """A refusal in the words of its code, with the evidence in brackets."""
+    more = f" ({detail})" if detail else ""
+    return Refusal(subject, code, f"{subject}: {CODES[code].clause}{more}", act)
 
 
 class RefusedError(Exception):

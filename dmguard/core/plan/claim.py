@@ -6,9 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Claim, ResizePv
-from dmguard.core.codes import CODES
 from dmguard.core.obstacle import guarded_vgs, vg_obstacle
-from dmguard.core.plan import Refusal
+from dmguard.core.plan import Refusal, refuse
 from dmguard.core.verdict import judge, judge_by_hand
 
 if TYPE_CHECKING:
@@ -85,8 +84,7 @@ def make_claim(disk: Disk, vg: Vg, reason: str) -> Claim:
 
 
 def _refuse(disk: str, code: str, detail: str = "") -> Refusal:
-    more = f" ({detail})" if detail else ""
-    return Refusal(disk, code, f"{disk}: {CODES[code].clause}{more}", Act.CLAIM_DISK)
+    return refuse(disk, code, Act.CLAIM_DISK, detail)
 
 
 def plan_resizes(state: State, settings: Settings) -> Iterator[ResizePv]:

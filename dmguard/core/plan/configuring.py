@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act
-from dmguard.core.codes import CODES
 from dmguard.core.consumers import DAEMONS, daemon
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.model import dm_name
-from dmguard.core.plan import Refusal, RefusedError
+from dmguard.core.plan import RefusedError
+from dmguard.core.plan import refuse as _refuse
 from dmguard.core.units import format_size
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ _PASSING = re.compile(
 
 
 def refuse(goal: SetUp, code: str, detail: str) -> RefusedError:
-    message = f"{goal.pool_name}: {CODES[code].clause} ({detail})"
-    return RefusedError(Refusal(goal.pool_name, code, message, Act.CONFIGURE))
+    return RefusedError(_refuse(goal.pool_name, code, Act.CONFIGURE, detail))
 
 
 def check_pool(name: str, state: State, host: Host, goal: SetUp) -> None:

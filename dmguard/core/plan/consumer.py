@@ -28,14 +28,17 @@ AUTO = "auto"
 _LAST_WITH_DRIVER = 24
 _ROOT_PATH = "/var/lib/containerd/io.containerd.snapshotter.v1.devmapper"
 _IMAGE_SIZE = "10GB"
-_PROGRAMS = {"docker": "dockerd", "containerd": "containerd", "isulad": "isulad"}
+_PROGRAMS = {
+    "docker": DAEMONS["docker"].command,
+    "containerd": "containerd",
+    "isulad": DAEMONS["isulad"].command,
+}
 _CLIENTS = {"docker": "docker", "containerd": "ctr"}
 """Who asks a consumer which pool it uses; iSulad's configuration tells that."""
 
 _FILES = {
-    "docker": "/etc/docker/daemon.json",
+    **{name: program.path_of(Flags()) for name, program in DAEMONS.items()},
     "containerd": "/etc/containerd/config.toml",
-    "isulad": "/etc/isulad/daemon.json",
 }
 _LEAST_FREE = 10
 """Percent that dm.min_free_space gets where it is not set: the driver's own default."""
@@ -117,15 +120,11 @@ def _edit(name: str, text: str, pool: str) -> Edit:
             discard_blocks=True,
         )
         return containerd.configure(text, wanted)
-    known = daemon.read(text)
-    least = None if known and is_share(known.options.get("dm.min_free_space")) else _LEAST_FREE
+    known = daemon.read(text) or daemon.Daemon()
+    is_set = daemon.min_free(known.options.get("dm.min_free_space", "")) is not None
+    least = None if is_set else _LEAST_FREE
     options = daemonjson.Wanted(pool, least, deferred=DAEMONS[name].deferred)
     return daemonjson.configure(text, options)
-
-
-def is_share(value: str | None) -> bool:
-    """Is it a value of dm.min_free_space that the driver starts with?"""
-    return value is not None and re.fullmatch(r"\d{1,2}%", value) is not None
 
 
 def _is_named_in(text: str, name: str, pool: str) -> bool:

@@ -6,9 +6,8 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, EditFile
-from dmguard.core.codes import CODES
 from dmguard.core.host import AGENT
-from dmguard.core.plan import Refusal
+from dmguard.core.plan import Refusal, refuse
 from dmguard.core.settings import SettingsError, parse_settings
 
 if TYPE_CHECKING:
@@ -33,5 +32,4 @@ def plan_settings(
 
 
 def _refuse(goal: KeepSettings, code: str, detail: str = "") -> Refusal:
-    more = f" ({detail})" if detail else ""
-    return Refusal(goal.path, code, f"{goal.path}: {CODES[code].clause}{more}", Act.EDIT_FILE)
+    return refuse(goal.path, code, Act.EDIT_FILE, detail)

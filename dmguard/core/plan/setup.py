@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, CreatePool, CreateVg, DiskRef, Monitor, WipeDisk
-from dmguard.core.codes import CODES
 from dmguard.core.host import Host
 from dmguard.core.model import METADATA_CROPPED, Pv, Vg
 from dmguard.core.names import pool_fault, vg_fault
 from dmguard.core.obstacle import obstacle, vg_obstacle
-from dmguard.core.plan import Refusal, RefusedError
+from dmguard.core.plan import Refusal, RefusedError, refuse
 from dmguard.core.plan.activate import make_activation
 from dmguard.core.plan.claim import find_disk, make_claim
 from dmguard.core.plan.consumer import plan_consumer
@@ -97,8 +96,7 @@ def _against_disks(disks: tuple[Disk, ...], state: State, goal: SetUp) -> Iterat
 
 
 def _refuse(subject: str, code: str, detail: str = "", act: Act = Act.CREATE_VG) -> Refusal:
-    more = f" ({detail})" if detail else ""
-    return Refusal(subject, code, f"{subject}: {CODES[code].clause}{more}", act)
+    return refuse(subject, code, act, detail)
 
 
 def _plan(

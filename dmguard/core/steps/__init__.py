@@ -83,6 +83,9 @@ _AFTER: Partial = {
     CreateVg: setup.after_vg,
     EditFile: files.after_edit,
 }
+_FOLLOWING: Table = {Claim: disks.tag_claimed, CreateVg: setup.tag_vg}
+"""What _AFTER comes to where the disks have the names that they were planned with."""
+
 _UNDO: Partial = {
     Claim: disks.undo_claim,
     CreateVg: setup.undo_vg,
@@ -100,12 +103,8 @@ def steps_for(action: Action) -> tuple[Step, ...]:
 
 def every_step(action: Action) -> tuple[Step, ...]:
     """All that is done for an action when nothing goes wrong, to be shown beforehand."""
-    tagged: tuple[str, ...] = ()
-    if isinstance(action, Claim):
-        tagged = (action.disk,)
-    elif isinstance(action, CreateVg):
-        tagged = tuple(ref.disk for ref in action.disks)
-    return (*steps_for(action), *(disks.tag(node) for node in tagged))
+    following = _FOLLOWING.get(type(action))
+    return (*steps_for(action), *(following(action) if following else ()))
 
 
 def finish_for(action: Action, ran: int, state: State) -> tuple[Step, ...]:

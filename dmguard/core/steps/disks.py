@@ -59,6 +59,10 @@ def undo_claim(action: Claim, ran: int, state: State) -> tuple[Step, ...]:
     return (_orphan(disk, action), remove)
 
 
+def tag_claimed(action: Claim) -> tuple[Step, ...]:
+    return (tag(action.disk),)
+
+
 def tag(node: str) -> Lvm:
     return Lvm(("pvchange", "--config", QUIET, "--addtag", TAG, node))
 

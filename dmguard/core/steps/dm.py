@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
+
+from dmguard.core.steps.traits import Traits
 
 if TYPE_CHECKING:
     from dmguard.core.bare import Inode, Table
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SetFileSize:
+class SetFileSize(Traits):
     """Make a file larger, from `was` to `size` bytes. One that has that size already is fine, any
     other size or inode is refused, and so is what its file system has no room for.
     """
@@ -22,15 +24,12 @@ class SetFileSize:
     was: int
     size: int
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         return shlex.join(("truncate", "--size", str(self.size), self.path))
 
 
 @dataclass(frozen=True, slots=True)
-class CutFile:
+class CutFile(Traits):
     """Take SetFileSize back, from `was` to `size`, if nothing was written there and the kernel
     shows no more than `kept` bytes of the pool's resource.
     """
@@ -43,44 +42,35 @@ class CutFile:
     resource: Resource
     kept: int
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         return shlex.join(("truncate", "--size", str(self.size), self.path))
 
 
 @dataclass(frozen=True, slots=True)
-class SetCapacity:
+class SetCapacity(Traits):
     """Let a loop device show all of its file, which must be the one of this inode."""
 
     node: str
     inode: Inode
-
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("losetup", "--set-capacity", self.node))
 
 
 @dataclass(frozen=True, slots=True)
-class LoadTable:
+class LoadTable(Traits):
     """Load a table beside the live one, which must be `was` or already so long."""
 
     pool: str
     was: Table
     table: Table
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         return shlex.join(("dmsetup", "load", self.pool, "--table", str(self.table)))
 
 
 @dataclass(frozen=True, slots=True)
-class ResumePool:
+class ResumePool(Traits):
     """Swap the loaded table in, in one call of the kernel's. Where that fails, and leaves the pool
     suspended, it goes on as RestoreTable has it.
     """
@@ -89,29 +79,23 @@ class ResumePool:
     was: Table
     table: Table
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         return shlex.join(("dmsetup", "resume", "--noflush", "--nolockfs", self.pool))
 
 
 @dataclass(frozen=True, slots=True)
-class DropTable:
+class DropTable(Traits):
     """Drop what is loaded beside the live table, if it is `table`; another one is refused."""
 
     pool: str
     table: Table
-
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("dmsetup", "clear", self.pool))
 
 
 @dataclass(frozen=True, slots=True)
-class RestoreTable:
+class RestoreTable(Traits):
     """Whatever failed: the pool goes on. What is loaded and not swapped in is dropped; a pool that
     was left suspended is resumed with `was`, or with `table` where the kernel takes only that.
     """
@@ -120,9 +104,6 @@ class RestoreTable:
     was: Table
     table: Table
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         return f"{shlex.join(('dmsetup', 'clear', self.pool))}; " + shlex.join(
             ("dmsetup", "resume", "--noflush", "--nolockfs", self.pool)
@@ -130,33 +111,27 @@ class RestoreTable:
 
 
 @dataclass(frozen=True, slots=True)
-class AttachFile:
+class AttachFile(Traits):
     """Put a file on a loop device, unless it is on one."""
 
     path: str
-
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("losetup", "--find", "--nooverlap", self.path))
 
 
 @dataclass(frozen=True, slots=True)
-class DetachFile:
+class DetachFile(Traits):
     """Take AttachFile back, if nothing holds the loop device."""
 
     path: str
-
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return f"losetup --detach {_node(self.path, is_file=True)}"
 
 
 @dataclass(frozen=True, slots=True)
-class CreateRaw:
+class CreateRaw(Traits):
     """Make the device of a pool on metadata and data that are there: each a device, or a file that
     is on a loop device. Metadata on which there is no pool is refused: the kernel would make one.
     """
@@ -168,9 +143,6 @@ class CreateRaw:
     metadata_is_file: bool
     data_is_file: bool
     rest: str
-
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         metadata = _node(self.metadata, is_file=self.metadata_is_file)

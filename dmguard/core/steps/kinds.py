@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dmguard.core.actions import Action
 from dmguard.core.steps.dm import DmStep
+from dmguard.core.steps.traits import Traits
 
 if TYPE_CHECKING:
     from dmguard.core.model import Devno
@@ -45,7 +46,7 @@ class Proof(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Prove:
+class Prove(Traits):
     """Look once more that a disk is the very one that was judged, and what it has to be.
 
     `vg_uuid` is empty where the VG is yet to be made, `vg` where it does not matter.
@@ -60,7 +61,6 @@ class Prove:
     vg_uuid: str
     proof: Proof
 
-    at_once: ClassVar[bool] = False
     is_proof: ClassVar[bool] = True
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class UnitVerb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class UnitStep:
+class UnitStep(Traits):
     """One request to systemd. It is met when the job is queued, or, with `wait`, when it has ended
     as was asked.
     """
@@ -87,16 +87,13 @@ class UnitStep:
     unit: str
     wait: bool = False
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         queued = self.wait or self.verb is UnitVerb.RESET_FAILED
         return f"systemctl {self.verb} {'' if queued else '--no-block '}{self.unit}"
 
 
 @dataclass(frozen=True, slots=True)
-class PutFile:
+class PutFile(Traits):
     """Replace a file whole. One that is there keeps its mode and owner, and is first copied to
     `backup`, if that is given and not there yet.
 
@@ -110,9 +107,6 @@ class PutFile:
     mode: int = 0o644
     backup: str = ""
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         copy = f"cp -a {self.path} {self.backup}; " if self.backup and self.was else ""
         return f"{copy}write {self.path}:\n" + "\n".join(
@@ -121,7 +115,7 @@ class PutFile:
 
 
 @dataclass(frozen=True, slots=True)
-class MovePath:
+class MovePath(Traits):
     """Give a folder another name on its file system. One that has it already is fine. Refused is
     one with anything mounted on it or below it.
     """
@@ -129,15 +123,12 @@ class MovePath:
     source: str
     target: str
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         return shlex.join(("mv", "-T", self.source, self.target))
 
 
 @dataclass(frozen=True, slots=True)
-class MoveBack:
+class MoveBack(Traits):
     """Give a path that was moved aside its name again; what is there by now gets another, free
     name. Nothing is done if nothing was moved aside.
     """
@@ -145,35 +136,28 @@ class MoveBack:
     aside: str
     path: str
 
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
-
     def __str__(self) -> str:
         return f"# if it is there: {shlex.join(('mv', '-T', self.aside, self.path))}"
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveFile:
+class RemoveFile(Traits):
     """Take away a file that has the SHA-256 `was`, as hex; one that is not there is fine."""
 
     path: str
     was: str
-
-    at_once: ClassVar[bool] = False
-    is_proof: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(("rm", self.path))
 
 
 @dataclass(frozen=True, slots=True)
-class Wipe:
+class Wipe(Traits):
     """Take every signature off a disk whose content was given up."""
 
     disk: str
 
     at_once: ClassVar[bool] = True
-    is_proof: ClassVar[bool] = False
 
     @property
     def argv(self) -> tuple[str, ...]:

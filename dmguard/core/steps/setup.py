@@ -82,6 +82,10 @@ def after_vg(action: CreateVg, ran: int, state: State) -> tuple[Step, ...]:
     return tuple(tag(ref.disk) for ref in _refs_now(action, state))
 
 
+def tag_vg(action: CreateVg) -> tuple[Step, ...]:
+    return tuple(tag(ref.disk) for ref in action.disks)
+
+
 def _refs_now(action: CreateVg, state: State) -> tuple[DiskRef, ...]:
     found = (ref.find(state.disks) for ref in action.disks)
     return tuple(type(action.disks[0]).of(disk) for disk in found if disk is not None)

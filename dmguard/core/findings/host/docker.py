@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmguard.core.consumers import DAEMONS
-from dmguard.core.consumers.daemon import DRIVER, Daemon, pool_name, read
+from dmguard.core.consumers.daemon import DRIVER, Daemon, min_free, pool_name, read
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings import Finding
 from dmguard.core.model import dm_name
@@ -83,12 +83,6 @@ def _of_options(its: Configured) -> Iterator[Finding]:
     if its.option("dm.directlvm_device_force").lower() in _YES:
         device = its.option("dm.directlvm_device") or "no device"
         yield Finding("docker-force", its.path, f"{its.name}: dm.directlvm_device_force, {device}")
-
-
-def min_free(value: str) -> int | None:
-    """The percentage that the driver reads; None if it refuses to start with it."""
-    found = re.fullmatch(r"(\d{1,2})%", value)
-    return int(found[1]) if found else None
 
 
 def _of_version(its: Configured, host: Host) -> Iterator[Finding]:
