@@ -9,6 +9,7 @@ SHELL := /bin/bash
 # Another python3 in front of Debian's breaks pybuild and has none of apt's modules.
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL := C.UTF-8
+export LAB_KERNEL
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
@@ -21,7 +22,7 @@ CHECK_PACKAGES := lvm2 python3 python3-venv python3-dbus-next python3-hypothesis
   python3-pytest python3-pytest-xdist python3-pyudev python3-systemd python3-tenacity \
   dbus-daemon mandoc systemd
 DEB_PACKAGES := dpkg-dev lintian
-LAB_PACKAGES := e2fsprogs iproute2 kmod mmdebstrap uml-utilities user-mode-linux
+LAB_PACKAGES := e2fsprogs iproute2 kmod mmdebstrap patchelf uml-utilities
 
 .PHONY: help demo test check vm-test deb lab newcomer clean \
   check-setup check-packages deb-setup lab-setup

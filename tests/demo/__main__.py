@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tests.demo.plays import play_dmeventd, play_dmguard, stage_dmeventd, stage_dmguard
 from tests.demo.timeline import publish
+from tests.lab.building import ROOT, BuildError
 from tests.lab.channel import LabError
-from tests.lab.images import ROOT, BuildError, build
+from tests.lab.images import build
 from tests.lab.machine import Machine
 
 OUT = ROOT / "build" / "demo"

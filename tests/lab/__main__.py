@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.lab.building import ROOT
 from tests.lab.channel import LabError
-from tests.lab.images import ROOT, build
+from tests.lab.images import build
 from tests.lab.machine import Machine
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.lab.building import BUILT
 from tests.lab.channel import (
     Channel,
     CommandFailed,
@@ -19,18 +20,19 @@ from tests.lab.channel import (
     Result,
     Running,
 )
-from tests.lab.images import ROOT
+from tests.lab.kernel import kernel
 from tests.lab.process import Uml
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-FAILED = ROOT / "build" / "lab" / "failed"
-# Without the 512 terminals of BSD's, for each of which udev runs its rules at every boot.
+FAILED = BUILT / "failed"
+# Without the 512 terminals of BSD's, for each of which udev runs its rules at every boot. A
+# kernel that can do without ptrace (6.16 and later) does, and is much faster.
 FIXED = (
     "root=/dev/ubda rw init=/lib/systemd/systemd con=null con0=null,fd:1 ssl=null quiet "
-    "systemd.show_status=0 pty.legacy_count=0"
+    "systemd.show_status=0 pty.legacy_count=0 seccomp=auto"
 )
 LETTERS = "bcdefghijklmnop"
 
@@ -62,6 +64,7 @@ class Machine:
         self._share = workdir / "share"
         # A link of its own: the image stays usable when a newer one replaces it.
         os.link(image, workdir / "root.img")
+        self._kernel = kernel()
         self._uml: Uml | None = None
         self._channel: Channel | None = None
 
@@ -89,7 +92,9 @@ class Machine:
         shutil.rmtree(self._share, ignore_errors=True)
         self._share.mkdir()
         words.append(f"hostfs={self._share.resolve()}")
-        uml = Uml(self.workdir, [*words, *FIXED.split(), *self.append.split()])
+        uml = Uml(
+            self._kernel.program, self.workdir, [*words, *FIXED.split(), *self.append.split()]
+        )
         self._uml = uml
         channel = Channel(uml.line, self._share, self._obituary)
         self._channel = channel

@@ -31,7 +31,7 @@ GUARD = 'read -r _; kill -s KILL -- "-$1"; shift; exec rm -rf -- "$@"'
 class Uml:
     """One boot of a user-mode kernel, from power on to power off."""
 
-    def __init__(self, workdir: Path, words: list[str]) -> None:
+    def __init__(self, program: Path, workdir: Path, words: list[str]) -> None:
         # The console's socket has a short path limit, so it lives in a folder of its own.
         self.workdir = workdir
         self._run = Path(tempfile.mkdtemp(prefix="dmlab-", dir="/tmp"))
@@ -46,7 +46,7 @@ class Uml:
         try:
             with (workdir / "console.txt").open("ab") as console:
                 self._process = subprocess.Popen(
-                    ["linux.uml", *words, *fixed],
+                    [program, *words, *fixed],
                     cwd=workdir,
                     env=env,
                     stdin=subprocess.DEVNULL,

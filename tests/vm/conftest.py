@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from tests.lab.building import ROOT
 from tests.lab.channel import LabError
-from tests.lab.images import ROOT, build
+from tests.lab.images import build
 from tests.lab.machine import FAILED, Machine
 
 if TYPE_CHECKING:

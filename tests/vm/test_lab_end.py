@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.building import ROOT
 from tests.lab.channel import MachineDied
-from tests.lab.images import ROOT, build
+from tests.lab.images import build
 from tests.vm.conftest import RUN
 
 if TYPE_CHECKING:

@@ -1,0 +1,71 @@
+"""The kernels of lab machines: user-mode Linux of a Debian suite, with that suite's libc.
+
+It is taken out of the archive, not installed: a newer kernel than the host's own suite has
+starts processes several times faster, and the tests can be run on each kernel that operators
+have.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.lab.building import BUILT, BuildError, one_builder, scratch, step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KERNELS = BUILT / "kernels"
+# Debian 12's 6.1, Debian 13's 6.12, and the one of the suite after it.
+SUITES = ("bookworm", "trixie", "forky")
+DEFAULT = "trixie"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel on this host: a program like any other, and its modules."""
+
+    suite: str
+    folder: Path
+
+    @property
+    def program(self) -> Path:
+        """The kernel itself."""
+        return self.folder / "linux"
+
+    @property
+    def modules(self) -> Path:
+        """The folder of its modules, named by its release."""
+        (modules,) = (self.folder / "tree/usr/lib/uml/modules").iterdir()
+        return modules
+
+
+def kernel() -> Kernel:
+    """Return the kernel of the suite that LAB_KERNEL names, fetching what is missing."""
+    suite = os.environ.get("LAB_KERNEL") or DEFAULT
+    if suite not in SUITES:
+        raise BuildError(f"LAB_KERNEL={suite}: one of {', '.join(SUITES)}")
+    target = KERNELS / suite
+    with one_builder(KERNELS, suite):
+        if not target.exists():
+            _fetch(suite, target)
+    return Kernel(suite, target)
+
+
+def _fetch(suite: str, target: Path) -> None:
+    with scratch(KERNELS, suite) as folder:
+        tree = folder / "tree"
+        # A testing suite's index is signed for a week only, and mirrors can lag behind.
+        options = ["--variant=extract", "--aptopt=Acquire::Check-Valid-Until false"]
+        fetch = ["mmdebstrap", "--quiet", *options, "--include=user-mode-linux", suite, str(tree)]
+        step(f"kernel of {suite}: fetching", fetch)
+        program = folder / "linux"
+        shutil.copy(tree / "usr/bin/linux.uml", program)
+        # It starts itself anew by /proc/self/exe, so it cannot be run by its loader's name.
+        (libc,) = {path.resolve().parent for path in tree.glob("**/ld-linux-x86-64.so.2")}
+        final = target / libc.relative_to(folder)
+        link = ["--set-interpreter", str(final / "ld-linux-x86-64.so.2"), "--set-rpath", str(final)]
+        step(f"kernel of {suite}: linking", ["patchelf", *link, str(program)])
+        folder.rename(target)
