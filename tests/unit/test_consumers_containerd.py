@@ -24,6 +24,10 @@ EDITS = [
         f'version = 2\n{HEAD}\npool_name = "containerd-thinpool" # why\n[x]\n',
     ),
     (
+        f'version = 2\n{HEAD}\npool_name = "old"#why\n',
+        f'version = 2\n{HEAD}\npool_name = "containerd-thinpool"#why\n',
+    ),
+    (
         f"version = 3\n  {LITERAL}\n    pool_name = ''\n    root_path = ''\n\n  [x]\n",
         (
             f'version = 3\n  {LITERAL}\n    pool_name = "containerd-thinpool"\n'
@@ -124,6 +128,12 @@ def test_only_the_section_is_changed(before: str, after: str) -> None:
     assert configure(after, POOL) == Edit(after)
 
 
+def test_a_comment_right_behind_a_value_stays() -> None:
+    text = f"version = 2\n{HEAD}\npool_name = 'a'\ndiscard_blocks = false#why\n"
+    edit = configure(text, Wanted("a", discard_blocks=True))
+    assert edit.text == text.replace("false", "true")
+
+
 def test_a_new_file_has_all_that_is_wanted() -> None:
     edit = configure("", FULL, version=3)
     assert tomllib.loads(edit.text) == {
@@ -184,7 +194,15 @@ LINES = st.sampled_from(
         "  pool_name='x' # y",
         "'pool_name' = 'x'",
         'root_path="/r"',
-        "discard_blocks =false#",
+        "discard_blocks =false#why",
+        "discard_blocks = true\t# why",
+        r'"pool\u005fname" = "\u0078" # why',
+        f"'plugins'.\"{PLUGIN}\".pool_name = 'z'# why",
+        f"[[plugins.'{PLUGIN}'.list]]",
+        "[[plugins]]",
+        "inline = { a = 1 } # why",
+        "when = 1979-05-27T07:32:00Z",
+        '# é [plugins] """',
         f'"{PLUGIN}".root_path = "/r"',
         'text = """',
         '"""',
@@ -197,13 +215,27 @@ LINES = st.sampled_from(
 )
 
 
-@given(st.lists(LINES, max_size=12), st.sampled_from(["\n", "\r\n"]), st.booleans())
+SECTIONS = st.builds(
+    lambda header, lines: [header, *lines],
+    st.sampled_from([HEAD, LITERAL]),
+    st.lists(LINES.filter(lambda line: not line.lstrip().startswith("[")), unique=True, max_size=5),
+)
+"""Lines below the section's own header."""
+
+
+@given(
+    st.lists(LINES, max_size=8),
+    st.just([]) | SECTIONS,
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+)
 def test_whatever_the_layout_only_the_section_is_changed(
     lines: list[str],
+    section_lines: list[str],
     end: str,
     ended: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    text = end.join(["version = 2", *lines]) + (end if ended else "")
+    text = end.join(["version = 2", *lines, *section_lines]) + (end if ended else "")
     try:
         edit = configure(text, FULL)
     except EditError:
@@ -212,8 +244,11 @@ def test_whatever_the_layout_only_the_section_is_changed(
     section = before.setdefault("plugins", {}).setdefault(PLUGIN, {})
     assert after == before | {"plugins": before["plugins"] | {PLUGIN: section | FULL.values()}}
     there = iter(edit.text.splitlines())
-    others = [line for line in text.splitlines() if not any(key in line for key in FULL.values())]
+    ours = (*FULL.values(), r"pool\u005fname")
+    others = [line for line in text.splitlines() if not any(key in line for key in ours)]
     assert [line for line in others if line not in there] == []
+    # Comments are in none of the keys and values that are compared above.
+    assert edit.text.count("why") == text.count("why")
     assert configure(edit.text, FULL) == Edit(edit.text)
     crlf = edit.text.count("\n") if "\r\n" in text else 0
     assert edit.text.count("\r\n") == crlf
