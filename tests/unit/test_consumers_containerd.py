@@ -169,6 +169,7 @@ def test_what_is_not_wanted_otherwise_is_left_alone() -> None:
         (f'version = 2\ndisabled_plugins = ["{PLUGIN}"]\n', "disabled_plugins.*take it out"),
         ("version = 2\nversion = 2\n", "not TOML"),
         ("\ufeffversion = 2\n", "byte order mark"),
+        ("version = 2 # \udcff\n", "not UTF-8"),
         ("version = 2\nplugins = 1\n", "cannot be changed"),
         (f'version = 2\nplugins = {{ "{PLUGIN}" = {{}} }}\n', "cannot be changed"),
         (f'version = 2\nplugins = {{ "{PLUGIN}" = {{ pool_name = "x" }} }}\n', "pool_name"),

@@ -143,6 +143,7 @@ def test_free_space_that_is_not_asked_for_is_left_alone() -> None:
         ("\ufeff{}", "byte order mark"),
         ('{"a": 1, "a": 2}', "a: given twice"),
         ('{"x": {"b": 1, "b": 2}}', "b: given twice"),
+        (r'{"\ud800": 1, "\ud800": 2}', r"\\ud800: given twice"),
         ('{"a": 1 // why\n}', "not JSON"),
         ('{"a": NaN}', "NaN"),
         ('{"a": 1,}', "not JSON"),
@@ -152,11 +153,24 @@ def test_free_space_that_is_not_asked_for_is_left_alone() -> None:
         ('{"storage-opts": ["a=b", 1]}', "no text"),
         ('{"a": ' + "[" * 50_000, "nested too deeply"),
         ("{} {}", "not JSON"),
+        ('{"a": "\udcff"}', "not UTF-8"),
+        (r'{"storage-opts": ["overlay2.\ud800=1"]}', "no text"),
+        (r'{"storage-driver": "\udc00"}', "no text"),
     ],
 )
 def test_what_is_not_clear_is_refused(text: str, reason: str) -> None:
-    with pytest.raises(EditError, match=reason):
+    with pytest.raises(EditError, match=reason) as refused:
         configure(text, WANTED)
+    assert str(refused.value).isprintable()
+
+
+def test_half_a_character_elsewhere_is_left_as_it_is() -> None:
+    text = r'{"a\ud800": "\udc00", "storage-opts": ["dm.mkfsarg=\ud83d\ude00"], "b": "\u00e9"}'
+    edit = configure(text, WANTED)
+    assert edit.text.startswith(text[:60])
+    assert edit.text.encode().decode() == edit.text
+    (driver,) = (c for c in edit.changes if c.startswith("storage-driver"))
+    assert driver == "storage-driver: devicemapper is added"
 
 
 KEYS = st.text(max_size=4) | st.sampled_from(["storage-driver", "hosts", "é", "\\", "a]}", '"'])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dmguard.core.consumers import jsontext
 from dmguard.core.consumers.daemon import DRIVER, MAPPER, pool_name, split_option
-from dmguard.core.consumers.edit import Edit, EditError
+from dmguard.core.consumers.edit import Edit, EditError, is_whole
 
 _FORBIDDEN = re.compile(
     r"dm\.(datadev|metadatadev|loopdatasize|loopmetadatasize|directlvm_.*|thinp_.*)"
@@ -61,6 +61,8 @@ def configure(text: str, wanted: Wanted) -> Edit:
     if driver is None:
         new.append(("storage-driver", DRIVER))
         changes.append(f"storage-driver: {DRIVER} is added")
+    elif isinstance(driver.value, str) and not is_whole(driver.value):
+        raise EditError("storage-driver is no text")
     elif driver.value != DRIVER:
         replacements.append(jsontext.Replacement(driver.start, driver.end, json.dumps(DRIVER)))
         changes.append(f"storage-driver: {driver.value} becomes {DRIVER}")
@@ -103,7 +105,7 @@ class _Options:
             raise EditError("storage-opts is not a list")
         ours = set(self._missing)
         for place in jsontext.read_array(text, array):
-            if not isinstance(place.value, str):
+            if not isinstance(place.value, str) or not is_whole(place.value):
                 raise EditError("storage-opts has something in it that is no text")
             name, value = split_option(place.value)
             if self._wanted.is_unwanted(name) or (name in ours and name not in self._missing):

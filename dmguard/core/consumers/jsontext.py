@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.consumers.edit import EditError
+from dmguard.core.consumers.edit import EditError, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -150,8 +150,7 @@ def _newline(text: str) -> str:
 
 
 def _check(text: str) -> None:
-    if text.startswith("\ufeff"):
-        raise EditError("it begins with a byte order mark")
+    check_text(text)
     try:
         json.loads(text, object_pairs_hook=_unique, **_LENIENT)
     except RecursionError:
@@ -164,7 +163,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
-        raise EditError(f"{', '.join(twice)}: given twice")
+        named = ", ".join(twice).encode(errors="backslashreplace").decode()
+        raise EditError(f"{named}: given twice")
     return dict(pairs)
 
 

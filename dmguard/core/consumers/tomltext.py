@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.consumers.edit import EditError
+from dmguard.core.consumers.edit import EditError, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +38,7 @@ class Statement:
 
 def read(text: str) -> dict[str, Any]:
     """The document; EditError if it is none."""
-    if text.startswith("\ufeff"):
-        raise EditError("it begins with a byte order mark")
+    check_text(text)
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
