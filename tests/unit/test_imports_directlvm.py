@@ -67,6 +67,24 @@ def test_the_options_are_taken_over(options: list[str], setup: Setup) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["dm.thinp_percent=0", "dm.thinp_metapercent=0"],
+        ["dm.thinp_autoextend_threshold=0%"],
+        ["dm.thinp_autoextend_percent=0"],
+    ],
+)
+def test_0_stands_for_what_is_not_given(options: list[str]) -> None:
+    found = read(daemon(DEVICE, *options))
+    assert (found.setup, found.notes) == (pool(), ())
+    assert read(daemon(DEVICE, *options), json.dumps({"Device": "/dev/xvdf"})).notes == (
+        "setup-config.json: Docker has made docker/thinpool, so setup finds it there",
+    )
+    said = [option.replace("=0", "=45") for option in options]
+    assert read(daemon(DEVICE, *said)) != read(daemon(DEVICE))
+
+
 def test_what_docker_has_made_counts_before_what_is_asked_for() -> None:
     found = read(daemon("dm.thinp_percent=90", "dm.thinp_autoextend_percent=50"), json.dumps(MADE))
     assert found.setup == pool(data=Amount(percent=90.0), metadata=Amount(percent=2.0))
@@ -101,6 +119,9 @@ def test_without_a_device_there_is_nothing_to_set_up(text: str, made: str) -> No
         (daemon("dm.thinp_percent=95", "dm.thinp_metapercent=1"), "", "dm.directlvm_device"),
         (daemon(DEVICE, "dm.thinp_percent=95"), "", "both or none"),
         (daemon(DEVICE, "dm.thinp_percent=99", "dm.thinp_metapercent=2"), "", "more than 100"),
+        (daemon(DEVICE, "dm.thinp_percent=95", "dm.thinp_metapercent=0"), "", "both or none"),
+        (daemon(DEVICE, "dm.thinp_percent=100", "dm.thinp_metapercent=0"), "", "percentage"),
+        pytest.param(daemon(DEVICE, "dm.thinp_percent=" + "1" * 5000), "", "percentage", id="long"),
         (daemon(DEVICE, "dm.thinp_percent=x", "dm.thinp_metapercent=2"), "", "percentage"),
         (daemon(DEVICE, "dm.thinp_autoextend_percent=101"), "", "percentage"),
         (daemon(DEVICE), "{", "setup-config.json: it is not JSON"),

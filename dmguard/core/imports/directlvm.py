@@ -6,6 +6,7 @@ Docker makes the pool at its first start, and keeps what it did in setup-config.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.consumers import daemon
@@ -19,13 +20,15 @@ VG, POOL = "docker", "thinpool"
 _CHUNK = 512 << 10
 _NAMES = ("dm.thinp_autoextend_threshold", "dm.thinp_autoextend_percent")
 _DEFAULTS = {"dm.thinp_percent": 95, "dm.thinp_metapercent": 1, _NAMES[0]: 80, _NAMES[1]: 20}
+_MOST = {"dm.thinp_percent": 99, "dm.thinp_metapercent": 99, _NAMES[0]: 100, _NAMES[1]: 100}
+"""As Docker takes them; 0 stands for what is not given."""
+
 _FIELDS = {
     "ThinpPercent": "dm.thinp_percent",
     "ThinpMetaPercent": "dm.thinp_metapercent",
     "AutoExtendThreshold": _NAMES[0],
     "AutoExtendPercent": _NAMES[1],
 }
-"""In setup-config.json 0 stands for what was not given."""
 
 
 def read(text: str, made: str = "") -> Imported:
@@ -43,8 +46,7 @@ def read(text: str, made: str = "") -> Imported:
     device = done.get("dm.directlvm_device") or options.get("dm.directlvm_device")
     if not device:
         raise ForeignError("dm.directlvm_device: it is not given")
-    numbers = {name: _number(name, done or options, default) for name, default in _DEFAULTS.items()}
-    _check_shares(numbers, done or options)
+    numbers = _numbers(done or options)
     growth = Growth.of(numbers[_NAMES[0]], numbers[_NAMES[1]], _NAMES)
     setup = Setup(
         disks=(device,),
@@ -82,19 +84,24 @@ def _read_made(text: str) -> dict[str, str]:
     return {"dm.directlvm_device": device, **found} if device else {}
 
 
-def _number(name: str, values: Mapping[str, str], default: int) -> int:
-    text = values.get(name, str(default)).removesuffix("%")
-    if not text.isascii() or not text.isdigit() or int(text) > 100:
-        raise ForeignError(f"{name}={text}: it is not a percentage")
-    return int(text)
-
-
-def _check_shares(numbers: Mapping[str, int], values: Mapping[str, str]) -> None:
+def _numbers(values: Mapping[str, str]) -> dict[str, int]:
+    """All that there are, the default for what is not given."""
+    numbers = {name: _number(name, values[name]) for name in _DEFAULTS if name in values}
+    given = {name: number for name, number in numbers.items() if number}
     names = ("dm.thinp_percent", "dm.thinp_metapercent")
-    if len([name for name in names if name in values]) == 1:
+    if len([name for name in names if name in given]) == 1:
         raise ForeignError(f"{' and '.join(names)}: Docker takes both or none")
-    if sum(numbers[name] for name in names) > 100:
+    found = _DEFAULTS | given
+    if sum(found[name] for name in names) > 100:
         raise ForeignError(f"{' and '.join(names)}: together they are more than 100")
+    return found
+
+
+def _number(name: str, value: str) -> int:
+    text = value.removesuffix("%")
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) > _MOST[name]:
+        raise ForeignError(f"{name}={text[:20]}: it is not a percentage that Docker takes")
+    return int(text)
 
 
 def _notes(options: Mapping[str, str], done: Mapping[str, str]) -> list[str]:
@@ -102,7 +109,9 @@ def _notes(options: Mapping[str, str], done: Mapping[str, str]) -> list[str]:
     if done:
         notes.append(f"setup-config.json: Docker has made {VG}/{POOL}, so setup finds it there")
         given = {name: value.removesuffix("%") for name, value in options.items()}
-        others = [name for name in _DEFAULTS if name in given and given[name] != done.get(name)]
+        others = [
+            name for name in _DEFAULTS if name in given and given[name] != done.get(name, "0")
+        ]
         notes += [f"{name}={options[name]}: Docker made the pool without it" for name in others]
     if options.get("dm.directlvm_device_force", "").lower() in ("1", "t", "true"):
         notes.append(
