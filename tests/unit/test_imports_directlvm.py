@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.imports.directlvm import read
 from dmguard.core.imports.imported import ForeignError, Imported, Setup
 from dmguard.core.settings import Policy, parse_settings
@@ -92,6 +93,13 @@ def test_what_docker_has_made_counts_before_what_is_asked_for() -> None:
         "setup-config.json",
         "dm.thinp_autoextend_percent=50",
     ]
+
+
+def test_what_is_on_the_command_line_is_taken_over_as_well() -> None:
+    flags = Flags(options=(DEVICE, "dm.thinp_autoextend_percent=30"))
+    assert read("", flags=flags).setup == pool(percent=30)
+    assert read(daemon("dm.fs=xfs"), flags=flags).setup == pool(percent=30, options=("dm.fs=xfs",))
+    assert read(daemon("dm.fs=xfs")).setup is None
 
 
 def test_a_forced_disk_is_told() -> None:

@@ -1,4 +1,5 @@
-"""Docker's own way to direct-lvm: dm.directlvm_device and dm.thinp_* in daemon.json.
+"""Docker's own way to direct-lvm: dm.directlvm_device and dm.thinp_* in daemon.json, or on its
+command line.
 
 Docker makes the pool at its first start, and keeps what it did in setup-config.json below its data.
 """
@@ -10,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.consumers import daemon
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.imports.imported import ForeignError, Growth, Imported, Setup
 from dmguard.core.units import Amount
 
@@ -31,15 +33,17 @@ _FIELDS = {
 }
 
 
-def read(text: str, made: str = "") -> Imported:
-    """The text of daemon.json, and that of setup-config.json if Docker has made the pool.
+def read(text: str, made: str = "", flags: Flags | None = None) -> Imported:
+    """The text of daemon.json, that of setup-config.json if Docker has made the pool, and what its
+    command line says.
 
     ForeignError: a text cannot be read, or Docker itself would not take a value.
     """
     document = daemon.read(text)
     if document is None:
         raise ForeignError("daemon.json: it cannot be read")
-    options = {name: value for name, value in document.options.items() if name in _KNOWN}
+    given = document.under(flags or Flags()).options
+    options = {name: value for name, value in given.items() if name in _KNOWN}
     done = _read_made(made) if made.strip() else {}
     if not options and not done:
         return Imported(None, notes=("daemon.json: it has no dm.directlvm_device",))
@@ -57,7 +61,7 @@ def read(text: str, made: str = "") -> Imported:
         chunk=_CHUNK,
         threshold=growth.threshold,
         percent=growth.percent,
-        options=_kept(document.options),
+        options=_kept(given),
     )
     notes = (*_notes(options, done), *growth.notes)
     return Imported(setup, growth.settings(f"{VG}/{POOL}"), notes)
