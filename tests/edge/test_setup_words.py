@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dmguard.app.cli import build_parser, main
-from dmguard.app.cli.adopt import words_of
 from dmguard.app.cli.setup import goal_of, rule_of
-from dmguard.app.guard.adopt import read_foreign
 from dmguard.core.actions import EditFile
 from dmguard.core.goals import KeepSettings, SetUp
 from dmguard.core.host import FileText, Host
-from dmguard.core.imports.imported import ForeignError
 from dmguard.core.model import Consumer, State
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.settings import Settings
@@ -157,120 +154,6 @@ def test_settings_of_another_are_left_alone() -> None:
     (refusal,) = kept(None, bad).refusals
     assert refusal.code == "config-unclear"
     assert "timeout" in refusal.message
-
-
-CSS = """STORAGE_DRIVER=devicemapper
-DEVS="/dev/vdb /dev/vdc"
-VG=docker-vg
-CHUNK_SIZE=256K
-POOL_AUTOEXTEND_THRESHOLD=60
-AUTO_EXTEND_POOL=yes
-WIPE_SIGNATURES=true
-"""
-
-
-def test_container_storage_setups_configuration_becomes_words_and_settings(tmp_path: Path) -> None:
-    file = tmp_path / "docker-storage-setup"
-    file.write_text(CSS)
-    found = read_foreign(str(file))
-    assert found is not None
-    assert found.goal is not None
-    assert found.goal.path == "/etc/dmguard/conf.d/container-storage-setup.toml"
-    assert '[pool."docker-vg/docker-pool"]' in found.goal.text
-    assert found.imported.setup is not None
-    words = words_of(found.imported.setup)
-    goal = goal_of(build_parser().parse_args(words[1:]))
-    assert goal.disks == ("/dev/vdb", "/dev/vdc")
-    assert (goal.pool_name, goal.chunk, goal.threshold) == ("docker-vg/docker-pool", 256 << 10, 60)
-    assert any("WIPE_SIGNATURES" in note for note in found.imported.notes)
-
-
-def test_dockers_own_direct_lvm_becomes_words(tmp_path: Path) -> None:
-    file = tmp_path / "daemon.json"
-    file.write_text(
-        '{"storage-opts": ["dm.directlvm_device=/dev/xdf", "dm.thinp_percent=90",'
-        ' "dm.thinp_metapercent=2"],'
-        f' "data-root": "{tmp_path}"}}'
-    )
-    found = read_foreign(str(file))
-    assert found is not None
-    assert found.imported.setup is not None
-    words = words_of(found.imported.setup)
-    assert words[:3] == ["dmguard", "setup", "/dev/xdf"]
-    assert words[words.index("--data-percent") + 1] == "90"
-
-
-UNIT = "usr/lib/systemd/system/docker.service"
-SERVICE = "[Service]\nExecStart=/usr/bin/dockerd {}\n"
-DIRECT = "--storage-opt dm.directlvm_device=/dev/xdf --storage-opt=dm.thinp_autoextend_percent=30"
-JSON = (
-    '{"storage-opts": ["dm.directlvm_device=/dev/xdf", "dm.thinp_autoextend_percent=30"],'
-    ' "data-root": "/srv/docker"}'
-)
-
-
-@pytest.mark.parametrize(
-    ("files", "source"),
-    [
-        ({"etc/docker/daemon.json": JSON}, "/etc/docker/daemon.json"),
-        ({"etc/docker/daemon.json": "{}", UNIT: SERVICE.format(DIRECT)}, "/etc/docker/daemon.json"),
-        ({UNIT: SERVICE.format(DIRECT)}, "docker.service"),
-        (
-            {"etc/sysconfig/docker-storage": f'DOCKER_STORAGE_OPTIONS="{DIRECT}"\n'},
-            "docker.service",
-        ),
-        ({"srv/d.json": JSON, UNIT: SERVICE.format("--config-file /srv/d.json")}, "/srv/d.json"),
-    ],
-)
-def test_direct_lvm_is_found_wherever_docker_has_it(
-    tmp_path: Path, files: dict[str, str], source: str
-) -> None:
-    # A configuration that has nothing to set up comes first, and does not count.
-    put(tmp_path, {"etc/sysconfig/docker-storage-setup": "STORAGE_DRIVER=overlay2\n", **files})
-    found = read_foreign(None, tmp_path)
-    assert found is not None
-    assert found.source == source
-    assert found.imported.setup is not None
-    assert found.imported.setup.disks == ("/dev/xdf",)
-    assert found.imported.setup.percent == 30
-    assert found.imported.notes == ()
-
-
-def test_what_docker_has_made_is_read_below_its_data_folder(tmp_path: Path) -> None:
-    made = '{"Device": "/dev/other", "AutoExtendPercent": 40}'
-    put(
-        tmp_path,
-        {
-            UNIT: SERVICE.format(f"--data-root /srv/docker {DIRECT}"),
-            "srv/docker/devicemapper/setup-config.json": made,
-        },
-    )
-    found = read_foreign(None, tmp_path)
-    assert found is not None
-    assert found.imported.setup is not None
-    assert found.imported.setup.disks == ("/dev/other",)
-    assert found.imported.setup.percent == 40
-
-
-def test_without_any_there_is_nothing_to_import(tmp_path: Path) -> None:
-    assert read_foreign(None, tmp_path) is None
-    put(tmp_path, {UNIT: SERVICE.format("--storage-opt dm.fs=xfs")})
-    assert read_foreign(None, tmp_path) is None
-
-
-def put(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-
-
-def test_what_is_not_there_or_not_understood_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ForeignError, match="cannot be read"):
-        read_foreign(str(tmp_path / "none"))
-    file = tmp_path / "daemon.json"
-    file.write_text("{")
-    with pytest.raises(ForeignError, match="cannot be read"):
-        read_foreign(str(file))
 
 
 @pytest.mark.parametrize(

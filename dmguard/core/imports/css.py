@@ -13,15 +13,19 @@ from dmguard.core.consumers.flags import flags_in
 from dmguard.core.consumers.unitfile import split_words
 from dmguard.core.imports.imported import ForeignError, Growth, Imported, Setup
 from dmguard.core.imports.shell import read_assignments
-from dmguard.core.names import vg_fault
+from dmguard.core.names import pool_fault, vg_fault
 from dmguard.core.units import Amount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _UNITS = {unit: 1 << (10 * power) for power, unit in enumerate("bkmgtpe")} | {"s": 512}
 _SIZE = re.compile(r"(\d{1,12})(?:([bskmgtpe])(?:i?b)?)?", re.IGNORECASE)
 _SHARE = re.compile(r"(\d{1,3})%(FREE|VG|PVS)")
+_LEAST_CHUNK, _LARGEST_CHUNK = 64 << 10, 1 << 30
+_LARGEST_SHARE = 99
+"""In percent, as `dmguard setup` takes it."""
+
 _READ = {
     *("STORAGE_DRIVER", "DEVS", "VG", "CONTAINER_THINPOOL", "DATA_SIZE", "POOL_META_SIZE"),
     *("CHUNK_SIZE", "AUTO_EXTEND_POOL", "POOL_AUTOEXTEND_THRESHOLD", "POOL_AUTOEXTEND_PERCENT"),
@@ -63,10 +67,17 @@ class _Given:
             raise ForeignError(f"{name}={text}: it is not a size")
         return int(match[1]) * _UNITS[(match[2] or unit).lower()] if match else None
 
-    def name(self, name: str, default: str = "") -> str:
+    def chunk(self, name: str, default: str) -> int | None:
+        size = self.size(name, default, "k")
+        if size is not None and (size % _LEAST_CHUNK or not 0 < size <= _LARGEST_CHUNK):
+            said = f"{name}={self.text(name)}"
+            raise ForeignError(f"{said}: LVM takes a multiple of 64KiB up to 1GiB, and no other")
+        return size
+
+    def name(self, name: str, fault: Callable[[str], str], default: str = "") -> str:
         text = self.text(name, default)
-        if text and vg_fault(text):
-            raise ForeignError(f"{name}={text}: it is not a name that LVM has")
+        if text and (told := fault(text)):
+            raise ForeignError(f"{name}={text}: {told}")
         return text
 
 
@@ -81,8 +92,8 @@ def read(text: str, root_vg: str | None = None) -> Imported:
     if driver != "devicemapper":
         said = f"STORAGE_DRIVER={driver}: it is not kept in a thin pool, and nothing is to be made"
         return Imported(None, notes=(*notes, said))
-    vg = given.name("VG") or root_vg
-    pool = given.name("CONTAINER_THINPOOL", "docker-pool") or "docker-pool"
+    vg = given.name("VG", vg_fault) or root_vg
+    pool = given.name("CONTAINER_THINPOOL", pool_fault, "docker-pool") or "docker-pool"
     if vg is None:
         notes.append("VG is not given: the pool is in the group of the root file system")
     growth = _growth(given)
@@ -92,7 +103,7 @@ def read(text: str, root_vg: str | None = None) -> Imported:
         pool=pool,
         data=_data(given),
         metadata=_metadata(given),
-        chunk=given.size("CHUNK_SIZE", "512K", "k"),
+        chunk=given.chunk("CHUNK_SIZE", "512K"),
         threshold=growth.threshold,
         percent=growth.percent,
         options=_options(given),
@@ -109,7 +120,9 @@ def read(text: str, root_vg: str | None = None) -> Imported:
 
 def _data(given: _Given) -> Amount | None:
     if match := _SHARE.fullmatch(given.text("DATA_SIZE", "40%FREE")):
-        return Amount(percent=float(match[1]))
+        if not 1 <= int(match[1]) <= 100:
+            raise ForeignError(f"DATA_SIZE={match[0]}: it is not a share that a group has")
+        return Amount(percent=float(min(int(match[1]), _LARGEST_SHARE)))
     size = given.size("DATA_SIZE", "", "m")
     return None if size is None else Amount(size=size)
 
@@ -122,6 +135,8 @@ def _size_notes(given: _Given) -> Iterator[str]:
         yield f"DATA_SIZE={said}: setup takes a share of what is free, as --data-percent 40"
     elif match and match[2] != "FREE":
         yield f"DATA_SIZE={said}: here the share is of what the group has free"
+    if match and int(match[1]) > _LARGEST_SHARE:
+        yield f"DATA_SIZE={said}: {_LARGEST_SHARE} is taken over, for the pool has metadata as well"
     if given.text("POOL_META_SIZE"):
         said = given.text("POOL_META_SIZE")
         yield f"POOL_META_SIZE={said}: setup takes a share of what is free, as --metadata-percent 1"

@@ -53,7 +53,7 @@ def read(text: str, made: str = "", flags: Flags | None = None) -> Imported:
     numbers = _numbers(done or options)
     growth = Growth.of(numbers[_NAMES[0]], numbers[_NAMES[1]], _NAMES)
     setup = Setup(
-        disks=(device,),
+        disks=(f"/{device.lstrip('/')}",),  # it is looked for in /, where systemd starts Docker
         vg=VG,
         pool=POOL,
         data=Amount(percent=float(numbers["dm.thinp_percent"])),

@@ -44,6 +44,10 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
+_LARGEST_STEP = 100
+"""In percent, as `dmguard setup` takes it: the pool is then twice as large."""
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
     """LVM's two settings of automatic growth, as far as they can be taken over."""
@@ -59,9 +63,12 @@ class Growth:
         if threshold >= 100 or percent == 0:
             off = said if threshold >= 100 else f"{names[1]}=0"
             return cls(notes=(f"{off} turned growth off; dmguard grows every pool that it guards",))
+        notes = []
         if threshold < 50:
-            return cls(50, percent, (f"{said}: LVM takes it for 50, and so does dmguard",))
-        return cls(threshold, percent)
+            notes.append(f"{said}: LVM takes it for 50, and so does dmguard")
+        if percent > _LARGEST_STEP:
+            notes.append(f"{names[1]}={percent}: {_LARGEST_STEP} is taken over, the most there is")
+        return cls(max(threshold, 50), min(percent, _LARGEST_STEP), tuple(notes))
 
     def settings(self, pool: str) -> str:
         """The pool's section in dmguard.toml, by which dmguard does as LVM would."""
