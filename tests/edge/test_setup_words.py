@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import tomllib
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dmguard.app.cli import build_parser, main
 from dmguard.app.cli.setup import goal_of, rule_of
@@ -14,7 +17,7 @@ from dmguard.core.goals import KeepSettings, SetUp
 from dmguard.core.host import FileText, Host
 from dmguard.core.model import Consumer, State
 from dmguard.core.plan import Past, Plan, make_plan
-from dmguard.core.settings import Settings
+from dmguard.core.settings import ClaimRule, Match, Settings, parse_settings
 from dmguard.core.steps import PutFile, UnitStep, UnitVerb, steps_for
 from dmguard.core.units import Amount
 from dmguard.edge.run import Runner
@@ -95,6 +98,11 @@ def test_each_word_has_its_meaning() -> None:
         ("--claim", "path"),
         ("--claim", "path="),
         ("--claim", "name=sd*"),
+        ("--claim", "min_size=10GB"),
+        ("--claim", "max_size=big"),
+        ("--claim", "model=a\nb"),
+        ("--claim", "model=\udcff"),
+        ("--claim", "path=pci-1", "--claim", "path=pci-2"),
         ("--force",),
         ("--vg", "a/b"),
         ("--vg=-f",),
@@ -144,6 +152,24 @@ def test_a_rule_for_hotplug_is_a_file_of_settings_that_the_agent_reads() -> None
     put, reload = steps_for(edit)
     assert put == PutFile(rule.path, rule.text, "")
     assert reload == UnitStep(UnitVerb.RELOAD, "dmguard.service")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["path", "link", "serial", "wwn", "model", "vendor", "bus"]),
+        st.text(st.sampled_from("a*?[]'\"\\#=,{} é😀"), min_size=1),
+        min_size=1,
+    )
+)
+def test_any_rule_is_written_so_that_it_is_read_again(globs: dict[str, str]) -> None:
+    """It is the last thing that is done: the pool would be there, and the rule would not."""
+    claims = [word for key, glob in globs.items() for word in ("--claim", f"{key}={glob}")]
+    rule = rule_of(build_parser().parse_args(["setup", "/dev/sdb", *claims]))
+    (edit,) = kept(None, rule).actions
+    assert isinstance(edit, EditFile)
+    (found,) = parse_settings(tomllib.loads(edit.text)).claims
+    match: dict[str, Any] = {**globs}
+    assert found == ClaimRule("docker", Match(**match))
 
 
 def test_settings_of_another_are_left_alone() -> None:

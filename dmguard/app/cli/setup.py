@@ -70,7 +70,7 @@ def _add_rights(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--claim",
-        action="append",
+        action=_EachOnce,
         default=[],
         type=_match,
         metavar="KEY=GLOB",
@@ -125,11 +125,34 @@ def _number(text: str, least: int, most: int) -> int:
     return int(text)
 
 
+class _EachOnce(argparse.Action):
+    """Pairs of a key and a value; no key twice, for the rule could not say which of them counts."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        del parser, option_string
+        pairs = getattr(namespace, self.dest)
+        if any(key == values[0] for key, _ in pairs):
+            raise argparse.ArgumentError(self, f"{values[0]} is given twice")
+        setattr(namespace, self.dest, [*pairs, values])
+
+
 def _match(text: str) -> tuple[str, str]:
+    from dmguard.core.settings.parsers import parse_match
+
     key, equals, glob = text.partition("=")
-    if not equals or not glob or key not in _MATCHED:
+    if not equals or not glob.isprintable() or key not in _MATCHED:
         message = f"{text!r} is not KEY=GLOB with one of {', '.join(_MATCHED)}"
         raise argparse.ArgumentTypeError(message)
+    try:
+        parse_match({key: glob})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return key, glob
 
 
@@ -220,7 +243,9 @@ def rule_of(options: argparse.Namespace) -> KeepSettings:
     from dmguard.app.guard.adopt import settings_file
 
     vg = options.vg or "docker"
-    match = ", ".join(f"{key} = {json.dumps(glob)}" for key, glob in options.claim)
+    # Without escapes for what lies beyond the BMP: JSON's surrogate pairs are not TOML.
+    words = (f"{key} = {json.dumps(glob, ensure_ascii=False)}" for key, glob in options.claim)
+    match = ", ".join(words)
     return settings_file(f"setup-{vg}", f'[[claim]]\nvg = "{vg}"\nmatch = {{ {match} }}\n')
 
 
