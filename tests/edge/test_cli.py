@@ -44,8 +44,22 @@ step = "10GiB"
 headroom = "0"
 [pool."vg-1/the.pool"]
 vg_reserve = "3GiB"
+[pool."loop:docker"]
+max_size = "100GiB"
 [activate]
 timeout = "90s"
+[[raw_pool]]
+name = "devpool"
+data = "/srv/pool/data"
+metadata = "/dev/disk/by-id/virtio-m"
+options = ["ignore_discard", "skip_block_zeroing"]
+[[raw_pool]]
+name = "other"
+data = "/srv/data"
+metadata = "/srv/metadata"
+block_size = "128KiB"
+low_water = 0
+max_size = "2GiB"
 [[claim]]
 vg = "docker"
 match = { path = "pci-*", min_size = "10GiB", rotational = false }
@@ -140,7 +154,9 @@ def test_the_shown_configuration_reads_back_to_the_same_settings(root: Path) -> 
     assert shown == load_settings(root)
     assert shown != Settings()
     assert set(shown.overrides) == {"docker/my-pool", "vg-1/the.pool"}
+    assert set(shown.loops) == {"docker"}
     assert [rule.vg for rule in shown.claims] == ["docker", "vg-1"]
+    assert [rule.name for rule in shown.raws] == ["devpool", "other"]
     assert shown.consumers["docker"].unit == "docker@main.service"
 
 
@@ -158,6 +174,7 @@ def test_the_configuration_as_json_reads_back_to_the_same_settings(
     assert values["files"] == [str(root / "dmguard.toml")]
     assert parse_settings(values["settings"]) == load_settings(root)
     assert [rule["mode"] for rule in values["settings"]["claim"]] == ["ask", "auto"]
+    assert [rule["name"] for rule in values["settings"]["raw_pool"]] == ["devpool", "other"]
 
 
 def test_good_files_are_accepted_by_name(root: Path, capsys: Capture) -> None:

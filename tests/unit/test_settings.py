@@ -83,7 +83,7 @@ BAD_VALUES: dict[str, list[object]] = {
     "policy.step": ["0", 0, "0%", "0B", "20", 20, False, []],
     "policy.min_step": ["1GB", 1, "-1GiB", True],
     "policy.headroom": ["10", 10, "10m", False],
-    "policy.max_size": ["0", 0, "lots", None],
+    "policy.max_size": ["0", "0GiB", 0, "lots", None],
     "policy.vg_reserve": ["91%", "x", 1, True],
     "guard.resync": ["0", "999ms", "25h", 30],
     "guard.pools": [[], "*/*", ["pool"], ["a/b/c"], [1], ["/a"]],

@@ -54,12 +54,12 @@ def execute(options: argparse.Namespace) -> int:
 
 def _toml(settings: Settings) -> str:
     """As TOML that can be read back; JSON's strings, numbers and lists are TOML's too."""
-    from dmguard.core.settings import show_settings
+    from dmguard.core.settings import LISTED, show_settings
 
     document = show_settings(settings)
-    rules = document.pop("claim", [])
+    rules = [(f"[[{name}]]", rule) for name in LISTED for rule in document.pop(name, ())]
     sections = [(f"[{name}]", document.pop(name)) for name in ("guard", "policy", "activate")]
-    sections += [("[[claim]]", rule) for rule in rules]
+    sections += rules
     for group, members in document.items():
         for name, values in members.items():
             head = name if name.isidentifier() else _quoted(name)

@@ -48,7 +48,12 @@ def parse_bytes(value: object) -> int:
 
 
 def parse_ceiling(value: object) -> int | None:
-    return None if value == "" else parse_size(_text(value))
+    if value == "":
+        return None
+    size = parse_size(_text(value))
+    if not size:
+        raise ValueError(f"{value!r} would never let a pool grow; no ceiling is an empty text")
+    return size
 
 
 def parse_amount(value: object) -> Amount:
