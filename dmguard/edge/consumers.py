@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,9 @@ _UNITS = (
 )
 """Where systemd looks for units, the first that has one first."""
 _LARGEST = 1 << 20
+_MOST_IMPORTS = 256
+"""A folder that is a link to itself has files without end."""
+
 _LISTING = ("ctr", "plugins", "ls")
 
 
@@ -41,7 +45,8 @@ def read_consumers(
     """The programs that are configured for a pool. What cannot be read names none."""
     pools = {name: _daemon_pool(root, program) for name, program in known_daemons(policies).items()}
     imported = read_imports(root).values()
-    pools["containerd"] = next(reversed(imported), None) or containerd.pool_in(_config(root))
+    own = _read(root / "etc" / containerd.CONFIG)
+    pools["containerd"] = next(reversed(imported), None) or containerd.pool_in(own)
     return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
 
 
@@ -59,26 +64,35 @@ def _daemon_pool(root: Path, program: Program) -> str | None:
     return program.pool_in(_read(root / config), flags)
 
 
-def _config(root: Path) -> str:
-    return _read(root / "etc" / containerd.CONFIG)
-
-
 def read_imports(root: Path) -> dict[str, str]:
     """The files that containerd's configuration imports and that name a pool, with that pool.
 
-    They come before it, and the last one before the others. It is not read a second time itself.
+    They come before it, and the last one before the others. What is imported imports in its turn;
+    nothing is read a second time.
     """
     found: dict[str, str] = {}
-    own = root / "etc" / containerd.CONFIG
-    for glob in containerd.imports_in(_config(root)):
-        folder = root if glob.startswith("/") else own.parent
-        for path in sorted(folder.glob(glob.lstrip("/"))):
-            pool = containerd.pool_in(_read(path))
-            if pool is not None and path != own:
-                name = f"/{path.relative_to(root)}"
-                found.pop(name, None)
-                found[name] = pool
+    own = f"/etc/{containerd.CONFIG}"
+    read: set[str] = set()
+    pending = [own]
+    while pending and len(read) < _MOST_IMPORTS:
+        path = pending.pop(0)
+        if path in read:
+            continue
+        read.add(path)
+        text = _read(root / path.lstrip("/"))
+        pool = containerd.pool_in(text)
+        if pool is not None and path != own:
+            found[path] = pool
+        for name in containerd.imports_in(text):
+            pending += _imported(root, os.path.normpath(Path(path).parent / name))
     return found
+
+
+def _imported(root: Path, name: str) -> list[str]:
+    """To containerd a name is a pattern only if there is an asterisk in it."""
+    if "*" not in name:
+        return [name]
+    return [f"/{path.relative_to(root)}" for path in sorted(root.glob(name.lstrip("/")))]
 
 
 def read_flags(root: Path, program: Program) -> Flags:

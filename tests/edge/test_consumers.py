@@ -150,6 +150,63 @@ def test_an_import_is_told_by_its_file(tmp_path: Path) -> None:
     assert read_imports(tmp_path) == {file: "vg-a"}
 
 
+SNAPSHOTTER = "[plugins.devmapper]\npool_name = 'vg-{}'\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        # What is imported imports in its turn, from its own folder, after the others.
+        (
+            {
+                "config": "imports = ['conf.d/a.toml', '/srv/c.toml']\n",
+                "conf.d/a": "imports = ['more/*.toml']\n" + SNAPSHOTTER.format("a"),
+                "conf.d/more/b": SNAPSHOTTER.format("b"),
+                "../../srv/c": SNAPSHOTTER.format("c"),
+            },
+            {
+                "/etc/containerd/conf.d/a.toml": "vg-a",
+                "/srv/c.toml": "vg-c",
+                "/etc/containerd/conf.d/more/b.toml": "vg-b",
+            },
+        ),
+        # None is read twice, by whatever way it is named: where it came first it stays.
+        (
+            {
+                "config": "imports = ['a.toml', 'b.toml', '../containerd/a.toml', 'config.toml']\n",
+                "a": "imports = ['b.toml']\n" + SNAPSHOTTER.format("a"),
+                "b": "imports = ['a.toml', './config.toml']\n" + SNAPSHOTTER.format("b"),
+            },
+            {"/etc/containerd/a.toml": "vg-a", "/etc/containerd/b.toml": "vg-b"},
+        ),
+        # Without an asterisk it is no pattern.
+        (
+            {"config": "imports = ['[a].toml', '?.toml', 'n.toml', '.']\n", "a": SNAPSHOTTER},
+            {},
+        ),
+        (
+            {"config": "imports = ['[a]*.toml']\n", "a": SNAPSHOTTER},
+            {"/etc/containerd/a.toml": "vg-{}"},
+        ),
+    ],
+)
+def test_imports_are_followed_as_containerd_does(
+    tmp_path: Path, files: dict[str, str], found: dict[str, str]
+) -> None:
+    own = tmp_path / "etc/containerd"
+    put(own, {f"{name}.toml": text for name, text in files.items()})
+    assert list(read_imports(tmp_path).items()) == list(found.items())
+
+
+def test_imports_without_an_end_come_to_one(tmp_path: Path) -> None:
+    own = tmp_path / "etc/containerd"
+    put(own, {"config.toml": "imports = ['x/*.toml', 'y/*.toml']\n"})
+    put(own, {"a.toml": "imports = ['x/*.toml', 'y/*.toml']\n" + SNAPSHOTTER.format("a")})
+    (own / "x").symlink_to(".")
+    (own / "y").symlink_to(".")
+    assert set(read_imports(tmp_path).values()) == {"vg-a"}
+
+
 def test_the_service_that_the_configuration_names_is_read(tmp_path: Path) -> None:
     folder = "etc/systemd/system"
     put(
