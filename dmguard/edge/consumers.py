@@ -17,7 +17,7 @@ from dmguard.core.settings import CONSUMERS
 from dmguard.edge.run import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dmguard.core.consumers.daemon import Program
     from dmguard.core.settings import ConsumerPolicy
@@ -110,16 +110,27 @@ def read_flags(root: Path, program: Program) -> Flags:
 def _unit_texts(root: Path, unit: str) -> list[str]:
     """The unit file and its drop-ins: of one name the first folder's counts, sorted by name.
 
-    An instance, as docker@main.service, has those of its template, too.
+    An instance, as docker@main.service, has those of its template, too, and each service those for
+    several: of a-b.service that is a-.service.d, of every one service.d.
     """
     folders = [root / folder for folder in _UNITS]
     names = dict.fromkeys((unit, re.sub("@.*[.]", "@.", unit)))
     units = [folder / name for name in names for folder in folders if (folder / name).exists()]
     drop_ins: dict[str, Path] = {}
-    for folder in (folder / f"{name}.d" for name in names for folder in folders):
-        for path in folder.glob("*.conf"):
+    # What is for several services makes none.
+    several = [*(name for each in names for name in _prefixes(each)), "service"] if units else []
+    for name in dict.fromkeys((*names, *several)):
+        for path in (path for folder in folders for path in (folder / f"{name}.d").glob("*.conf")):
             drop_ins.setdefault(path.name, path)
     return [_read(path) for path in (*units[:1], *(drop_ins[name] for name in sorted(drop_ins)))]
+
+
+def _prefixes(unit: str) -> Iterator[str]:
+    """Of a-b-c.service: a-b-.service and a-.service."""
+    stem, _, kind = unit.rpartition(".")
+    while "-" in stem:
+        stem = stem.rpartition("-")[0]
+        yield f"{stem}-.{kind}"
 
 
 def _read(path: Path) -> str:

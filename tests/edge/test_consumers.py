@@ -223,6 +223,29 @@ def test_the_service_that_the_configuration_names_is_read(tmp_path: Path) -> Non
     assert read_consumers({}, tmp_path) == (Consumer("docker", "vg-not"),)
 
 
+@pytest.mark.parametrize(
+    ("drop_ins", "pool"),
+    [
+        ({"service.d/a.conf": "b"}, "vg-b"),
+        ({"my-.service.d/a.conf": "b", "service.d/b.conf": "c"}, "vg-c"),
+        ({"my-docker-.service.d/a.conf": "b", "my-.service.d/a.conf": "not"}, "vg-b"),
+        ({"my-docker-a.service.d/a.conf": "b", "service.d/a.conf": "not"}, "vg-b"),
+        ({"docker-.service.d/a.conf": "not", "socket.d/a.conf": "not"}, "vg-unit"),
+    ],
+)
+def test_drop_ins_for_several_services_are_read(
+    tmp_path: Path, drop_ins: dict[str, str], pool: str
+) -> None:
+    unit = "my-docker-a.service"
+    put(
+        tmp_path / "etc/systemd/system",
+        {unit: UNIT.format(OPTIONS.format("unit"))}
+        | {name: DROP_IN.format(OPTIONS.format(vg)) for name, vg in drop_ins.items()},
+    )
+    policy = ConsumerPolicy(unit, OnRecovered.NONE)
+    assert read_consumers({"docker": policy}, tmp_path) == (Consumer("docker", pool),)
+
+
 def test_a_masked_service_has_no_options(tmp_path: Path) -> None:
     put(tmp_path, {"etc/sysconfig/docker-storage": f"X={OPTIONS.format('not')}"})
     unit = tmp_path / "etc/systemd/system/docker.service"

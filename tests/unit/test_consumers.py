@@ -39,6 +39,7 @@ DOCKER: list[tuple[str, str | None]] = [
     (json.dumps({"storage-opts": POOL}), None),
     ('{"big": ' + "9" * 5000 + f', "storage-opts": ["{POOL}"]}}', "docker-thinpool"),
     ("[" * 100_000, None),
+    ("\ufeff" + daemon(POOL), "docker-thinpool"),
     ("{}", None),
     ("[]", None),
     ("null", None),
@@ -132,6 +133,7 @@ CONTAINERD: list[tuple[str, str | None]] = [
     ('[plugins]\ndevmapper = "x"\n', None),
     ("plugins = 3\n", None),
     ("version = 2\n", None),
+    ("\ufeff[plugins.devmapper]\npool_name = 'vg-pool'\n", "vg-pool"),
     ("[plugins", None),
     ("", None),
 ]

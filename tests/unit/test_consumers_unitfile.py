@@ -56,6 +56,9 @@ def test_variables_become_words() -> None:
         ),
         ("[Install]\nExecStart=\n; ExecStart=\n", words(MAIN)),
         ("ExecStart=\n", words(MAIN)),
+        # A line ends where systemd ends one, and nowhere else.
+        ("[Service]\nExecStart=\nExecStart=/a b\u2028c\x0cd\x85e\n", "/a | b\u2028c\x0cd\x85e"),
+        ("[Service]\r\nExecStart=\r\nExecStart=/a \\\r\n  b\r\n", "/a | b"),
     ],
 )
 def test_a_drop_in_is_read_after_the_unit_file(drop_in: str, expected: str) -> None:

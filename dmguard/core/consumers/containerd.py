@@ -59,9 +59,8 @@ class Wanted:
 
 def read(text: str) -> Containerd | None:
     """What the text says; None when it cannot be read."""
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError):
+    document = _document(text)
+    if document is None:
         return None
     section = _section(document)
     disabled = document.get("disabled_plugins")
@@ -75,6 +74,14 @@ def read(text: str) -> Containerd | None:
     )
 
 
+def _document(text: str) -> dict[str, Any] | None:
+    """containerd reads over a byte order mark."""
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return None
+
+
 def pool_in(text: str) -> str | None:
     """config.toml of version 1, 2 or 3 → the device-mapper name of the pool."""
     found = read(text)
@@ -83,10 +90,7 @@ def pool_in(text: str) -> str | None:
 
 def imports_in(text: str) -> tuple[str, ...]:
     """Globs of the files that are read after this one, and come before it."""
-    try:
-        found = tomllib.loads(text).get("imports")
-    except (ValueError, RecursionError):
-        return ()
+    found = (_document(text) or {}).get("imports")
     # To Go two asterisks are one (path/filepath, Match).
     texts = (glob for glob in found if isinstance(glob, str)) if isinstance(found, list) else ()
     return tuple(re.sub(r"\*+", "*", glob) for glob in texts if glob.strip("/"))

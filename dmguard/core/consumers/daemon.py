@@ -96,6 +96,8 @@ def min_free(value: str) -> int | None:
 def read(text: str) -> Daemon | None:
     """What the text of a daemon.json says; None when it cannot be read."""
     try:
+        # Docker from 23 on reads over a byte order mark.
+        text = text.removeprefix("\ufeff")
         document = json.loads(text, parse_int=float) if text.strip() else {}
     except (ValueError, RecursionError):
         return None

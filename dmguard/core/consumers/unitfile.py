@@ -90,7 +90,8 @@ def _settings(text: str) -> Iterator[tuple[str, str, str]]:
 def _lines(text: str, joint: str) -> Iterator[str]:
     """Logical lines: without comments, also between parts of a continued one, and joined."""
     parts: list[str] = []
-    for line in text.splitlines():
+    # Not splitlines(): it also splits at U+2028 and the like, which a value may hold.
+    for line in text.split("\n"):
         stripped = line.strip()
         if stripped.startswith(("#", ";")) or (not stripped and not parts):
             continue
