@@ -71,13 +71,15 @@ def test_what_is_not_given_is_as_its_defaults_have_it() -> None:
     )
 
 
-def test_without_a_group_it_is_that_of_the_root() -> None:
-    assert any(note.startswith("VG is not given") for note in read("").notes)
-    assert read("").settings == ""
-    found = read("VG=\n", root_vg="system")
-    assert found.setup is not None
-    assert found.setup.vg == "system"
-    assert found.settings.startswith('[pool."system/docker-pool"]')
+def test_without_a_group_it_is_told_whose_it_was() -> None:
+    for text in ("", "VG=\n", "VG=' '\nDEVS=/dev/vdb\n"):
+        found = read(text)
+        assert found.setup is not None
+        assert found.setup.vg is None
+        assert found.settings == ""
+        assert any("name that by --vg" in note for note in found.notes)
+    assert read("VG=system\n").settings.startswith('[pool."system/docker-pool"]')
+    assert read("VG=system\n").notes == ()
 
 
 def set_up(text: str) -> Setup:

@@ -81,8 +81,8 @@ class _Given:
         return text
 
 
-def read(text: str, root_vg: str | None = None) -> Imported:
-    """The file's text. `root_vg` is the group of the root file system, which it takes by default.
+def read(text: str) -> Imported:
+    """The file's text.
 
     ForeignError: the file has a command in it, or a value that the tool itself would not take.
     """
@@ -92,10 +92,13 @@ def read(text: str, root_vg: str | None = None) -> Imported:
     if driver != "devicemapper":
         said = f"STORAGE_DRIVER={driver}: it is not kept in a thin pool, and nothing is to be made"
         return Imported(None, notes=(*notes, said))
-    vg = given.name("VG", vg_fault) or root_vg
+    vg = given.name("VG", vg_fault) or None
     pool = given.name("CONTAINER_THINPOOL", pool_fault, "docker-pool") or "docker-pool"
     if vg is None:
-        notes.append("VG is not given: the pool is in the group of the root file system")
+        notes.append(
+            "VG is not given: the pool is in the group of the root file system; name that by --vg,"
+            " else setup makes a group docker"
+        )
     growth = _growth(given)
     setup = Setup(
         disks=_disks(given),
