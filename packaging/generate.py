@@ -18,7 +18,9 @@ import prose
 
 from dmguard import __version__
 from dmguard.app.cli import build_parser
+from dmguard.core.actions import Act, Result
 from dmguard.core.codes import CODES, Code
+from dmguard.core.model import Trigger
 from dmguard.core.settings import SETTINGS, Setting
 
 # --- What the parser says -----------------------------------------------------------------------
@@ -151,11 +153,27 @@ def man_program(commands: Iterable[Command], codes: Iterable[Code]) -> str:
     page += f".SH BOOT\n{paragraphs(prose.BOOT)}{listing(prose.BOOT_DROP_IN)}"
     page += f".PP\n{paragraphs(prose.CLUSTERS)}"
     page += ".SH EXIT STATUS\n" + "".join(entry(f".B {code}", text) for code, text in prose.EXITS)
+    page += f".SH JOURNAL\n{paragraphs(prose.JOURNAL)}"
+    page += "".join(
+        entry(f".B {roff(name)}", show_field(name, text)) for name, text in prose.FIELDS
+    )
     page += ".SH FILES\n" + "".join(entry(f".I {roff(path)}", text) for path, text in prose.FILES)
     page += f".SH CODES\n{paragraphs(prose.CODES)}" + "".join(map(explain, codes))
     page += ".SH SEE ALSO\n.BR dmguard.toml (5),\n.BR dmguard\\-claim (7),\n"
     page += ".BR dmguard\\-setup (7),\n.BR lvmthin (7),\n"
     return page + ".BR dmeventd (8),\n.BR lvextend (8)\n"
+
+
+FIELD_VALUES: Mapping[str, Iterable[str]] = {
+    "DMGUARD_ACTION": Act,
+    "DMGUARD_RESULT": Result,
+    "DMGUARD_TRIGGER": Trigger,
+}
+
+
+def show_field(name: str, text: str) -> str:
+    values = ", ".join(FIELD_VALUES.get(name, ()))
+    return f"{text}{values}." if values else text
 
 
 def man_settings(settings: Iterable[Setting]) -> str:

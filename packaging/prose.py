@@ -62,6 +62,26 @@ FILES = (
     ("/usr/lib/udev/rules.d/90-dmguard.rules", "Marks the events that the agent is woken for."),
     ("/usr/share/dmguard/schema", "A JSON Schema for what each command prints with --json."),
 )
+JOURNAL = """\
+Each act, refusal and alert is one entry with the identifier dmguard: journalctl -t dmguard shows
+them, with -x also what the catalog says of each, with -o verbose their fields:
+"""
+FIELDS = (
+    ("MESSAGE_ID", "One for each code."),
+    ("PRIORITY", "As in syslog(3), by the code."),
+    ("DMGUARD_ACTION", "What is done: "),
+    ("DMGUARD_RESULT", "How it ended: "),
+    ("DMGUARD_TRIGGER", "What dmguard was woken by: "),
+    ("DMGUARD_VG", "The volume group."),
+    ("DMGUARD_POOL", "The pool, as vg/lv."),
+    ("DMGUARD_DISK", "The disk, by its path below /dev."),
+    ("DMGUARD_REASON", "The code: see below."),
+    ("DMGUARD_ID", "The same in all entries of one act."),
+    (
+        "DMGUARD_SIZE, DMGUARD_TARGET, ...",
+        "The numbers in the message, each in a field of its own; sizes are in bytes.",
+    ),
+)
 CODES = """\
 Each act, refusal and alert carries one of these, in the journal as DMGUARD_REASON.
 The command explain tells the cause, the danger and the cure.
@@ -73,8 +93,8 @@ leaves a reload on the last good configuration. Sizes are an integer with B, KiB
 shares are N%; durations a number with ms, s, min or h. The command dmguard config check reads the
 files and tells what is wrong with them.
 
-A setting in a later file replaces the one before it. Only [[claim]] rules add up: those of all
-files hold.
+A setting in a later file replaces the one before it. Only [[claim]] rules and [[raw_pool]] sections
+add up: those of all files hold.
 """
 SECTIONS = {
     "claim": """\
@@ -92,10 +112,11 @@ There may be several.
     "consumer": """\
 What is done for a program that keeps its data in a pool; NAME is docker, containerd or isulad.
 Whether it does, and in which pool, is read from its own configuration: /etc/docker/daemon.json,
-/etc/isulad/daemon.json, and the options in docker.service and isulad.service, with their drop-ins
-and the files of variables that they name; /etc/containerd/config.toml. A program is started only if
-its last start began before its pool was there and failed, and restarted only if it runs without its
-pool. What failed for another reason is left alone.
+/etc/isulad/daemon.json, or the file of --config-file, and the options in docker.service and
+isulad.service, with their drop-ins and the files of variables that they name;
+/etc/containerd/config.toml and what that imports. A program is started only if its last start began
+before its pool was there and failed, and restarted only if it runs without its pool. What failed
+for another reason is left alone.
 """,
 }
 HEADS = {"claim": "[[claim]]", "consumer": "[consumer.NAME]", "raw_pool": "[[raw_pool]]"}

@@ -12,7 +12,10 @@ import pytest
 
 import dmguard
 from dmguard.app.cli import COMMANDS
+from dmguard.core.actions import Act, Result
 from dmguard.core.codes import CODES
+from dmguard.core.entry import Entry
+from dmguard.core.model import Trigger
 from dmguard.core.settings import (
     CONSUMERS,
     SETTINGS,
@@ -183,6 +186,27 @@ def test_man_page_tells_every_command_and_option(generated: Path) -> None:
         assert path in page
     for unit in (TREE / "units").iterdir():
         assert unit.name in page
+
+
+def test_man_page_tells_every_field_of_an_entry_and_what_may_stand_in_it(generated: Path) -> None:
+    page = read_page(generated, "dmguard.8")
+    journal = page[page.index("\nJOURNAL\n") : page.index("\nFILES\n")]
+    filled = Entry(
+        next(iter(CODES)),
+        Act.ACTIVATE,
+        Result.DONE,
+        Trigger.START,
+        "vg",
+        "vg/pool",
+        "x",
+        "words",
+        disk="/dev/sdb",
+        id="1",
+        numbers={"size": 1, "target": 2},
+    )
+    assert [name for name in filled.as_fields() if name not in journal] == []
+    for value in (*Act, *Result, *Trigger):
+        assert re.search(rf"[ ,]{value}[,.]", journal), value
 
 
 def test_claim_page_tells_every_reason_of_a_refusal(generated: Path) -> None:

@@ -103,8 +103,8 @@ SETTINGS: tuple[Setting, ...] = (
         "policy.vg_reserve",
         "share or size",
         "1%",
-        "How much of the volume group is kept free of data, for metadata and its spare. 0 turns it"
-        " off.",
+        "How much of the volume group is kept free of data, for metadata and its spare, up to 90%."
+        " 0 turns it off.",
         parsers.parse_share,
     ),
     Setting(
@@ -126,7 +126,7 @@ SETTINGS: tuple[Setting, ...] = (
         "claim.match",
         "table",
         None,
-        "Which disks: path (udev's ID_PATH), link (any link below /dev/disk), serial, wwn, model,"
+        "Which disks: path (udev's ID_PATH), link (any link below /dev), serial, wwn, model,"
         " vendor and bus are shell globs; min_size and max_size are sizes; rotational is true or"
         " false. All that is given must hold.",
         parsers.parse_match,
