@@ -19,27 +19,30 @@ def config_files(root: Path = CONFIG) -> tuple[Path, ...]:
     """The files that there are, in the order in which they are read."""
     main = root / "dmguard.toml"
     parts = sorted((root / "conf.d").glob("*.toml"))
-    return tuple(path for path in (main, *parts) if path.is_file())
+    # A link that leads nowhere is one that was meant to be read.
+    return tuple(path for path in (main, *parts) if path.is_file() or path.is_symlink())
 
 
 def load_settings(root: Path = CONFIG) -> Settings:
     """The settings in force, the defaults when there is no file. ConfigError for a bad one."""
     document: dict[str, Any] = {}
+    settings = Settings()
     for path in config_files(root):
         part = _read(path)
         try:
-            # Each by itself first, so that an error names its file.
+            # Each by itself first, then with those before it, so that an error names its file.
             parse_settings(part)
+            _merge(document, part)
+            settings = parse_settings(document)
         except SettingsError as error:
             raise ConfigError(f"{path}: {error}") from error
-        _merge(document, part)
-    return parse_settings(document)
+    return settings
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

@@ -109,6 +109,39 @@ def test_a_slip_of_the_pen_is_told_what_was_meant(tmp_path: Path, text: str, sai
     assert said in str(caught.value)
 
 
+RAW = '[[raw_pool]]\nname = "{}"\ndata = "/x/{}"\nmetadata = "/y/{}"\n'
+
+
+def test_what_is_wrong_in_two_files_together_is_told_by_the_second(tmp_path: Path) -> None:
+    write(tmp_path, "dmguard.toml", RAW.format("p", 1, 1))
+    write(tmp_path, "conf.d/10.toml", RAW.format("q", 2, 2))
+    assert [rule.name for rule in load_settings(tmp_path).raws] == ["p", "q"]
+    bad = write(tmp_path, "conf.d/20.toml", RAW.format("p", 3, 3))
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path)
+    assert str(caught.value).startswith(f"{bad}: raw_pool 3: p is given twice")
+
+
+def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, "conf.d/10.toml", "[policy]\ndata_threshold = 80\n")
+    link = tmp_path / "conf.d/20.toml"
+    link.symlink_to("/dev/null")
+    assert load_settings(tmp_path).policy.data_threshold == 80
+    link.unlink()
+    link.symlink_to(tmp_path / "none")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path)
+    assert str(caught.value).startswith(f"{link}: ")
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 50_000, "a = " + "9" * 5000], ids=["deep", "long"])
+def test_what_toml_cannot_hold_is_told_by_its_file(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, "conf.d/10.toml", text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(tmp_path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
 @pytest.mark.parametrize("text", ["[policy", "a = ", "[policy]\nstep = 1\nstep = 2\n", "\x00"])
 def test_a_file_that_is_no_toml_is_told_by_name(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, "conf.d/10.toml", text)
