@@ -133,6 +133,9 @@ def test_what_sets_up_no_disk_takes_none(
     assert "/dev/sdb" in capsys.readouterr().err
 
 
+RAW = '[[raw_pool]]\nname = "{}"\ndata = "/x/{}"\nmetadata = "/x/{}"\n'
+
+
 def kept(text: str | None, goal: KeepSettings) -> Plan:
     files = {} if text is None else {goal.path: FileText(text)}
     return make_plan(State((), (), host=Host(files=files)), Settings(), Past(), goal)
@@ -170,6 +173,27 @@ def test_any_rule_is_written_so_that_it_is_read_again(globs: dict[str, str]) -> 
     (found,) = parse_settings(tomllib.loads(edit.text)).claims
     match: dict[str, Any] = {**globs}
     assert found == ClaimRule("docker", Match(**match))
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        (RAW.format("p", 1, 2), True),
+        (RAW.format("q", 3, 2), True),
+        (RAW.format("q", 1, 4), True),
+        (RAW.format("q", 3, 4), False),
+    ],
+)
+def test_a_raw_pool_is_not_written_a_second_time(text: str, refused: bool) -> None:  # noqa: FBT001 - a table
+    """With both of them the agent would not start any more."""
+    goal = KeepSettings("/etc/dmguard/conf.d/raw-p.toml", text)
+    settings = parse_settings(tomllib.loads(RAW.format("p", 1, 2)))
+    plan = make_plan(State((), (), host=Host()), settings, Past(), goal)
+    assert [refusal.code for refusal in plan.refusals] == ["settings-there"] * refused
+    assert bool(plan.actions) is not refused
+    # Once it is written it is there, and says so.
+    there = State((), (), host=Host(files={goal.path: FileText(text)}))
+    assert make_plan(there, settings, Past(), goal) == Plan()
 
 
 def test_settings_of_another_are_left_alone() -> None:

@@ -235,10 +235,11 @@ SETUP = (
         "settings-there",
         "d549dcdd10144de8a88adef761965479",
         Severity.WARNING,
-        "There is a file of settings of that name with something else in it",
-        "It was written before, for the same pool or group.",
-        "None: it was left as it is.",
-        "Compare the two, and put the file right by hand, or remove it and run the command again.",
+        "There are settings for this already, and they say something else",
+        "They were written before, for the same pool or group.",
+        "None: they were left as they are.",
+        "Compare the two, and put the settings right by hand, or remove them and run the command"
+        " again.",
     ),
     Code(
         "undo-failed",

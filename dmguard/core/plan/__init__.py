@@ -131,7 +131,7 @@ def _plan_by_hand(
         case SetUp():
             return setup.plan_setup(state, goal, settings.consumers)
         case KeepSettings():
-            return settings_file.plan_settings(state, goal)
+            return settings_file.plan_settings(state, settings, goal)
         case ResizeLoop():
             return loops.plan_resize(state, settings, goal)
 
