@@ -188,6 +188,19 @@ def test_of_another_driver_there_is_nothing_to_set_up(driver: str) -> None:
         "VG=a pvcreate /dev/vdb",
         "VG='open",
         "source /etc/x",
+        # Whether it is assigned, or to what, only a shell would know.
+        "VG=a || VG=b",
+        "VG=a && VG=b",
+        "VG=a | DEVS=b",
+        "VG=a & DEVS=b",
+        "VG=a>/tmp/x",
+        "VG=a</tmp/x",
+        "VG=~/x",
+        "VG=$",
+        r'VG="a\\$b"',
+        r'VG="a\\`b`"',
+        "VG=a\x0cDEVS=/dev/vdb",
+        "VG=a\u00a0",
     ],
 )
 def test_what_is_not_certain_is_refused(text: str) -> None:
@@ -207,6 +220,9 @@ def test_what_is_not_certain_is_refused(text: str) -> None:
         ("A=b\\\nc\r\nB=d\r\n", {"A": "bc", "B": "d"}),
         ("A=b=c", {"A": "b=c"}),
         ("A=é", {"A": "é"}),
+        ("A=a\u00a0b\u2028c\nB=d", {"A": "a\u00a0b\u2028c", "B": "d"}),
+        ("A=a~b B='~' C=\\~ D='<>&|'", {"A": "a~b", "B": "~", "C": "~", "D": "<>&|"}),
+        (r'A="a\\\$b"', {"A": "a\\$b"}),
     ],
 )
 def test_assignments_are_read_as_a_shell_reads_them(text: str, values: dict[str, str]) -> None:

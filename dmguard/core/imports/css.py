@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _UNITS = {unit: 1 << (10 * power) for power, unit in enumerate("bkmgtpe")} | {"s": 512}
-_SIZE = re.compile(r"(\d{1,12})(?:([bskmgtpe])(?:i?b)?)?", re.IGNORECASE)
-_SHARE = re.compile(r"(\d{1,3})%(FREE|VG|PVS)")
+_SIZE = re.compile(r"(\d{1,12})(?:([bskmgtpe])(?:i?b)?)?", re.IGNORECASE | re.ASCII)
+_SHARE = re.compile(r"(\d{1,3})%(FREE|VG|PVS)", re.ASCII)
 _LEAST_CHUNK, _LARGEST_CHUNK = 64 << 10, 1 << 30
 _LARGEST_SHARE = 99
 """In percent, as `dmguard setup` takes it."""
@@ -52,7 +52,7 @@ class _Given:
     values: Mapping[str, str]
 
     def text(self, name: str, default: str = "") -> str:
-        return self.values.get(name, default).strip()
+        return self.values.get(name, default).strip(" \t\r\n")
 
     def number(self, name: str, default: int) -> int:
         text = self.text(name, str(default))

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TOKEN = re.compile(
-    r"""(?P<joint>\\\r?\n)|(?P<gap>[ \t\r]+)|(?P<end>[\n;&|]+)"""
+    r"""(?P<joint>\\\r?\n)|(?P<gap>[ \t\r]+)|(?P<end>[\n;]+)"""
     r"""|'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\[\s\S])*)"|\\(?P<escaped>.)"""
-    r"""|(?P<plain>[^\s'"\\;&|]+)|(?P<open>['"\\])"""
+    r"""|(?P<plain>[^ \t\r\n'"\\;&|<>()]+)|(?P<open>['"\\&|<>()])"""
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
-_EXPANSION = re.compile(r"(?<!\\)[$`]")
+_ESCAPED = re.compile(r"\\[\s\S]")
+_EXPANSION = re.compile(r"[$`]")
+_HOME = re.compile(r"(?:^\w+=|:)~", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -82,13 +84,22 @@ def _end_of_line(text: str, at: int) -> int:
 
 
 def _add(word: Word, match: re.Match[str]) -> None:
-    """One piece: quoted, escaped or plain; a quote that is not closed is not understood."""
+    """One piece: quoted, escaped or plain. Not understood is a quote that is not closed, and what
+    joins commands or leads to files.
+    """
     kind = match.lastgroup
     assert kind is not None
     content = match[kind]
-    if kind == "open" or (kind in ("double", "plain") and _EXPANSION.search(content)):
+    if kind == "open" or (kind in ("double", "plain") and _is_computed(word, kind, content)):
         word.is_plain = False
     if kind == "double":
         content = re.sub(r'\\([$`"\\])|\\\n', lambda m: m[1] or "", content)
     word.text += content
     word.source += match[0]
+
+
+def _is_computed(word: Word, kind: str, content: str) -> bool:
+    """Does the shell put something else in its place?"""
+    if kind == "plain" and "~" in content and _HOME.search(word.source + content):
+        return True
+    return _EXPANSION.search(_ESCAPED.sub("", content)) is not None
