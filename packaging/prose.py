@@ -281,5 +281,6 @@ SETUP_IMPORT = """\
 --import reads /etc/sysconfig/docker-storage-setup, or the dm.directlvm options of daemon.json and
 of Docker's command line, or a file that is given. It shows the command line of dmguard setup that
 says the same, writes settings that have an equivalent to /etc/dmguard/conf.d, and says what has
-none. It touches no disk: the names of disks in such a file may be those of others by now.
+none. It touches no disk: the names of disks in such a file may be those of others by now. With it
+no word is taken that says how to set up.
 """

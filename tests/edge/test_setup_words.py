@@ -125,6 +125,32 @@ def test_what_makes_no_sense_is_a_usage_error(
     assert words[0].partition("=")[0] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("source", [("--import",), ("--raw-from-running", "p")], ids=str)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--vg", "v"),
+        ("--pool", "p"),
+        ("--consumer", "none"),
+        ("--data-percent", "80"),
+        ("--metadata-percent", "2"),
+        ("--chunk", "64KiB"),
+        ("--zero",),
+        ("--autoextend-threshold", "70"),
+        ("--autoextend-percent", "30"),
+        ("--move-data",),
+        ("--force", "S1"),
+        ("--claim", "path=pci-*"),
+    ],
+    ids=" ".join,
+)
+def test_words_that_would_not_count_are_a_usage_error(
+    source: tuple[str, ...], words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["setup", *source, *words]) == 2
+    assert f"{words[0]}: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [("--import",), ("--raw-from-running", "p")], ids=str)
 def test_what_sets_up_no_disk_takes_none(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]

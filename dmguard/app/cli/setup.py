@@ -56,7 +56,7 @@ def add_parser(commands: Any) -> None:
         "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.set_defaults(execute=execute)
+    parser.set_defaults(execute=execute, default_of=parser.get_default)
 
 
 def _add_rights(parser: argparse.ArgumentParser) -> None:
@@ -205,12 +205,21 @@ def execute(options: argparse.Namespace) -> int:
     from dmguard.app.cli.adopt import execute as adopt
     from dmguard.app.render import complain
 
-    if options.source is not None or options.raw_from_running is not None:
-        if options.disks:
-            complain(f"{options.disks[0]}: --import and --raw-from-running set up no disk")
-            return Exit.USAGE
-        return adopt(options)
-    return asyncio.run(_execute(options))
+    if options.source is None and options.raw_from_running is None:
+        return asyncio.run(_execute(options))
+    if told := _of_set_up(options):
+        complain(f"{told}: --import and --raw-from-running set nothing up")
+        return Exit.USAGE
+    return adopt(options)
+
+
+def _of_set_up(options: argparse.Namespace) -> str:
+    """The first word that says how to set up; empty if there is none."""
+    names = ("vg", "pool", "consumer", "data_percent", "metadata_percent", "chunk", "zero")
+    more = ("autoextend_threshold", "autoextend_percent", "move_data", "force", "claim")
+    given = (n for n in (*names, *more) if getattr(options, n) != options.default_of(n))
+    words = (*options.disks, *(f"--{name.replace('_', '-')}" for name in given))
+    return next(iter(words), "")
 
 
 async def _execute(options: argparse.Namespace) -> int:
