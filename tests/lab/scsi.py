@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
 
-LIST = "ls -d /sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*:*/block/* 2>/dev/null"
+HOSTS = "ls -d /sys/bus/pseudo/drivers/scsi_debug/adapter*"
+NODES = "target*/*:*/block/* 2>/dev/null"
+LIST = f"{HOSTS}/host*/{NODES}"
 
 
 def present(m: Machine) -> list[str]:
@@ -46,4 +48,7 @@ def back(m: Machine, place: str = "host*") -> None:
 
     A disk has another name than before as long as something holds what it was.
     """
-    m.run(f"for h in /sys/class/scsi_host/{place}; do echo '- - -' >$h/scan; done; udevadm settle")
+    m.run(f"for h in /sys/class/scsi_host/{place}; do echo '- - -' >$h/scan; done")
+    # The scan returns before the kernel has made the disk's node.
+    there, wanted = f"$({HOSTS}/{place}/{NODES} | wc -l)", f"$({HOSTS}/{place} | wc -l)"
+    m.wait_until(f"test {there} -eq {wanted} && udevadm settle", 20, 0.1)
