@@ -112,7 +112,7 @@ def _plan(
     else:
         begin, group = _old_group(group, state, goal, disks)
     pool = state.pool(goal.pool_name)
-    profile = choose_profile(goal.pool_name, pool, host, goal.threshold, goal.percent)
+    profile = choose_profile(goal.pool_name, state, goal.threshold, goal.percent)
     if pool is None:
         middle: tuple[Action, ...] = (_new_pool(group, goal, profile, monitor=state.dmeventd),)
     else:
