@@ -213,8 +213,8 @@ the LVM tag dmguard. In a volume group that is there, named with --vg, each new 
 The LVM profile VG-POOL.profile is written, and one lvcreate makes the pool with its metadata and
 attaches the profile: by default 95 % of what the group has free for data, 1 % for metadata (at
 least 64 bytes a chunk, at most what the kernel uses), chunks of 512 KiB, without zeroing. What is
-left is for metadata to grow, and its spare. Where other volumes follow a profile of that name it is
-left as it is, and the pool's is VG-POOL-2.profile.
+left is for metadata to grow, and its spare. A --data-size that does not fit is refused. Where other
+volumes follow a profile of that name it is left as it is, and the pool's is VG-POOL-2.profile.
 
 If dmeventd can be reached and does not monitor the pool, it is handed over.
 
