@@ -101,8 +101,6 @@ def test_without_a_device_there_is_nothing_to_set_up(text: str, made: str) -> No
         (daemon("dm.thinp_percent=95", "dm.thinp_metapercent=1"), "", "dm.directlvm_device"),
         (daemon(DEVICE, "dm.thinp_percent=95"), "", "both or none"),
         (daemon(DEVICE, "dm.thinp_percent=99", "dm.thinp_metapercent=2"), "", "more than 100"),
-        (daemon(DEVICE, "dm.thinp_percent=100", "dm.thinp_metapercent=0"), "", "share of the disk"),
-        (daemon(DEVICE, "dm.thinp_percent=0", "dm.thinp_metapercent=1"), "", "share of the disk"),
         (daemon(DEVICE, "dm.thinp_percent=x", "dm.thinp_metapercent=2"), "", "percentage"),
         (daemon(DEVICE, "dm.thinp_autoextend_percent=101"), "", "percentage"),
         (daemon(DEVICE), "{", "setup-config.json: it is not JSON"),

@@ -93,9 +93,6 @@ def _check_shares(numbers: Mapping[str, int], values: Mapping[str, str]) -> None
     names = ("dm.thinp_percent", "dm.thinp_metapercent")
     if len([name for name in names if name in values]) == 1:
         raise ForeignError(f"{' and '.join(names)}: Docker takes both or none")
-    for name in names:
-        if not 1 <= numbers[name] <= 99:
-            raise ForeignError(f"{name}={numbers[name]}: it is not a share of the disk")
     if sum(numbers[name] for name in names) > 100:
         raise ForeignError(f"{' and '.join(names)}: together they are more than 100")
 
