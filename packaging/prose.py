@@ -219,8 +219,9 @@ volumes follow a profile of that name it is left as it is, and the pool's is VG-
 If dmeventd can be reached and does not monitor the pool, it is handed over.
 
 The consumer is stopped, its configuration file is replaced, the old one kept beside it as
-FILE.before-dmguard, and it is started. It must then say itself that it uses the pool; otherwise all
-of this step is taken back, and it is started as it was.
+FILE.before-dmguard, and it is started. While it stops and starts the lock is let go, so that pools
+are grown meanwhile, and nothing else is done to any consumer. It must then say itself that it uses
+the pool; otherwise all of this step is taken back, and it is started as it was.
 
 With --claim, a rule for further disks is written to /etc/dmguard/conf.d.
 """

@@ -415,7 +415,8 @@ def test_dockers_data_is_not_stranded() -> None:
     assert "images of overlay2 in /data/docker" in refusal.message
     (*_, configure) = plan(state, replace(GOAL, move_data=True)).actions
     commands = [str(step) for step in steps_for(configure)]
-    assert commands[2] == "mv -T /data/docker /data/docker.before-docker-thinpool"
+    assert commands[2] == "# check again: docker.socket, docker.service: stopped"
+    assert commands[3] == "mv -T /data/docker /data/docker.before-docker-thinpool"
     assert not any(word in " ".join(commands) for word in ("rm ", "--force"))
     empty = with_host(BARE, docker=replace(data, drivers=frozenset()))
     assert plan(empty).refusals == ()
