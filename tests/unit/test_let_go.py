@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from dmguard.app.guard.setup import set_up
+from dmguard.core import goals
 from dmguard.core.actions import Result
 from dmguard.core.model import Trigger
+from dmguard.core.settings import Settings
 from dmguard.core.steps import MovePath, ProveStopped, UnitStep, UnitVerb, steps_for
 from dmguard.edge.files import BusyError, Lock
 from dmguard.loop import execute
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    from dmguard.app.guard.setup import SetUpDone
+    from dmguard.app.wiring import Loop
     from dmguard.core.entry import Outcome
     from dmguard.core.steps import Step
 
@@ -243,5 +249,40 @@ def test_a_lock_that_does_not_come_free_again_leaves_the_act_for_later(
             await setup.executor.resume_apart(lock)
         told = [(entry.result, entry.reason) for entry in read_history(setup.paths)]
         assert told == [("done", "resumed")]
+
+    run(rig, tmp_path, work)
+
+
+def test_a_set_up_waits_for_whoever_is_at_what_an_earlier_one_left(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmguard.app.guard.setup._SEAT_S", 0.0)
+
+    async def again(setup: SetUp) -> SetUpDone:
+        async def connect() -> None: ...
+
+        loop = SimpleNamespace(
+            paths=setup.paths,
+            observer=setup.observer,
+            settings=Settings(),
+            executor=setup.executor,
+            recorder=setup.recorder,
+        )
+        goal = goals.SetUp(disks=("/dev/none",))
+        return await set_up(cast("Loop", loop), goal, dry_run=False, connect=connect)
+
+    async def work(setup: SetUp) -> None:
+        configuring = asyncio.create_task(setup.configure())
+        await setup.is_waiting.wait()
+        with pytest.raises(BusyError):
+            await again(SetUp(tmp_path))
+        configuring.cancel()
+        await asyncio.gather(configuring, return_exceptions=True)
+        later = SetUp(tmp_path)
+        later.may_stop.set()
+        done = await again(later)
+        assert [entry.reason for entry in later.told()] == ["resumed", "no-such-disk"]
+        assert [refusal.code for refusal in done.plan.refusals] == ["no-such-disk"]
+        later.ink.close()
 
     run(rig, tmp_path, work)
