@@ -54,6 +54,7 @@ FILES = (
         "/var/lib/dmguard/intent.json, /var/lib/dmguard/activate.json",
         "The act under way, of the agent and the commands, and of dmguard activate.",
     ),
+    ("/var/lib/dmguard/intent-apart.json", "An act that waits for a consumer to stop or start."),
     ("/usr/lib/systemd/system/dmguard.service", "The agent."),
     (
         "/usr/lib/systemd/system/dmguard-activate.service",
