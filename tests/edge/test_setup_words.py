@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dmguard.app.cli import build_parser, main
 from dmguard.app.cli.adopt import words_of
@@ -14,6 +16,7 @@ from dmguard.app.guard.adopt import read_foreign
 from dmguard.core.actions import EditFile
 from dmguard.core.goals import KeepSettings, SetUp
 from dmguard.core.host import FileText, Host
+from dmguard.core.imports.css import read
 from dmguard.core.imports.imported import ForeignError
 from dmguard.core.model import Consumer, State
 from dmguard.core.plan import Past, Plan, make_plan
@@ -79,6 +82,8 @@ def test_each_word_has_its_meaning() -> None:
         move_data=True,
     )
     assert goal("--consumer", "none", "--vg", "v").consumer == ""
+    sized = goal("/dev/sdb", "--data-size", "20GiB", "--metadata-size", "512MiB")
+    assert (sized.data, sized.metadata) == (Amount(size=20 << 30), Amount(size=512 << 20))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +92,11 @@ def test_each_word_has_its_meaning() -> None:
         ("--data-percent", "0"),
         ("--data-percent", "100"),
         ("--data-percent", "95%"),
+        ("--data-size", "0B"),
+        ("--data-size", "20"),
+        ("--metadata-size", "+1GiB"),
+        ("--data-size", "1GiB", "--data-percent", "90"),
+        ("--metadata-size", "1GiB", "--metadata-percent", "1"),
         ("--chunk", "100KiB"),
         ("--chunk", "32KiB"),
         ("--chunk", "2GiB"),
@@ -183,6 +193,37 @@ def test_container_storage_setups_configuration_becomes_words_and_settings(tmp_p
     assert goal.disks == ("/dev/vdb", "/dev/vdc")
     assert (goal.pool_name, goal.chunk, goal.threshold) == ("docker-vg/docker-pool", 256 << 10, 60)
     assert any("WIPE_SIGNATURES" in note for note in found.imported.notes)
+
+
+SIZES = st.sampled_from(
+    ["", "1", "7s", "123K", "5000", "8G", "3t", "40%FREE", "99%VG", "100%FREE", "1%PVS"]
+)
+
+
+@given(
+    data=SIZES,
+    metadata=st.sampled_from(["", "16M", "1", "3G"]),
+    chunk=st.sampled_from(["", "64K", "1M", "512"]),
+    threshold=st.integers(0, 120),
+    percent=st.integers(0, 100),
+    extend=st.sampled_from(["yes", "no"]),
+)
+def test_the_words_say_the_same_as_what_they_were_made_of(
+    data: str, metadata: str, chunk: str, threshold: int, percent: int, extend: str
+) -> None:
+    setup = read(
+        f"DEVS=/dev/vdb\nVG=vg\nDATA_SIZE={data}\nPOOL_META_SIZE={metadata}\n"
+        f"POOL_AUTOEXTEND_THRESHOLD={threshold}\nPOOL_AUTOEXTEND_PERCENT={percent}\n"
+        f"AUTO_EXTEND_POOL={extend}\nCHUNK_SIZE={chunk}\n"
+    ).setup
+    assert setup is not None
+    goal = goal_of(build_parser().parse_args(words_of(setup)[1:]))
+    default = SetUp()
+    assert (goal.disks, goal.vg, goal.pool) == (setup.disks, setup.vg, setup.pool)
+    assert goal.data == (setup.data or default.data)
+    assert goal.metadata == (setup.metadata or default.metadata)
+    assert goal.chunk == (setup.chunk or default.chunk)
+    assert (goal.threshold, goal.percent) == (setup.threshold, setup.percent)
 
 
 def test_dockers_own_direct_lvm_becomes_words(tmp_path: Path) -> None:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _UNITS = {unit: 1 << (10 * power) for power, unit in enumerate("bkmgtpe")} | {"s": 512}
-_SIZE = re.compile(r"(\d{1,12})(?:([bskmgtpe])(?:i?b)?)?", re.IGNORECASE)
+_SIZE = re.compile(r"(?!0+\D*$)(\d{1,12})(?:([bskmgtpe])(?:i?b)?)?", re.IGNORECASE)
 _SHARE = re.compile(r"(\d{1,3})%(FREE|VG|PVS)")
+_MOST = 99.0
+"""Percent of what is free that `dmguard setup` has a word for."""
+
 _READ = {
     *("STORAGE_DRIVER", "DEVS", "VG", "CONTAINER_THINPOOL", "DATA_SIZE", "POOL_META_SIZE"),
     *("CHUNK_SIZE", "AUTO_EXTEND_POOL", "POOL_AUTOEXTEND_THRESHOLD", "POOL_AUTOEXTEND_PERCENT"),
@@ -109,22 +112,19 @@ def read(text: str, root_vg: str | None = None) -> Imported:
 
 def _data(given: _Given) -> Amount | None:
     if match := _SHARE.fullmatch(given.text("DATA_SIZE", "40%FREE")):
-        return Amount(percent=float(match[1]))
+        if not 1 <= int(match[1]) <= 100:
+            raise ForeignError(f"DATA_SIZE={match[0]}: it is not a share")
+        return Amount(percent=min(float(match[1]), _MOST))
     size = given.size("DATA_SIZE", "", "m")
     return None if size is None else Amount(size=size)
 
 
 def _size_notes(given: _Given) -> Iterator[str]:
-    """`dmguard setup` has words for shares of what is free, and for no sizes."""
-    said = given.text("DATA_SIZE")
-    match = _SHARE.fullmatch(said)
-    if said and not match:
-        yield f"DATA_SIZE={said}: setup takes a share of what is free, as --data-percent 40"
-    elif match and match[2] != "FREE":
-        yield f"DATA_SIZE={said}: here the share is of what the group has free"
-    if given.text("POOL_META_SIZE"):
-        said = given.text("POOL_META_SIZE")
-        yield f"POOL_META_SIZE={said}: setup takes a share of what is free, as --metadata-percent 1"
+    match = _SHARE.fullmatch(given.text("DATA_SIZE"))
+    if match and match[2] != "FREE":
+        yield f"DATA_SIZE={match[0]}: here the share is of what the group has free"
+    if match and int(match[1]) > _MOST:
+        yield f"DATA_SIZE={match[0]}: setup takes {_MOST:g} % at most, so that metadata has room"
 
 
 def _option_notes(options: tuple[str, ...]) -> Iterator[str]:
