@@ -54,6 +54,7 @@ FILES = (
         "/var/lib/dmguard/intent.json, /var/lib/dmguard/activate.json",
         "The act under way, of the agent and the commands, and of dmguard activate.",
     ),
+    ("/var/lib/dmguard/intent-apart.json", "An act that waits for a consumer to stop or start."),
     ("/usr/lib/systemd/system/dmguard.service", "The agent."),
     (
         "/usr/lib/systemd/system/dmguard-activate.service",
@@ -234,13 +235,15 @@ the LVM tag dmguard. In a volume group that is there, named with --vg, each new 
 The LVM profile VG-POOL.profile is written, and one lvcreate makes the pool with its metadata and
 attaches the profile: by default 95 % of what the group has free for data, 1 % for metadata (at
 least 64 bytes a chunk, at most what the kernel uses), chunks of 512 KiB, without zeroing. What is
-left is for metadata to grow, and its spare.
+left is for metadata to grow, and its spare. A --data-size that does not fit is refused. Where other
+volumes follow a profile of that name it is left as it is, and the pool's is VG-POOL-2.profile.
 
 If dmeventd can be reached and does not monitor the pool, it is handed over.
 
 The consumer is stopped, its configuration file is replaced, the old one kept beside it as
-FILE.before-dmguard, and it is started. It must then say itself that it uses the pool; otherwise all
-of this step is taken back, and it is started as it was.
+FILE.before-dmguard, and it is started. While it stops and starts the lock is let go, so that pools
+are grown meanwhile, and nothing else is done to any consumer. It must then say itself that it uses
+the pool; otherwise all of this step is taken back, and it is started as it was.
 
 With --claim, a rule for further disks is written to /etc/dmguard/conf.d.
 """

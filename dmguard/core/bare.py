@@ -119,7 +119,7 @@ class Superblock:
 class Place:
     """What a path of a raw pool leads to: a block device, or a file that may be on a loop device.
 
-    `devno` is the device's, None for a file that is on none.
+    `devno` is the device's, None for a file that is on none. `inode` and `allocated` are a file's.
     """
 
     path: str
@@ -127,6 +127,12 @@ class Place:
     size: int
     devno: Devno | None = None
     inode: Inode | None = None
+    allocated: int = 0
+
+    @property
+    def owed(self) -> int:
+        """Bytes that a file may still take from its file system at its present size."""
+        return max(0, self.size - self.allocated) if self.is_file else 0
 
 
 @dataclass(frozen=True, slots=True)

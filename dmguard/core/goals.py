@@ -77,10 +77,10 @@ class SetUp:
     """The goal of `dmguard setup`: these disks are a VG with a pool, and a consumer uses it.
 
     `disks` are names as they were typed. `named`: the VG was named, so that one that is there may
-    be used. `data` and `metadata` are shares of what the VG has free. `threshold` and `percent`
-    of the LVM profile, None for those of Docker's manual unless a profile is attached. `chunk`
-    in bytes. `forced`: serial numbers or by-id links of disks whose old content is given up.
-    `consumer` is empty for none. `move_data`: what the consumer has is moved aside.
+    be used. `data` and `metadata` are sizes, or shares of what the VG has free. `threshold` and
+    `percent` of the LVM profile, None for those of Docker's manual unless a profile is attached.
+    `chunk` in bytes. `forced`: serial numbers or by-id links of disks whose old content is given
+    up. `consumer` is empty for none. `move_data`: what the consumer has is moved aside.
     """
 
     disks: tuple[str, ...] = ()

@@ -156,11 +156,12 @@ class PoolLv:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A visible logical volume that is no pool."""
+    """A visible logical volume that is no pool; `profile` is its own."""
 
     name: str
     size: int
     segtype: str
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,8 @@ class Vg:
     mirrored: bool = False
     """Does it hold a mirror or RAID, whose legs LVM must bring into step itself?"""
     volumes: tuple[Volume, ...] = ()
+    profile: str | None = None
+    """What its volumes follow that have none of their own."""
 
     @property
     def free(self) -> int:

@@ -247,6 +247,11 @@ class Lock:
             raise
         return cls(descriptor, path)
 
+    def retake(self) -> None:
+        """Take it once more after release(), or BusyError at once."""
+        if self.descriptor < 0:
+            self.descriptor = Lock.acquire(self.path).descriptor
+
     def release(self) -> None:
         if self.descriptor >= 0:
             os.close(self.descriptor)

@@ -101,7 +101,14 @@ class Loops:
         inode = (found.st_dev, found.st_ino)
         names = self.find(inode)
         devno = self._number(names[0]) if len(names) == 1 else None
-        return Place(path, is_file=True, size=found.st_size, devno=devno, inode=inode)
+        return Place(
+            path,
+            is_file=True,
+            size=found.st_size,
+            devno=devno,
+            inode=inode,
+            allocated=found.st_blocks * SECTOR,
+        )
 
     def set_capacity(self, name: str, inode: Inode) -> None:
         """Let a loop device show its file's present size. LoopChangedError if it has another."""

@@ -121,6 +121,7 @@ def _parse_vg(report: Row, row: Row) -> Vg:
         shared=attributes[5:6] in ("c", "s") or row["vg_lock_type"] not in ("", "none"),
         mirrored=any(str(seg["segtype"]).startswith(_MIRRORED) for seg in report["seg"]),
         volumes=tuple(_parse_volumes(report, segments)),
+        profile=row["vg_profile"] or None,
     )
 
 
@@ -130,7 +131,12 @@ def _parse_volumes(report: Row, pools: Container[str]) -> Iterator[Volume]:
         name = lv["lv_name"]
         # LVM writes a hidden LV's name in brackets.
         if lv["lv_uuid"] not in pools and not name.startswith("["):
-            yield Volume(name, _number(lv, "lv_size", name), kinds.get(lv["lv_uuid"], ""))
+            yield Volume(
+                name=name,
+                size=_number(lv, "lv_size", name),
+                segtype=kinds.get(lv["lv_uuid"], ""),
+                profile=lv["lv_profile"] or None,
+            )
 
 
 _MIRRORED = ("raid", "mirror")

@@ -7,11 +7,11 @@ kernel shows afterwards, not an exit code.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,30 +19,31 @@ from dmguard.core.actions import (
     Action,
     Result,
     Witness,
-    dump_action,
     is_met,
-    load_action,
     subject,
 )
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import State, Trigger
-from dmguard.core.steps import Step, after_for, finish_for, steps_for, undo_for
+from dmguard.core.steps import Step, after_for, finish_for, lets_go, steps_for, undo_for
 from dmguard.edge import files
 from dmguard.edge.dm import DmParseError
+from dmguard.edge.files import BusyError, Lock
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.run import RunError
+from dmguard.loop.intent import INTENDED, RAN, boundaries, dump_intent, load_intent, read_intent
 from dmguard.loop.record import read_history
+from dmguard.loop.turn import is_held, retake
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmguard.edge.files import Lock
     from dmguard.loop.observe import Observer
     from dmguard.loop.record import Ink, Paths, Recorder
 
 log = logging.getLogger(__name__)
 
+__all__ = ["UNREACHABLE", "Done", "Executor", "Hands", "boundaries"]
 
 _BUSY_TRIES, _BUSY_PAUSE_S = 5, 0.3
 _FINISH_TRIES, _FINISH_PAUSE_S = 3, 1.0
@@ -50,26 +51,10 @@ _LOOK_PAUSE_S = 2.0
 _LOOKS = {witness: 3 if witness is Witness.HOST else 1 for witness in Witness}
 """A consumer that was started just now may not answer at once."""
 
+_RETAKE_S = 120.0
 _NOT_AGAIN_S = 30.0
 UNREACHABLE = "systemd-unreachable"
 """The code of a step that could not be asked for: nothing was done, and it is to be tried again."""
-
-INTENDED, RAN = "intended", "ran"
-"""How far an act has come, as the intent file has it: `ran-2` is after its second step."""
-
-
-def boundaries(action: Action) -> tuple[str, ...]:
-    """Every point of an act between two effects outside, in order: where a crash can fall.
-
-    The intent file is written at the first and after each step, and removed at the last.
-    """
-    steps = range(1, len(steps_for(action)) + 1)
-    return (
-        INTENDED,
-        *(name for number in steps for name in (f"step-{number}", f"{RAN}-{number}")),
-        "recorded",
-        "cleared",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +84,11 @@ Hands = Mapping[type[Step], Callable[[Any, int], Awaitable[Done]]]
 
 
 class Executor:
-    """The one place that changes the host. Every call needs the lock to be held."""
+    """The one place that changes the host. Every call needs the lock to be held.
+
+    An act that waits for a unit lets the lock go meanwhile, so that no pool waits for it. Its
+    intent then has a file of its own, and a second lock shows that somebody is at it.
+    """
 
     def __init__(
         self,
@@ -117,15 +106,36 @@ class Executor:
         self._settled: set[str] = set()
         self._unremovable = False
         self._not_before = 0.0
+        self._apart_not_before = 0.0
 
     async def carry_out(self, action: Action, trigger: Trigger, lock: Lock) -> Outcome:
-        """Do it, or find it done. Never raises for what a command or the host answers."""
-        identity = uuid.uuid4().hex
-        self._settled.add(identity)
+        """Do it, or find it done. Never raises for what a command or the host answers.
+
+        BusyError if another act on the consumers is under way, or if the lock that was let go does
+        not come free again: then it is still to be settled.
+        """
+        with Lock.acquire(self._paths.seat) if action.on_consumer else nullcontext():
+            identity = uuid.uuid4().hex
+            self._settled.add(identity)
+            try:
+                return await self._carry_out(action, trigger, identity, lock)
+            except BusyError:
+                self._settled.discard(identity)
+                raise
+
+    async def _carry_out(
+        self, action: Action, trigger: Trigger, identity: str, lock: Lock
+    ) -> Outcome:
         began = time.monotonic()
+        path = self._paths.intent
+        if lets_go(action):
+            path = self._paths.apart
+            if path.exists():
+                told = "an act that was interrupted is to be settled first"
+                return Outcome(Result.FAILED, UNREACHABLE, told)
 
         async def mark(phase: str) -> None:
-            await self._intend(action, trigger, identity, phase)
+            await self._intend(path, dump_intent(action, trigger, identity, phase))
 
         await mark(INTENDED)
         done, ran = await self._run_steps(steps_for(action), lock, mark)
@@ -143,7 +153,7 @@ class Executor:
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         if outcome.result is Result.DONE:
             await self._follow(action, ran, self._glance(), lock)
-        await self._forget_intent()
+        await self._forget_intent(path)
         return outcome
 
     @property
@@ -157,6 +167,13 @@ class Executor:
             return False
         return self._paths.intent.exists() or self._paths.left.exists()
 
+    @property
+    def unattended(self) -> bool:
+        """The same for an act that lets go of the lock: is there one that nobody is at?"""
+        if self._ink.late or self._unremovable or time.monotonic() < self._apart_not_before:
+            return False
+        return self._paths.apart.exists() and not is_held(self._paths.seat)
+
     async def resume(self, lock: Lock) -> None:
         """Settle an act that was interrupted: what became of it is told once, then forgotten.
 
@@ -164,53 +181,69 @@ class Executor:
         """
         # The lock is held by the caller, so no command of the interrupted act runs any more.
         for path in (self._paths.intent, self._paths.left):
-            values = _read_intent(path)
-            if values is None:
-                continue
-            try:
-                action, trigger, identity, ran = _load_intent(values)
-            except (KeyError, TypeError, ValueError) as error:
-                log.warning("%s: not an intent: %s", path, error)
-            else:
-                if not await self._is_settled(action, trigger, identity, ran, lock):
-                    self._not_before = time.monotonic() + _NOT_AGAIN_S
-                    await self._leave(path)
-                    return
-            await self._forget_intent(path)
+            if not await self._resume_from(path, lock):
+                self._not_before = time.monotonic() + _NOT_AGAIN_S
+                await self._leave(path)
+                return
 
-    async def _is_settled(
-        self, action: Action, trigger: Trigger, identity: str, ran: int, lock: Lock
-    ) -> bool:
-        if identity in self._settled:
+    async def resume_apart(self, lock: Lock) -> None:
+        """The same for an act that lets go of the lock, unless somebody is at it. BusyError if the
+        lock does not come free again.
+        """
+        if not self._paths.apart.exists():
+            return
+        try:
+            seat = Lock.acquire(self._paths.seat)
+        except BusyError:
+            return
+        with seat:
+            # Until it is settled, another one waits.
+            self._apart_not_before = time.monotonic() + _NOT_AGAIN_S
+            if await self._resume_from(self._paths.apart, lock):
+                self._apart_not_before = 0.0
+
+    async def _resume_from(self, path: Path, lock: Lock) -> bool:
+        """False if it is still to be settled."""
+        values = read_intent(path)
+        if values is None:
             return True
-        if not all(type(step) in self._hands for step in steps_for(action)):
-            return False
-        return await self._settle(action, trigger, identity, ran, lock)
+        try:
+            action, trigger, identity, ran = load_intent(values)
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("%s: not an intent: %s", path, error)
+        else:
+
+            async def mark(phase: str) -> None:
+                await self._intend(path, dump_intent(action, trigger, identity, phase))
+
+            if identity not in self._settled:
+                if not all(type(step) in self._hands for step in steps_for(action)):
+                    return False
+                if not await self._settle(identity, _Half(action, trigger, ran, mark), lock):
+                    return False
+        await self._forget_intent(path)
+        return True
 
     async def _leave(self, path: Path) -> None:
         """Keep an intent from being written over by that of an act of our own."""
         if path == self._paths.intent:
             await self._ink.write(lambda: files.move(path, self._paths.left))
 
-    async def _settle(
-        self, action: Action, trigger: Trigger, identity: str, ran: int, lock: Lock
-    ) -> bool:
+    async def _settle(self, identity: str, half: _Half, lock: Lock) -> bool:
         """False: systemd could not be asked, so that it is still to be done."""
+        action, ran = half.action, half.ran
         host = action.witness is Witness.HOST
-        state = await self._observer.look(fresh=True, disks=True, host=host)
+        state = await self._observer.look(fresh=True, disks=not host, host=host)
         result = self._recorded(identity)
         if result is None:
             outcome = Outcome(Result.DONE, "resumed")
             if not is_met(action, state):
-
-                async def mark(phase: str) -> None:
-                    await self._intend(action, trigger, identity, phase)
-
-                outcome = await self._finish(_Half(action, trigger, ran, mark), state, lock)
+                outcome = await self._finish(half, state, lock)
             if outcome.reason == UNREACHABLE:
                 return False
             result = outcome.result
-            await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
+            entry = act_entry(action, outcome, half.trigger)
+            await self._recorder.record(replace(entry, id=identity))
         self._settled.add(identity)
         if result is Result.DONE:
             await self._follow(action, ran, state, lock)
@@ -236,15 +269,12 @@ class Executor:
         if not done.ok:
             log.warning("%s: %s: %s", subject(action), steps[-1], done.complaint)
 
-    async def _forget_intent(self, path: Path | None = None) -> None:
-        removed = await self._ink.write(lambda: files.remove(path or self._paths.intent))
+    async def _forget_intent(self, path: Path) -> None:
+        removed = await self._ink.write(lambda: files.remove(path))
         self._unremovable = not removed and not self._ink.late
 
-    async def _intend(self, action: Action, trigger: Trigger, identity: str, phase: str) -> None:
-        values = {"id": identity, "trigger": trigger, "phase": phase, "at": time.time()}
-        values["action"] = dump_action(action)
-        data = json.dumps(values).encode()
-        await self._ink.write(lambda: files.write_atomic(self._paths.intent, data))
+    async def _intend(self, path: Path, data: bytes) -> None:
+        await self._ink.write(lambda: files.write_atomic(path, data))
 
     async def _run_steps(
         self,
@@ -284,10 +314,21 @@ class Executor:
         return Done(ok=True), number
 
     async def _do(self, step: Step, lock: Lock) -> Done:
+        if not step.lets_go:
+            return await self._ask(step, lock.descriptor)
+        # Not in a `finally`: who is cancelled is not to wait for the lock.
+        lock.release()
+        done = await self._ask(step, lock.descriptor)
+        await retake(lock, _RETAKE_S)
+        # Whatever others did meanwhile is read anew.
+        self._observer.forget()
+        return done
+
+    async def _ask(self, step: Step, lock: int) -> Done:
         if type(step) not in self._hands:
             return Done(ok=False, complaint=f"not by this command: {step}")
         try:
-            return await self._hands[type(step)](step, lock.descriptor)
+            return await self._hands[type(step)](step, lock)
         except (RunError, ReportError, DmParseError, OSError) as error:
             return Done(ok=False, complaint=str(error))
 
@@ -370,22 +411,3 @@ class Executor:
             case Witness.DISKS:
                 return await self._observer.look(fresh=True, disks=True)
         return self._observer.glance()
-
-
-def _read_intent(path: Path) -> dict[str, Any] | None:
-    try:
-        values = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        log.warning("%s: %s", path, error)
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _load_intent(values: dict[str, Any]) -> tuple[Action, Trigger, str, int]:
-    action = load_action(values["action"])
-    if action.reason not in CODES:
-        raise ValueError(f"unknown reason {action.reason!r}")
-    _, _, ran = str(values.get("phase", "")).partition(f"{RAN}-")
-    return action, Trigger(values["trigger"]), str(values["id"]), int(ran or 0)

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dmguard.core.steps import Lvm, Prove, UnitStep, UnitVerb, Wipe
+from dmguard.core.steps import Lvm, Prove, ProveStopped, UnitStep, UnitVerb, Wipe
 from dmguard.edge import lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.dmhands import DmHands
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from dmguard.loop.execute import Hands
 
 _LONGEST_JOB_S = 120.0
-"""How long a unit is waited for with the lock held."""
+"""How long a unit is waited for."""
 
 _POLL_S = 0.2
+_STOPPED = ("inactive", "failed")
 
 
 class Manager(Protocol):
@@ -104,18 +105,34 @@ def _ask_systemd(manager: Manager) -> Hands:
         try:
             await ask[step.verb](step.unit)
         except OSError as error:
-            # An error that has a name is an answer; any other means that nothing was asked.
-            done = Done(ok=False, complaint=str(error))
-            answered = getattr(error, "name", None) is not None
-            return done if answered else replace(done, code=UNREACHABLE)
+            return _unanswered(error)
         return await _wait_for(step, manager) if step.wait else Done(ok=True)
 
-    return {UnitStep: ask_systemd}
+    async def prove_stopped(step: ProveStopped, lock: int) -> Done:
+        del lock
+        for name in step.units:
+            try:
+                unit = await manager.read_unit(name)
+            except OSError as error:
+                return _unanswered(error)
+            if unit is not None and (unit.has_job or unit.state not in _STOPPED):
+                complaint = f"{name} was started meanwhile: it is {unit.state}"
+                return Done(ok=False, complaint=complaint)
+        return Done(ok=True)
+
+    return {UnitStep: ask_systemd, ProveStopped: prove_stopped}
+
+
+def _unanswered(error: OSError) -> Done:
+    """An error that has a name is an answer; any other means that nothing was asked."""
+    done = Done(ok=False, complaint=str(error))
+    answered = getattr(error, "name", None) is not None
+    return done if answered else replace(done, code=UNREACHABLE)
 
 
 async def _wait_for(step: UnitStep, manager: Manager) -> Done:
     """Until the unit has stopped, or runs. systemd has deadlines of its own for both."""
-    wanted = ("inactive", "failed") if step.verb is UnitVerb.STOP else ("active",)
+    wanted = _STOPPED if step.verb is UnitVerb.STOP else ("active",)
     until = time.monotonic() + _LONGEST_JOB_S
     while time.monotonic() < until:
         unit = await manager.read_unit(step.unit)
@@ -123,7 +140,7 @@ async def _wait_for(step: UnitStep, manager: Manager) -> Done:
             return Done(ok=False, complaint=f"{step.unit}: there is no such unit")
         if not unit.has_job and unit.state in wanted:
             return Done(ok=True)
-        if not unit.has_job and unit.state in ("inactive", "failed"):
+        if not unit.has_job and unit.state in _STOPPED:
             return Done(
                 ok=False, complaint=f"{step.unit} is {unit.state}: see journalctl -u {step.unit}"
             )

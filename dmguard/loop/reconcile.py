@@ -24,6 +24,7 @@ from dmguard.edge.files import BusyError, Lock
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.run import RunError
 from dmguard.loop.memory import SETTLE_S
+from dmguard.loop.turn import take
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ _CAUSES = {
 }
 """Which event an act is named for where several woke at once."""
 _BUSY_S = 1.0
+_LOCK_S = 15.0
 _AFTER_EVENT_S = 1.0
 _UNREADABLE_S = 5.0
 
@@ -104,6 +106,7 @@ class Reconciler:
         self._shown: dict[str, Trigger] = {}
         self._woken = asyncio.Event()
         self._again: asyncio.TimerHandle | None = None
+        self._settling: asyncio.Task[None] | None = None
 
     def wake(self, wake: Wake) -> None:
         """Look soon. Safe to call at any time, as often as one likes."""
@@ -131,6 +134,9 @@ class Reconciler:
                     self.busy_since = None
         finally:
             self._cancel_again()
+            if self._settling is not None:
+                # What it was at is settled at the next start.
+                self._settling.cancel()
 
     def stop(self) -> None:
         """End run() after the act that is under way: it is verified and recorded, none follows."""
@@ -161,6 +167,8 @@ class Reconciler:
 
     async def _settle(self, wakes: tuple[Wake, ...]) -> Plan:
         plan = Plan()
+        if self._settling is None and self._executor.unattended:
+            self._settling = asyncio.create_task(self._settle_apart())
         look = self._how_to_look(wakes)
         for _ in range(_ROUNDS):
             state, plan, due = await self._look(look)
@@ -176,25 +184,46 @@ class Reconciler:
                 await self._executor.resume(lock)
                 # Again under the lock: another command may have been faster.
                 state, plan, due = await self._look(_GLANCE)
-                for action in due:
-                    if self._stopping:
-                        return plan
-                    cause = self._cause_of(action, wakes)
-                    outcome = await self._executor.carry_out(action, cause, lock)
-                    self._memory.note(
-                        action,
-                        state,
-                        time.monotonic(),
-                        done=outcome.result is Result.DONE,
-                        reason=outcome.reason,
-                    )
-                    if action.act not in _QUICK:
-                        # The lock is let go, and the pools are looked at, before the next one.
-                        break
+                if due and not await self._act(due, state, wakes, lock):
+                    return plan
             look = _GLANCE
         log.debug("still something to do after %d rounds", _ROUNDS)
         self._look_again(wakes[0].trigger, _BUSY_S)
         return plan
+
+    async def _act(
+        self, due: tuple[Action, ...], state: State, wakes: tuple[Wake, ...], lock: Lock
+    ) -> bool:
+        """Do what is due, up to where the lock is let go; is there to be another round?"""
+        acted = False
+        for action in due:
+            if self._stopping:
+                return False
+            try:
+                cause = self._cause_of(action, wakes)
+                outcome = await self._executor.carry_out(action, cause, lock)
+            except BusyError as error:
+                # Another is at the consumers, and no pool is to wait for that.
+                log.debug("%s", error)
+                self._busy = True
+                continue
+            acted, done = True, outcome.result is Result.DONE
+            self._memory.note(action, state, time.monotonic(), done=done, reason=outcome.reason)
+            if action.act not in _QUICK:
+                # The lock is let go, and the pools are looked at, before the next one.
+                break
+        return acted
+
+    async def _settle_apart(self) -> None:
+        """Settle an act that waits for units, beside the looks: no pool waits for it."""
+        try:
+            with await take(self._paths.lock, _LOCK_S) as lock:
+                await self._executor.resume_apart(lock)
+        except (BusyError, *UNREADABLE) as error:
+            log.warning("an act that was interrupted is not settled yet: %s", error)
+        finally:
+            self._settling = None
+        self.wake(Wake(Trigger.COMMAND))
 
     def _cause_of(self, action: Action, wakes: tuple[Wake, ...]) -> Trigger:
         """Who an act is named for. Others wake while a disk settles, and it is not for them."""

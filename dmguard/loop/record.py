@@ -62,6 +62,16 @@ class Paths:
         return self.lib / f"{self.door}-left.json"
 
     @property
+    def apart(self) -> Path:
+        """The intent of an act that lets go of the lock while it waits. Others are begun then."""
+        return self.lib / f"{self.door}-apart.json"
+
+    @property
+    def seat(self) -> Path:
+        """The lock that such an act holds to its end, and whoever else acts on consumers."""
+        return self.run / "consumers.lock"
+
+    @property
     def ledger(self) -> Path:
         return self.lib / "disks.json"
 

@@ -14,6 +14,7 @@ from dmguard.app.cli import build_parser
 from dmguard.app.cli.adopt import words_of
 from dmguard.app.cli.setup import goal_of
 from dmguard.app.guard.adopt import read_foreign
+from dmguard.core.goals import SetUp
 from dmguard.core.imports import css, directlvm
 from dmguard.core.imports.imported import ForeignError, Imported
 from dmguard.core.settings import parse_settings
@@ -130,6 +131,37 @@ def test_what_setup_takes_less_of_is_told() -> None:
         "DATA_SIZE=100%FREE",
     ]
     assert css.read("VG=vg\nDATA_SIZE=99%FREE\nPOOL_AUTOEXTEND_PERCENT=100\n").notes == ()
+
+
+GOOD_SIZES = st.sampled_from(
+    ["", "1", "7s", "123K", "5000", "8G", "3t", "40%FREE", "99%VG", "100%FREE", "1%PVS"]
+)
+
+
+@given(
+    data=GOOD_SIZES,
+    metadata=st.sampled_from(["", "16M", "1", "3G"]),
+    chunk=st.sampled_from(["", "64K", "1M", "512"]),
+    threshold=st.integers(0, 120),
+    percent=st.integers(0, 100),
+    extend=st.sampled_from(["yes", "no"]),
+)
+def test_the_words_say_the_same_as_what_they_were_made_of(
+    data: str, metadata: str, chunk: str, threshold: int, percent: int, extend: str
+) -> None:
+    setup = css.read(
+        f"DEVS=/dev/vdb\nVG=vg\nDATA_SIZE={data}\nPOOL_META_SIZE={metadata}\n"
+        f"POOL_AUTOEXTEND_THRESHOLD={threshold}\nPOOL_AUTOEXTEND_PERCENT={percent}\n"
+        f"AUTO_EXTEND_POOL={extend}\nCHUNK_SIZE={chunk}\n"
+    ).setup
+    assert setup is not None
+    goal = goal_of(build_parser().parse_args(words_of(setup)[1:]))
+    default = SetUp()
+    assert (goal.disks, goal.vg, goal.pool) == (setup.disks, setup.vg, setup.pool)
+    assert goal.data == (setup.data or default.data)
+    assert goal.metadata == (setup.metadata or default.metadata)
+    assert goal.chunk == (setup.chunk or default.chunk)
+    assert (goal.threshold, goal.percent) == (setup.threshold, setup.percent)
 
 
 def test_dockers_own_direct_lvm_becomes_words(tmp_path: Path) -> None:

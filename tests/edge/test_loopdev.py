@@ -161,7 +161,7 @@ def test_an_error_of_the_kernel_is_raised(host: LoopHost, data: Path) -> None:
 
 
 def test_a_place_is_a_file_with_its_loop_device_if_it_is_on_one(host: LoopHost, data: Path) -> None:
-    place = Place(str(data), is_file=True, size=4 * MIB, inode=inode(data))
+    place = Place(str(data), is_file=True, size=4 * MIB, inode=inode(data), allocated=MIB)
     assert loops(host).read_place(str(data)) == place
     host.attach("loop1", data)
     found = loops(host).read_place(str(data))

@@ -101,8 +101,17 @@ def test_hyphenated_names_and_the_profile_of_the_vg(fake: FakeLvm) -> None:
         vg = run(lvm.read_vgs(fake.runner))[1]
     assert [pool.full_name for pool in vg.pools] == ["my-vg/data-pool-1", "my-vg/vg-pool"]
     assert [pool.profile for pool in vg.pools] == ["of-the-vg", "of-the-vg"]
+    assert vg.profile == "of-the-vg"
     assert [pool.active for pool in vg.pools] == [False, True]
     assert vg.spare is None
+
+
+def test_volumes_that_are_no_pools_have_their_own_profiles() -> None:
+    rows = [lv_row("home", "a", GIB, lv_profile="shared"), lv_row("root", "b", GIB)]
+    segments = [{"lv_uuid": row["lv_uuid"], "segtype": "linear"} for row in rows]
+    (vg,) = parse_report(report(vg_row("vg"), [], rows, segments))
+    assert [(v.name, v.profile) for v in vg.volumes] == [("home", "shared"), ("root", None)]
+    assert vg.profile is None
 
 
 def test_what_is_asked_of_lvm_starts_no_monitor_and_waits_for_no_lock(fake: FakeLvm) -> None:

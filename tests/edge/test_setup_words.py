@@ -79,6 +79,8 @@ def test_each_word_has_its_meaning() -> None:
         move_data=True,
     )
     assert goal("--consumer", "none", "--vg", "v").consumer == ""
+    sized = goal("/dev/sdb", "--data-size", "20GiB", "--metadata-size", "512MiB")
+    assert (sized.data, sized.metadata) == (Amount(size=20 << 30), Amount(size=512 << 20))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,11 @@ def test_each_word_has_its_meaning() -> None:
         ("--data-percent", "0"),
         ("--data-percent", "100"),
         ("--data-percent", "95%"),
+        ("--data-size", "0B"),
+        ("--data-size", "20"),
+        ("--metadata-size", "+1GiB"),
+        ("--data-size", "1GiB", "--data-percent", "90"),
+        ("--metadata-size", "1GiB", "--metadata-percent", "1"),
         ("--chunk", "100KiB"),
         ("--chunk", "32KiB"),
         ("--chunk", "2GiB"),
@@ -133,7 +140,9 @@ def test_what_makes_no_sense_is_a_usage_error(
         ("--pool", "p"),
         ("--consumer", "none"),
         ("--data-percent", "80"),
+        ("--data-size", "1GiB"),
         ("--metadata-percent", "2"),
+        ("--metadata-size", "64MiB"),
         ("--chunk", "64KiB"),
         ("--zero",),
         ("--autoextend-threshold", "70"),

@@ -28,8 +28,9 @@ def make_bare(
     size: int = 1000,
     metadata_size: int = 16,
     room: int = 10_000,
+    inode: int = 1,
 ) -> BarePool:
-    """A healthy pool on two loop devices."""
+    """A healthy pool on two loop devices. Its metadata's file is allocated whole."""
     whole, part = Usage(int(size * MIB * data / 100), size * MIB), metadata_size * MIB
     kernel = KernelPool(
         dm_name=name,
@@ -47,11 +48,12 @@ def make_bare(
         data=whole,
         metadata=Usage(int(part * metadata / 100), part),
     )
-    below = make_file("/srv/metadata", metadata_size, room, inode=2)
+    below = make_file("/srv/metadata", metadata_size, room, inode=inode + 1)
+    below = replace(below, allocated=below.size)
     return BarePool(
         kernel,
         Table(size * MIB // 512, PARAMS),
-        data=Backing((7, 0), "/dev/loop0", size * MIB, make_file("/srv/data", size, room)),
+        data=Backing((7, 0), "/dev/loop0", size * MIB, make_file("/srv/data", size, room, inode)),
         metadata=Backing((7, 1), "/dev/loop1", part, below),
     )
 

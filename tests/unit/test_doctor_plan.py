@@ -1,6 +1,7 @@
 """What cures a finding around the pools, by which commands, and what has no safe cure."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -23,8 +24,9 @@ from dmguard.core.consumers.flags import Flags
 from dmguard.core.goals import Examine
 from dmguard.core.host import Host
 from dmguard.core.lvmprofile import extends, read_settings, with_settings
-from dmguard.core.model import Profile, Resource, State
+from dmguard.core.model import Profile, Resource, State, Volume
 from dmguard.core.plan import Past, Plan, make_plan
+from dmguard.core.plan.profile import choose_profile
 from dmguard.core.settings import Settings
 from dmguard.core.steps import Lvm, PutFile, digest, every_step
 from dmguard.core.units import Amount
@@ -143,6 +145,64 @@ def test_of_a_half_set_profile_all_else_is_kept() -> None:
     assert isinstance(action, AttachProfile)
     assert action.text == text.replace("percent=0", "percent=20")
     assert (action.was, action.reason) == (digest(text), "autoextend-half-set")
+
+
+HALF = "# ours\n" + GROWS.replace("=20", "=0")
+
+
+def half_set(name: str, others: Mapping[str, str], **vg: object) -> State:
+    """The pool follows a profile that does not let it grow, in a VG with this about it."""
+    pool = in_vg(follows(with_profile(POOL, 80, 0), name), **vg)
+    return around(pool, replace(HOST, profiles={name: HALF, **others}))
+
+
+def attached(state: State) -> AttachProfile:
+    action = cure(state)
+    assert isinstance(action, AttachProfile)
+    return action
+
+
+FOLLOWERS: list[dict[str, object]] = [
+    {"volumes": (Volume("home", MIB, "thin", "shared"),)},
+    {"profile": "shared"},
+]
+
+
+@pytest.mark.parametrize("vg", FOLLOWERS)
+def test_a_profile_that_others_follow_is_left_as_it_is(vg: dict[str, object]) -> None:
+    alone = attached(half_set("shared", {}, volumes=(Volume("home", MIB, "thin", "other"),)))
+    assert (alone.profile, alone.was) == ("shared", digest(HALF)), "where nobody else follows it"
+    action = attached(half_set("shared", {}, **vg))
+    assert (action.profile, action.was) == ("vg-pool", "")
+    assert action.path == "/etc/lvm/profile/vg-pool.profile"
+    assert action.text == alone.text == HALF.replace("percent=0", "percent=20")
+
+
+def test_neither_is_one_that_another_pool_follows() -> None:
+    state = half_set("shared", {})
+    (pool,) = state.pools
+    other = in_vg(follows(make_pool(name="other"), "shared"))
+    both = replace(state, pools=(pool, other))
+    wanted = choose_profile("vg/pool", both, 70, 30)
+    assert (wanted.name, wanted.was) == ("vg-pool", "")
+    assert dict(read_settings(wanted.text)) == {"threshold": 70, "percent": 30}
+    assert choose_profile("vg/pool", state, 70, 30).name == "shared"
+    grows = replace(HOST, profiles={"shared": GROWS})
+    assert choose_profile("vg/pool", replace(both, host=grows), None, None).name == "shared"
+
+
+def test_a_name_that_is_anothers_is_not_taken_for_the_profile_of_its_own() -> None:
+    """a-b/c and a/b-c have the same name for theirs."""
+    text = HALF.replace("percent=0", "percent=20")
+    followed = Volume("home", MIB, "thin", "vg-pool")
+    for profiles, name in (
+        ({"vg-pool": "# another's\n"}, "vg-pool-2"),
+        ({"vg-pool": text}, "vg-pool"),  # written before a crash, and not attached yet
+        ({"vg-pool": "# another's\n", "vg-pool-2": "# its\n"}, "vg-pool-3"),
+    ):
+        assert attached(half_set("shared", profiles, profile="shared")).profile == name
+    bare = around(in_vg(BARE, volumes=(followed,)), replace(HOST, profiles={"vg-pool": HALF}))
+    assert attached(bare).profile == "vg-pool-2"
 
 
 def test_an_attachment_is_met_by_the_name_and_the_text() -> None:

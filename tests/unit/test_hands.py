@@ -13,6 +13,7 @@ from dmguard.core.steps import (
     MovePath,
     Proof,
     Prove,
+    ProveStopped,
     PutFile,
     Step,
     UnitStep,
@@ -21,7 +22,7 @@ from dmguard.core.steps import (
 )
 from dmguard.core.steps.dm import DmStep
 from dmguard.edge.run import Completed
-from dmguard.loop.execute import Done, Hands
+from dmguard.loop.execute import UNREACHABLE, Done, Hands
 from dmguard.loop.hands import make_hands
 from tests.unit.disks import DISK
 
@@ -159,7 +160,7 @@ def test_a_proof_is_what_the_prover_says() -> None:
 
 def test_what_was_not_given_is_not_there() -> None:
     hands = make_hands(cast("Runner", FakeRunner((0, ""))))
-    assert not {Prove, UnitStep} & set(hands)
+    assert not {Prove, ProveStopped, UnitStep} & set(hands)
     assert {Lvm, *get_args(DmStep)} <= set(hands)
 
 
@@ -189,6 +190,38 @@ def test_a_job_is_waited_for(
     verb: UnitVerb, units: list[Unit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert waited(verb, *units, monkeypatch=monkeypatch) == Done(ok=True)
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"),
+    [
+        (Unit(UNIT, "inactive"), ""),
+        (Unit(UNIT, "failed"), ""),
+        (None, ""),
+        (Unit(UNIT, "active"), "docker.service was started meanwhile: it is active"),
+        (Unit(UNIT, "activating"), "docker.service was started meanwhile: it is activating"),
+        (
+            Unit(UNIT, "inactive", has_job=True),
+            "docker.service was started meanwhile: it is inactive",
+        ),
+    ],
+)
+def test_that_units_are_stopped_is_seen_of_each_of_them(unit: Unit | None, told: str) -> None:
+    manager = FakeManager(Unit("docker.socket", "inactive"), unit)
+    hands = make_hands(cast("Runner", FakeRunner((0, ""))), manager=manager)
+    done = do(hands, ProveStopped(("docker.socket", UNIT)))
+    assert done == Done(ok=not told, complaint=told)
+    assert (manager.asked, manager.units) == ([], [])
+
+
+def test_whether_a_unit_is_stopped_is_not_known_without_a_bus() -> None:
+    class Silent(FakeManager):
+        async def read_unit(self, name: str) -> Unit | None:
+            raise OSError(f"no answer about {name}")
+
+    hands = make_hands(cast("Runner", FakeRunner((0, ""))), manager=Silent())
+    done = do(hands, ProveStopped((UNIT,)))
+    assert (done.ok, done.code) == (False, UNREACHABLE)
 
 
 @pytest.mark.parametrize("unit", [Unit(UNIT, "failed"), Unit(UNIT, "inactive"), None])

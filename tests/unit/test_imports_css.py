@@ -54,7 +54,6 @@ def test_a_whole_file_is_taken_over() -> None:
     assert [note.partition(":")[0] for note in found.notes] == [
         "/dev/vdc",
         "DATA_SIZE=90%VG",
-        "POOL_META_SIZE=2G",
         "EXTRA_STORAGE_OPTIONS",
     ]
     settings = parse_settings(tomllib.loads(found.settings))
@@ -97,6 +96,7 @@ def set_up(text: str) -> Setup:
         ("DATA_SIZE=2048s", Amount(size=1 << 20)),
         ("DATA_SIZE=95%FREE", Amount(percent=95.0)),
         ("DATA_SIZE=95%PVS", Amount(percent=95.0)),
+        ("DATA_SIZE=100%FREE", Amount(percent=99.0)),
         ("DATA_SIZE=''", None),
     ],
 )
@@ -138,7 +138,8 @@ def test_growth_is_taken_over_as_it_really_was(
         ("MIN_DATA_SIZE=5G", "no least size"),
         ("DOCKER_ROOT_VOLUME=yes", "thin pools and no other volumes"),
         ("CONTAINER_ROOT_LV_NAME=x", "thin pools and no other volumes"),
-        ("DATA_SIZE=20G", "a share of what is free, as --data-percent"),
+        ("DATA_SIZE=20%VG", "of what the group has free"),
+        ("DATA_SIZE=100%FREE", "99 % at most"),
         ("EXTRA_DOCKER_STORAGE_OPTIONS='--storage-opt dm.fs=ext4'", "dm.fs=ext4: setup keeps"),
         ("DATA_SZIE=2G", "DATA_SZIE: it is not a setting"),
         ("DEVS=/dev/vdb", "better is one of its links"),
@@ -156,6 +157,8 @@ def test_what_has_no_equivalent_is_told(text: str, note: str) -> None:
         "GROWPART=false",
         "ROOT_SIZE=",
         "MIN_DATA_SIZE=2G",
+        "DATA_SIZE=20G",
+        "POOL_META_SIZE=1G",
         "CONTAINER_ROOT_LV_SIZE=40%FREE",
     ],
 )
@@ -177,6 +180,10 @@ def test_of_another_driver_there_is_nothing_to_set_up(driver: str) -> None:
         "VG='a\"]'",
         "CHUNK_SIZE=big",
         "DATA_SIZE=40%",
+        "DATA_SIZE=0%FREE",
+        "DATA_SIZE=101%FREE",
+        "DATA_SIZE=0",
+        "POOL_META_SIZE=00G",
         "POOL_AUTOEXTEND_THRESHOLD=60%",
         "POOL_META_SIZE=-1",
         "DEVICE_WAIT_TIMEOUT=1m",

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dmguard.core.actions import GrowLoop, is_met
 from dmguard.core.findings import find_all
@@ -26,14 +28,16 @@ from tests.unit.bares import (
     in_bare,
     make_bare,
     make_host,
+    make_raw,
     with_file,
 )
 from tests.unit.rig import Rig
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from random import Random
 
-    from dmguard.core.bare import BarePool
+    from dmguard.core.bare import BarePool, LoopFile
 
 PLAIN = Policy(min_step=0, headroom=0.0, max_size=2000 * MIB)
 
@@ -101,10 +105,136 @@ def test_a_file_system_gives_what_its_files_may_not_take_already() -> None:
     assert codes(make_bare(80, room=400)) == ["loop-no-space"]
 
 
-def test_two_pools_of_one_file_system_share_what_is_free() -> None:
-    one, other = make_bare(80, room=750), make_bare(80, room=750, name="devpool")
-    both = Settings(loops={"docker": PLAIN, "devpool": PLAIN})
-    assert growth(one, other, rules=both) == [("data", 1200), ("data", 1050)]
+BOTH = Settings(loops={"docker": PLAIN, "devpool": PLAIN})
+
+
+@pytest.mark.parametrize(
+    ("room", "targets"),
+    [
+        # Each may take 500 MiB as it is, and so the two of them 1000.
+        (750, []),
+        (1000, []),
+        (1001, [1001]),
+        (1200, [1200]),
+        (1250, [1200, 1050]),
+        (1400, [1200, 1200]),
+    ],
+)
+def test_two_pools_of_one_file_system_share_what_is_free(room: int, targets: list[int]) -> None:
+    one = make_bare(80, room=room)
+    other = make_bare(80, room=room, name="devpool", inode=11)
+    assert growth(one, other, rules=BOTH) == [("data", target) for target in targets]
+    found = codes(one, other, rules=BOTH)
+    assert ("loop-no-space" in found) is not bool(targets)
+
+
+def test_what_another_pools_file_may_take_is_promised_to_nobody() -> None:
+    full = make_bare(80, room=750)
+    assert growth(full) == [("data", 1200)], "on its own"
+    idle = make_bare(10, room=750, name="strange", inode=11)
+    assert growth(full, idle) == []
+    assert refusals(full, ResizeLoop(pool="docker", data=Size(1001 * MIB)), None, idle) == [
+        "loop-no-space"
+    ]
+    written = with_file(idle, allocated=1000 * MIB)
+    assert growth(full, written) == [("data", 1200)]
+    assert idle.data.file is not None
+    elsewhere = with_file(idle, inode=(2050, 11))
+    assert growth(full, elsewhere) == [("data", 1200)]
+    # Its own metadata is one of the files, too.
+    short = make_bare(80, room=700)
+    assert growth(short) == [("data", 1200)]
+    sparse = replace(below(short, Resource.METADATA), allocated=0)
+    short = replace(short, metadata=replace(short.metadata, file=sparse))
+    assert growth(short) == [("data", 1184)]
+
+
+def below(pool: BarePool, resource: Resource) -> LoopFile:
+    file = pool.backing(resource).file
+    assert file is not None
+    return file
+
+
+def test_a_raw_pool_that_is_down_keeps_what_its_files_may_take() -> None:
+    full = make_bare(80, room=750)
+    for allocated, targets in ((0, []), (600 * MIB, [("data", 1150)])):
+        raw = make_raw(size=700)
+        assert raw.data is not None
+        data = replace(raw.data, inode=(2049, 21), allocated=allocated)
+        metadata = (
+            replace(raw.metadata, inode=(2049, 22), allocated=4 * MIB) if raw.metadata else None
+        )
+        host = make_host(full, raws=(replace(raw, data=data, metadata=metadata),))
+        plan = make_plan(host, settings(), Past(), Guard())
+        grown = [a for a in plan.actions if isinstance(a, GrowLoop)]
+        assert [(str(a.resource), a.target // MIB) for a in grown] == targets
+
+
+def any_pools(rng: Random) -> tuple[BarePool, ...]:
+    """Pools on two file systems, with files of any size of which any part is allocated."""
+    rooms = [rng.randint(0, 4000), rng.randint(0, 4000)]
+    pools = []
+    for number in range(rng.randint(1, 4)):
+        system = rng.randint(0, 1)
+        size = rng.randint(1, 2000)
+        pool = make_bare(
+            rng.randint(0, 100),
+            rng.randint(0, 100),
+            name=f"pool{number}",
+            size=size,
+            room=rooms[system],
+            inode=10 * number,
+        )
+        longer = (size + rng.choice([0, 0, rng.randint(0, 500)])) * MIB
+        pool = with_file(
+            pool,
+            inode=(system, 10 * number),
+            size=longer,
+            allocated=rng.randint(0, longer),
+        )
+        file = below(pool, Resource.METADATA)
+        other = replace(file, inode=(system, 10 * number + 1), allocated=rng.randint(0, file.size))
+        pools.append(replace(pool, metadata=replace(pool.metadata, file=other)))
+    return tuple(pools)
+
+
+@given(st.builds(any_pools, st.randoms(use_true_random=True)))
+def test_no_file_system_is_promised_more_than_it_has(pools: tuple[BarePool, ...]) -> None:
+    policy = replace(PLAIN, max_size=10_000 * MIB)
+    rules = Settings(loops={pool.name: policy for pool in pools})
+    grown = make_plan(make_host(*pools), rules, Past(), Guard()).actions
+    for system in (0, 1):
+        files = [
+            file
+            for pool in pools
+            for file in (below(pool, resource) for resource in Resource)
+            if file.inode[0] == system
+        ]
+        more = sum(
+            action.file_target - action.file_size
+            for action in grown
+            if isinstance(action, GrowLoop) and action.inode[0] == system
+        )
+        room = min((file.room for file in files), default=0)
+        assert more <= max(0, room - sum(file.owed for file in files))
+    full = [
+        pool
+        for pool in pools
+        if pool.kernel.data and pool.kernel.data.percent > policy.data_threshold
+    ]
+    roomy = tuple(
+        replace(
+            pool,
+            data=replace(pool.data, file=replace(below(pool, Resource.DATA), room=1 << 50)),
+            metadata=replace(
+                pool.metadata, file=replace(below(pool, Resource.METADATA), room=1 << 50)
+            ),
+        )
+        for pool in pools
+    )
+    plan = make_plan(make_host(*roomy), rules, Past(), Guard())
+    data = [a.pool for a in plan.actions if isinstance(a, GrowLoop) and a.resource is Resource.DATA]
+    assert data == [pool.name for pool in full], "where there is room each has its growth"
 
 
 def test_a_file_that_is_larger_than_the_pool_is_not_paid_for_twice() -> None:
@@ -152,8 +282,10 @@ def test_a_file_system_with_less_than_a_tenth_of_the_pool_is_told_before_it_is_f
     assert codes(roomy) == []
 
 
-def refusals(pool: BarePool, goal: ResizeLoop, rules: Settings | None = None) -> list[str]:
-    plan = make_plan(make_host(pool), rules or Settings(), Past(), goal)
+def refusals(
+    pool: BarePool, goal: ResizeLoop, rules: Settings | None = None, *others: BarePool
+) -> list[str]:
+    plan = make_plan(make_host(pool, *others), rules or Settings(), Past(), goal)
     assert not plan.actions
     return [refusal.code for refusal in plan.refusals]
 

@@ -100,6 +100,7 @@ def resume(bench: Bench) -> None:
     async def work() -> None:
         with Lock.acquire(bench.paths.lock) as lock:
             await bench.executor.resume(lock)
+            await bench.executor.resume_apart(lock)
 
     asyncio.run(finish(bench, work()))
 
@@ -107,7 +108,7 @@ def resume(bench: Bench) -> None:
 def leave_intent(bench: Bench, phase: str) -> None:
     values = {"id": "1234", "trigger": "command", "phase": phase, "at": 1.0}
     write_atomic(
-        bench.paths.intent, json.dumps(values | {"action": dump_action(CONFIGURE)}).encode()
+        bench.paths.apart, json.dumps(values | {"action": dump_action(CONFIGURE)}).encode()
     )
 
 
@@ -141,7 +142,7 @@ def test_what_a_crash_left_is_completed_from_every_point(tmp_path: Path, phase: 
     assert bench.did == list(steps_for(CONFIGURE))
     (entry,) = read_history(bench.paths)
     assert (entry.result, entry.reason) == ("done", "resumed")
-    assert not bench.paths.intent.exists()
+    assert not bench.paths.apart.exists()
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -154,7 +155,7 @@ def test_what_cannot_be_completed_is_taken_back_from_every_point(
     assert bench.did[-len(UNDO) :] == list(UNDO)
     (entry, last) = read_history(bench.paths)
     assert {entry.reason, last.reason} == {"undo-failed", "act-interrupted"}
-    assert not bench.paths.intent.exists()
+    assert not bench.paths.apart.exists()
 
 
 def test_one_step_that_is_not_undone_keeps_no_other_from_it(tmp_path: Path) -> None:
@@ -217,16 +218,18 @@ def test_an_intent_without_hands_for_it_is_kept_for_who_has_them(tmp_path: Path)
 
     async def work() -> None:
         with Lock.acquire(bench.paths.lock) as lock:
+            seen = [poor.unattended]
             await poor.resume(lock)
-            assert bench.paths.left.exists()
-            assert not bench.paths.intent.exists()
-            assert not poor.interrupted
+            await poor.resume_apart(lock)
+            assert bench.paths.apart.exists()
+            seen.append(poor.unattended)
+            assert seen == [True, False], "not at once"
             assert read_history(bench.paths) == []
-            assert bench.executor.interrupted
-            await bench.executor.resume(lock)
+            assert bench.executor.unattended
+            await bench.executor.resume_apart(lock)
 
     asyncio.run(finish(bench, work()))
-    assert not bench.paths.left.exists()
+    assert not bench.paths.apart.exists()
     (entry,) = read_history(bench.paths)
     assert (entry.id, entry.reason) == ("1234", "resumed")
 
@@ -235,10 +238,15 @@ def test_without_a_bus_it_is_tried_again_and_not_forgotten(tmp_path: Path) -> No
     bench = Watched(tmp_path, lambda _: Done(ok=False, complaint="no bus", code=UNREACHABLE))
     leave_intent(bench, "ran-1")
     resume(bench)
-    assert bench.paths.left.exists()
+    assert bench.paths.apart.exists()
     assert read_history(bench.paths) == []
     assert len(bench.did) == 1, "nothing is taken back that was not asked for"
-    assert not bench.executor.interrupted, "not at once"
+    assert not bench.executor.unattended, "not at once"
+    # Nor is it written over by another act of the kind.
+    before = bench.paths.apart.read_bytes()
+    assert act(bench).reason == UNREACHABLE
+    assert bench.paths.apart.read_bytes() == before
+    assert len(bench.did) == 1
 
 
 def test_every_boundary_of_it_is_one_of_these_phases() -> None:
@@ -255,8 +263,8 @@ def test_a_bus_that_goes_away_in_the_middle_keeps_the_intent(tmp_path: Path) -> 
     bench = Watched(tmp_path, ends)
     assert act(bench).reason == UNREACHABLE
     assert bench.did == list(steps_for(CONFIGURE)), "and nothing is taken back"
-    assert bench.paths.intent.exists()
-    assert bench.executor.interrupted
+    assert bench.paths.apart.exists()
+    assert bench.executor.unattended
     assert read_history(bench.paths) == [], "it is told when it is settled"
 
 
@@ -264,7 +272,7 @@ def test_without_a_bus_nothing_is_begun_and_nothing_kept(tmp_path: Path) -> None
     bench = Watched(tmp_path, lambda _: Done(ok=False, complaint="no bus", code=UNREACHABLE))
     assert act(bench).result is Result.FAILED
     assert len(bench.did) == 1
-    assert not bench.paths.intent.exists()
+    assert not bench.paths.apart.exists()
 
 
 def test_of_two_intents_neither_is_lost(tmp_path: Path) -> None:
@@ -272,7 +280,7 @@ def test_of_two_intents_neither_is_lost(tmp_path: Path) -> None:
     bench = Watched(tmp_path, lambda _: Done(ok=True))
     bench.observer.state = AFTER
     leave_intent(bench, "ran-1")
-    bench.paths.intent.rename(bench.paths.left)
+    bench.paths.apart.rename(bench.paths.left)
     values = json.loads(bench.paths.left.read_text())
     write_atomic(bench.paths.intent, json.dumps(values | {"id": "5678"}).encode())
     resume(bench)

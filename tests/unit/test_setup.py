@@ -255,6 +255,16 @@ def test_a_pool_fits_with_its_metadata_and_their_spare(
         assert of_metadata <= 16 * GIB
 
 
+def test_a_size_that_was_asked_for_is_given_or_refused() -> None:
+    for size, pool_size in ((5 * GIB, 5 * GIB), (5 * GIB - 1, 5 * GIB), (1, EXTENT)):
+        goal = replace(GOAL, data=Amount(size=size), metadata=Amount(size=100 * MIB))
+        pool = next(action for action in plan(goal=goal).actions if isinstance(action, CreatePool))
+        assert (pool.size, pool.metadata_size) == (pool_size, 100 * MIB)
+    (refusal,) = plan(goal=replace(GOAL, data=Amount(size=500 * GIB))).refusals
+    assert refusal.code == "vg-too-small"
+    assert "at least 500" in refusal.message
+
+
 def test_a_disk_that_is_too_small_for_a_pool_is_refused() -> None:
     tiny = make_disk("b", size=9 * MIB)
     state = replace(BARE, disks=(tiny,))
@@ -405,7 +415,8 @@ def test_dockers_data_is_not_stranded() -> None:
     assert "images of overlay2 in /data/docker" in refusal.message
     (*_, configure) = plan(state, replace(GOAL, move_data=True)).actions
     commands = [str(step) for step in steps_for(configure)]
-    assert commands[2] == "mv -T /data/docker /data/docker.before-docker-thinpool"
+    assert commands[2] == "# check again: docker.socket, docker.service: stopped"
+    assert commands[3] == "mv -T /data/docker /data/docker.before-docker-thinpool"
     assert not any(word in " ".join(commands) for word in ("rm ", "--force"))
     empty = with_host(BARE, docker=replace(data, drivers=frozenset()))
     assert plan(empty).refusals == ()

@@ -68,12 +68,14 @@ class Moment:
     nth: int = 0
 
 
-def boundary(phase: str, action: int, step: int = 0, before: int = 0) -> Moment:
+def boundary(
+    phase: str, action: int, step: int = 0, before: int = 0, slot: str = "intent"
+) -> Moment:
     """A boundary of the executor's: `before` steps were done by the actions before this one.
 
-    Each action renames its intent into place once before its steps and once after each.
+    Each action renames its intent into place, `slot`, once before its steps and once after each.
     """
-    draft = f"{LIB}/.intent.json.PID"
+    draft = f"{LIB}/.{slot}.json.PID"
     nth = before + action - 1 + 1 + step
     name = f"action {action}: {phase}" + (f" {step}" if step else "")
     if phase == "step":
@@ -82,7 +84,7 @@ def boundary(phase: str, action: int, step: int = 0, before: int = 0) -> Moment:
     if phase == "recorded":
         return Moment(name, "fdatasync", f"{LIB}/history.jsonl", action)
     if phase == "cleared":
-        return Moment(name, "unlink", f"{LIB}/intent.json", action)
+        return Moment(name, "unlink", f"{LIB}/{slot}.json", action)
     return Moment(name, "rename", draft, nth)
 
 
@@ -141,7 +143,7 @@ def assert_set_up(m: Machine, words: str, disks: list[Disk]) -> None:
     assert profile == "docker-thinpool"
     assert attributes.startswith("twi-a")
     assert 0.9 * int(vg) < int(size) <= 0.95 * int(vg)
-    m.run(f"test ! -e {LIB}/intent.json")
+    m.run(f"test ! -e {LIB}/intent.json && test ! -e {LIB}/intent-apart.json")
 
 
 def tear_down(m: Machine, disks: list[Disk]) -> None:

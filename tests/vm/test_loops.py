@@ -10,16 +10,12 @@ from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
 from tests.vm.bootkit import cut_and_boot, is_active
 from tests.vm.kit import MIB, config, history, wait_for
-from tests.vm.loopkit import LoopDocker
+from tests.vm.loopkit import LIB, LoopDocker, stopped_at, stops
 from tests.vm.manual import procedures
 
 if TYPE_CHECKING:
-    from tests.lab.channel import Running
     from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
-
-LIB = "/var/lib/dmguard"
-STEPS = 4
 
 
 @procedures("P17", "P18", "P19", "P20", "P21", "P22", "P23", "P24")
@@ -166,38 +162,6 @@ def cut_at(m: Machine, docker: LoopDocker, name: str) -> None:
     m.wait_until(f"test ! -e {LIB}/intent.json")
 
 
-def stopped_at(m: Machine, name: str, words: str) -> tuple[Running, str]:
-    """Run a resize that stops at this boundary; return it with its pid.
-
-    A SIGSTOP that strace injects takes effect when the call is done.
-    """
-    m.run("rm -f /tmp/go /tmp/pid /tmp/trace /tmp/strace; mkfifo /tmp/go")
-    running = m.start(f"echo $$ > /tmp/pid; read go < /tmp/go; exec dmguard loop resize {words}")
-    m.wait_until("test -s /tmp/pid")
-    pid = m.run("cat /tmp/pid").out.strip()
-    call, path, nth = stops(pid)[name]
-    m.start(
-        f"strace -f -p {pid} -P {path} -e trace={call}"
-        f" -e inject={call}:signal=SIGSTOP:when={nth} -o /tmp/trace 2> /tmp/strace"
-    )
-    m.wait_until("grep -q attached /tmp/strace")
-    m.run("echo > /tmp/go")
-    m.wait_until(f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SIGSTOP /tmp/trace", 30)
-    return running, pid
-
-
-def stops(pid: str) -> dict[str, tuple[str, str, int]]:
-    """Where each boundary is seen from the outside: a system call, its path, and which of them."""
-    draft = f"{LIB}/.intent.json.{pid}"
-    found = {"intended": ("rename", draft, 1)}
-    for step in range(1, STEPS + 1):
-        found[f"step-{step}"] = ("openat", draft, step + 1)
-        found[f"ran-{step}"] = ("rename", draft, step + 1)
-    found["recorded"] = ("fdatasync", f"{LIB}/history.jsonl", 1)
-    found["cleared"] = ("unlink", f"{LIB}/intent.json", 1)
-    return found
-
-
 def test_a_small_file_system_and_a_ceiling_end_the_growth(machines: Factory) -> None:
     m = machines()
     m.run(
@@ -209,6 +173,7 @@ def test_a_small_file_system_and_a_ceiling_end_the_growth(machines: Factory) -> 
     refused(docker, "+390MiB", "loop-no-space")
     assert docker.seen() == before
     docker.assert_alive()
+    filled_behind_the_decision(m, docker)
 
     ceiling = '[pool."loop:docker"]\nmax_size = "288MiB"\n'
     m.put("/etc/dmguard/dmguard.toml", config(guard='resync = "2s"', more=ceiling))
@@ -223,13 +188,31 @@ def test_a_small_file_system_and_a_ceiling_end_the_growth(machines: Factory) -> 
 
     # The file system is filled by somebody else, up to less than the pool's last stretch.
     m.put("/etc/dmguard/dmguard.toml", config(guard='resync = "2s"'))
-    m.run(
-        "systemctl reload dmguard && fallocate -l $(($(stat -f -c '%a*%S' /srv/docker)"
-        " - 20971520)) /srv/docker/other"
-    )
+    m.run("systemctl reload dmguard")
+    leave(m, 20 * MIB)
     wait_for("the file system told", lambda: told(m, "loop-no-space"))
     assert docker.size() == 288 * MIB
     docker.assert_alive()
+
+
+def filled_behind_the_decision(m: Machine, docker: LoopDocker) -> None:
+    """What was free when it was decided is another's when the file is to be made larger."""
+    before = docker.seen()
+    running, pid = stopped_at(m, "intended", "+16MiB")
+    leave(m, 10 * MIB)
+    m.run(f"pkill strace; kill -CONT {pid}", check=False)
+    result = running.wait(60)
+    assert (result.status, "bytes more, and" in result.out) == (4, True), result
+    docker.assert_alive()
+    assert docker.state() == "Active:Live"
+    assert docker.seen() == before
+    assert history(m, "grow-loop")[-1]["code"] == "loop-no-space"
+    m.run("rm /srv/docker/other")
+
+
+def leave(m: Machine, free: int) -> None:
+    """Fill the file system until so much of it is free."""
+    m.run(f"fallocate -l $(($(stat -f -c '%a*%S' /srv/docker) - {free})) /srv/docker/other")
 
 
 def told(m: Machine, code: str) -> bool:

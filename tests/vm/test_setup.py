@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from tests.lab import scsi
@@ -168,6 +169,36 @@ def assert_told_by_docker(m: Machine) -> None:
     assert told["Pool Name"] == "docker-thinpool"
     space = float(told["Metadata Space Total"].removesuffix("MB"))
     assert abs(space - after * 4096 / 1e6) < 0.1
+
+
+def test_a_set_up_that_was_taken_back_is_made_anew_by_the_commands_that_are_told(
+    machines: Factory,
+) -> None:
+    """Docker makes its base device in the new pool, and then fails for want of its bridge."""
+    m = machines(disks=[256 * MIB], dmguard=False)
+    blank, root = m.disks[0].device, "/var/lib/docker"
+    broken = DOCKER.replace('"bridge":"none"', '"bridge":"nosuch0"')
+    assert broken != DOCKER
+    m.put("/etc/docker/daemon.json", broken)
+    assert "was taken back" in set_up(m, blank, status=1)
+    assert m.run("cat /etc/docker/daemon.json").out == broken
+    assert not is_active(m, "docker")
+    assert pool_status(m, "docker", "thinpool")["data_used"] > 0
+
+    m.put("/etc/docker/daemon.json", DOCKER)
+    m.run(f"touch {root}/kept")
+    told = set_up(m, blank, status=4)
+    assert "pool-in-use" in told
+    way = re.search(
+        r"if nothing in it is needed: (lvremove \S+), then the same with (--[a-z-]+)", told
+    )
+    assert way, told
+    m.run(f"echo y | {way[1]}")
+    set_up(m, f"{way[2]} {blank}")
+    assert_set_up(m, blank, m.disks)
+    m.run(f"test -e {root}.before-docker-thinpool/kept")
+    m.run("docker import /usr/share/lab/busybox.tar busybox", timeout=120)
+    assert_docker_works(m)
 
 
 def test_what_is_on_a_disk_is_given_up_by_its_serial_number_alone(machines: Factory) -> None:

@@ -95,10 +95,11 @@ def words_of(setup: Setup) -> list[str]:
     words = ["dmguard", "setup", *setup.disks, "--pool", setup.pool, "--consumer", "docker"]
     if setup.vg is not None:
         words += ["--vg", setup.vg]
-    shares = (("--data-percent", setup.data), ("--metadata-percent", setup.metadata))
-    for option, amount in shares:
+    for option, amount in (("--data", setup.data), ("--metadata", setup.metadata)):
         if amount is not None and amount.percent is not None:
-            words += [option, f"{amount.percent:g}"]
+            words += [f"{option}-percent", f"{amount.percent:g}"]
+        elif amount is not None:
+            words += [f"{option}-size", str(amount)]
     if setup.chunk is not None:
         words += ["--chunk", f"{setup.chunk >> 10}KiB"]
     growth = (

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
     from dmguard.core.goals import KeepSettings, SetUp
+    from dmguard.core.units import Amount
 
 _MATCHED = ("path", "link", "serial", "wwn", "model", "vendor", "bus", "min_size", "max_size")
 _CONSUMERS = ("auto", "docker", "containerd", "isulad", "none")
@@ -100,11 +101,16 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 def _add_sizes(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sizes and thresholds")
-    group.add_argument(
+    data, metadata = (group.add_mutually_exclusive_group() for _ in range(2))
+    data.add_argument(
         "--data-percent", type=_share, metavar="N", help="of what the group has free, for data (95)"
     )
-    group.add_argument(
+    data.add_argument("--data-size", type=_size, metavar="SIZE", help="of the data, instead")
+    metadata.add_argument(
         "--metadata-percent", type=_share, metavar="N", help="the same, for metadata (1)"
+    )
+    metadata.add_argument(
+        "--metadata-size", type=_size, metavar="SIZE", help="of the metadata, instead"
     )
     group.add_argument("--chunk", type=_chunk, metavar="SIZE", help="of the pool's data (512KiB)")
     group.add_argument("--zero", action="store_true", help="zero each chunk when it is first used")
@@ -186,13 +192,20 @@ def _percent(text: str) -> int:
     return _number(text, 1, 100)
 
 
-def _chunk(text: str) -> int:
+def _size(text: str) -> int:
     from dmguard.core.units import parse_size
 
     try:
         size = parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    if not size:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size of anything")
+    return size
+
+
+def _chunk(text: str) -> int:
+    size = _size(text)
     # Linux, drivers/md/dm-thin.c: DATA_DEV_BLOCK_SIZE_MIN_SECTORS and _MAX_SECTORS.
     if size % (64 << 10) or not 64 << 10 <= size <= 1 << 30:
         message = f"{text!r} is not a multiple of 64KiB from 64KiB to 1GiB"
@@ -215,9 +228,11 @@ def execute(options: argparse.Namespace) -> int:
 
 def _of_set_up(options: argparse.Namespace) -> str:
     """The first word that says how to set up; empty if there is none."""
-    names = ("vg", "pool", "consumer", "data_percent", "metadata_percent", "chunk", "zero")
-    more = ("autoextend_threshold", "autoextend_percent", "move_data", "force", "claim")
-    given = (n for n in (*names, *more) if getattr(options, n) != options.default_of(n))
+    names = ("vg", "pool", "consumer", "move_data", "force", "claim")
+    sizes = ("data_percent", "data_size", "metadata_percent", "metadata_size", "chunk", "zero")
+    growth = ("autoextend_threshold", "autoextend_percent")
+    every = (*names, *sizes, *growth)
+    given = (name for name in every if getattr(options, name) != options.default_of(name))
     words = (*options.disks, *(f"--{name.replace('_', '-')}" for name in given))
     return next(iter(words), "")
 
@@ -261,18 +276,16 @@ def rule_of(options: argparse.Namespace) -> KeepSettings:
 def goal_of(options: argparse.Namespace) -> SetUp:
     """The goal that these words mean."""
     from dmguard.core.goals import SetUp
-    from dmguard.core.units import Amount
 
     default = SetUp()
-    data, metadata = options.data_percent, options.metadata_percent
     return SetUp(
         disks=tuple(options.disks),
         vg=options.vg or default.vg,
         named=options.vg is not None,
         pool=options.pool,
         consumer="" if options.consumer == "none" else options.consumer,
-        data=Amount(percent=float(data)) if data else default.data,
-        metadata=Amount(percent=float(metadata)) if metadata else default.metadata,
+        data=_amount(options.data_percent, options.data_size) or default.data,
+        metadata=_amount(options.metadata_percent, options.metadata_size) or default.metadata,
         chunk=options.chunk or default.chunk,
         zero=options.zero,
         threshold=options.autoextend_threshold,
@@ -280,6 +293,14 @@ def goal_of(options: argparse.Namespace) -> SetUp:
         forced=tuple(options.force),
         move_data=options.move_data,
     )
+
+
+def _amount(percent: int | None, size: int | None) -> Amount | None:
+    from dmguard.core.units import Amount
+
+    if size is not None:
+        return Amount(size=size)
+    return None if percent is None else Amount(percent=float(percent))
 
 
 def _tell(action: Action, outcome: Outcome | None) -> None:

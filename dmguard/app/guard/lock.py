@@ -1,13 +1,13 @@
-"""The lock of the one writer, as a command takes it: with patience, but not for ever."""
+"""The lock of the one writer, as a command takes it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmguard.edge.files import BusyError, Lock
-from dmguard.edge.retry import retry
+from dmguard.loop.turn import take
 
 if TYPE_CHECKING:
+    from dmguard.edge.files import Lock
     from dmguard.loop.record import Paths
 
 _WAIT_S = 15.0
@@ -15,8 +15,4 @@ _WAIT_S = 15.0
 
 async def take_lock(paths: Paths, within_s: float = _WAIT_S) -> Lock:
     """BusyError if the lock does not come free in time."""
-
-    async def acquire() -> Lock:
-        return Lock.acquire(paths.lock)
-
-    return await retry(acquire, on=(BusyError,), attempts=1000, within_s=within_s)
+    return await take(paths.lock, within_s)

@@ -102,6 +102,7 @@ async def _act(work: _Work) -> None:
     loop = work.loop
     with await take_lock(loop.paths) as lock:
         await loop.executor.resume(lock)
+        await loop.executor.resume_apart(lock)
         _, plan = await work.look(locked=True)
         for action in work.due(plan):
             outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)

@@ -12,6 +12,7 @@ from dmguard.core.entry import refusal_entry
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.steps import UnitStep, every_step
+from dmguard.loop.turn import take
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dmguard.core.goals import KeepSettings, SetUp
     from dmguard.core.model import State
 
+_SEAT_S = 300.0
 _ROUNDS = 64
 """More than a set-up can have actions: one for each disk, and four more."""
 
@@ -66,9 +68,13 @@ async def set_up(
     outcomes: list[tuple[Action, Outcome]] = []
     now = plan
     for number in range(_ROUNDS):
+        if loop.paths.apart.exists():
+            # The agent may be about to settle what an interrupted set-up left.
+            (await take(loop.paths.seat, _SEAT_S)).release()
         # The lock is let go after each action, for whoever must grow a pool meanwhile.
         with await take_lock(loop.paths) as lock:
             await loop.executor.resume(lock)
+            await loop.executor.resume_apart(lock)
             now = await _look(loop, goal)
             plan = now if number == 0 else plan
             if not now.actions:

@@ -31,6 +31,7 @@ class EditFile(Told):
     act: ClassVar[Act] = Act.EDIT_FILE
     done: ClassVar[str] = "file-edited"
     witness: ClassVar[Witness] = Witness.HOST
+    on_consumer: ClassVar[bool] = True
 
     @property
     def key(self) -> str:

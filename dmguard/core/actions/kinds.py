@@ -69,10 +69,12 @@ class Told:
     """An action's part in sentences and journal fields; `reason` is the code of why it is done.
 
     `elsewhere` is the code of its having been done already, `unmet` that of its commands having
-    succeeded for nothing.
+    succeeded for nothing. `on_consumer`: no two such are under way at once, though one of them may
+    let go of the lock.
     """
 
     elsewhere: ClassVar[str] = "done-elsewhere"
+    on_consumer: ClassVar[bool] = False
 
     @property
     def unmet(self) -> str:

@@ -184,6 +184,7 @@ class Configure(Told):
     act: ClassVar[Act] = Act.CONFIGURE
     done: ClassVar[str] = "consumer-configured"
     witness: ClassVar[Witness] = Witness.HOST
+    on_consumer: ClassVar[bool] = True
     disk: ClassVar[str] = ""
 
     @property

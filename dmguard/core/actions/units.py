@@ -27,6 +27,7 @@ class StartUnit(Told):
     reason: str = "consumer-down"
 
     witness: ClassVar[Witness] = Witness.SYSTEMD
+    on_consumer: ClassVar[bool] = True
     disk: ClassVar[str] = ""
     act: ClassVar[Act] = Act.START_UNIT
     done: ClassVar[str] = "unit-started"

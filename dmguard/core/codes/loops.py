@@ -20,8 +20,9 @@ LOOPS = (
         "3598dcae1b1042adbe97a121cd5d6080",
         Severity.ERROR,
         "The file system below a loop device has no room for its file",
-        "The file is sparse: it takes space as the pool is written to, and what it may still take"
-        " or would grow by is more than the file system has free.",
+        "The file is sparse: it takes space as the pool is written to. What it would grow by, and"
+        " all that the files of pools on this file system may still take, is more than that has"
+        " free.",
         "When the file system is full, writes to the pool fail, and if it is the metadata's, the"
         " pool becomes read-only.",
         "Free space on that file system, or enlarge it. Then dmguard loop status.",

@@ -208,7 +208,9 @@ SETUP = (
         "Data is written in it, or volumes were made in it. It is not known by whom: a set-up that"
         " was taken back leaves such a pool, too.",
         "None: nothing was changed. The consumer would write over volumes that it does not know.",
-        "Give another pool with --pool. If nothing in this one is needed, remove it with lvremove.",
+        "Give another pool with --pool. If dmguard history shows that a set-up of this one was"
+        " taken back, and nobody has used it since, nothing in it is needed: lvremove VG/POOL, then"
+        " the same dmguard setup with --move-data, which moves aside what the consumer has noted.",
     ),
     Code(
         "docker-version-unknown",

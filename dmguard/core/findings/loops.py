@@ -39,24 +39,24 @@ def find(state: State, settings: Settings) -> Iterator[Finding]:
         if stopped is not None:
             yield _say(pool.name, stopped)
             continue
-        yield from _find_full(pool, settings)
+        yield from _find_full(pool, state, settings)
 
 
-def _find_full(pool: BarePool, settings: Settings) -> Iterator[Finding]:
+def _find_full(pool: BarePool, state: State, settings: Settings) -> Iterator[Finding]:
     kernel = pool.kernel
     if kernel.mode is Mode.OUT_OF_DATA:
         code = "out-of-data-errors" if kernel.errors_when_full else "out-of-data"
         yield _say(pool.name, code, f"all {format_size(kernel.size)} are in use")
     policy = policy_of(pool, settings)
     for resource in Resource:
-        stuck = _stuck(pool, resource, policy) or _unbacked(pool, resource)
+        stuck = _stuck(pool, resource, state, policy) or _unbacked(pool, resource)
         if stuck is not None:
             used = usage(kernel, resource)
             percent = f"{used.percent:.2f} % of its {resource} is in use" if used else ""
             yield _say(pool.name, stuck, percent)
 
 
-def _stuck(pool: BarePool, resource: Resource, policy: Policy) -> str | None:
+def _stuck(pool: BarePool, resource: Resource, state: State, policy: Policy) -> str | None:
     """Above its threshold, and why it does not grow."""
     data = resource is Resource.DATA
     threshold = policy.data_threshold if data else policy.metadata_threshold
@@ -68,10 +68,10 @@ def _stuck(pool: BarePool, resource: Resource, policy: Policy) -> str | None:
         return code
     if policy.max_size is None:
         return "loop-not-grown"
-    target = wanted(pool, resource, policy, None)
+    target = wanted(pool, resource, policy)
     if target <= used.total:
         return "pool-ceiling" if data else "metadata-ceiling"
-    fits = cut_to(pool, resource, target, spare_room(pool, resource))
+    fits = cut_to(pool, resource, target, spare_room(state, pool, resource))
     return None if fits else "loop-no-space"
 
 

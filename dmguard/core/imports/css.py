@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _UNITS = {unit: 1 << (10 * power) for power, unit in enumerate("bkmgtpe")} | {"s": 512}
-_SIZE = re.compile(r"(\d{1,12})(?:([bskmgtpe])(?:i?b)?)?", re.IGNORECASE | re.ASCII)
+_SIZE = re.compile(r"(?!0+\D*$)(\d{1,12})(?:([bskmgtpe])(?:i?b)?)?", re.IGNORECASE | re.ASCII)
 _SHARE = re.compile(r"(\d{1,3})%(FREE|VG|PVS)", re.ASCII)
 _LEAST_CHUNK, _LARGEST_CHUNK = 64 << 10, 1 << 30
-_LARGEST_SHARE = 99
-"""In percent, as `dmguard setup` takes it."""
+_MOST = 99.0
+"""Percent of what is free that `dmguard setup` has a word for."""
 
 _READ = {
     *("STORAGE_DRIVER", "DEVS", "VG", "CONTAINER_THINPOOL", "DATA_SIZE", "POOL_META_SIZE"),
@@ -124,25 +124,18 @@ def read(text: str) -> Imported:
 def _data(given: _Given) -> Amount | None:
     if match := _SHARE.fullmatch(given.text("DATA_SIZE", "40%FREE")):
         if not 1 <= int(match[1]) <= 100:
-            raise ForeignError(f"DATA_SIZE={match[0]}: it is not a share that a group has")
-        return Amount(percent=float(min(int(match[1]), _LARGEST_SHARE)))
+            raise ForeignError(f"DATA_SIZE={match[0]}: it is not a share")
+        return Amount(percent=min(float(match[1]), _MOST))
     size = given.size("DATA_SIZE", "", "m")
     return None if size is None else Amount(size=size)
 
 
 def _size_notes(given: _Given) -> Iterator[str]:
-    """`dmguard setup` has words for shares of what is free, and for no sizes."""
-    said = given.text("DATA_SIZE")
-    match = _SHARE.fullmatch(said)
-    if said and not match:
-        yield f"DATA_SIZE={said}: setup takes a share of what is free, as --data-percent 40"
-    elif match and match[2] != "FREE":
-        yield f"DATA_SIZE={said}: here the share is of what the group has free"
-    if match and int(match[1]) > _LARGEST_SHARE:
-        yield f"DATA_SIZE={said}: {_LARGEST_SHARE} is taken over, for the pool has metadata as well"
-    if given.text("POOL_META_SIZE"):
-        said = given.text("POOL_META_SIZE")
-        yield f"POOL_META_SIZE={said}: setup takes a share of what is free, as --metadata-percent 1"
+    match = _SHARE.fullmatch(given.text("DATA_SIZE"))
+    if match and match[2] != "FREE":
+        yield f"DATA_SIZE={match[0]}: here the share is of what the group has free"
+    if match and int(match[1]) > _MOST:
+        yield f"DATA_SIZE={match[0]}: setup takes {_MOST:g} % at most, so that metadata has room"
 
 
 def _option_notes(options: tuple[str, ...]) -> Iterator[str]:

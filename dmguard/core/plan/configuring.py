@@ -43,7 +43,8 @@ def check_pool(name: str, state: State, host: Host, goal: SetUp) -> None:
         raise refuse(goal, "pool-has-volumes", f"{pool.lv.thin_count} of them")
     # Of one that is not up it cannot be told: it is brought up first, and looked at again.
     if name not in users and pool.kernel is not None and (told := _traces(pool.kernel)):
-        raise refuse(goal, "pool-in-use", told)
+        way = f"lvremove {goal.pool_name}, then the same with --move-data"
+        raise refuse(goal, "pool-in-use", f"{told}; if nothing in it is needed: {way}")
 
 
 def _traces(kernel: KernelPool) -> str:

@@ -15,6 +15,7 @@ from dmguard.core.findings.host import find_around
 from dmguard.core.findings.host.docker import DEVICE, MIN_FREE, configured, pool_at
 from dmguard.core.findings.host.growth import is_limited, lvm_policy
 from dmguard.core.findings.host.room import metadata_estimate
+from dmguard.core.host import Host
 from dmguard.core.model import METADATA_MAX, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan.grow import make_extend
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from dmguard.core.actions import Action, AttachProfile, Extend, Refresh
     from dmguard.core.findings import Finding
     from dmguard.core.findings.host.docker import Configured
-    from dmguard.core.host import Host
     from dmguard.core.model import Pool, State
     from dmguard.core.settings import Settings
 
@@ -45,49 +45,50 @@ def plan_cures(state: State, settings: Settings) -> Iterator[Action]:
         of_pool = _OF_POOL.get(finding.code)
         action: Action | None = None
         if of_pool is not None and pool is not None and obstacle(pool, state) is None:
-            action = of_pool(pool, finding, settings, host)
+            action = of_pool(pool, finding, settings, state)
         elif finding.code in _OF_FILE:
             action = _edit(finding, state, host)
         if action is not None:
             yield action
 
 
-def _attach(pool: Pool, finding: Finding, settings: Settings, host: Host) -> AttachProfile | None:
+def _attach(pool: Pool, finding: Finding, settings: Settings, state: State) -> AttachProfile | None:
     # A profile would let dmeventd grow it beyond its ceiling.
     if is_limited(pool, settings):
         return None
     wanted = profile_for(pool, settings)
-    profile = choose_profile(pool.name, pool, host, wanted.threshold, wanted.percent)
+    profile = choose_profile(pool.name, state, wanted.threshold, wanted.percent)
     return replace(make_attachment(pool, profile), reason=finding.code)
 
 
 def _attach_if_off(
-    pool: Pool, finding: Finding, settings: Settings, host: Host
+    pool: Pool, finding: Finding, settings: Settings, state: State
 ) -> AttachProfile | None:
+    host = state.host or Host()
     # Without dmeventd nobody would act by it.
     off = host.dmeventd and host.lvm is not None and lvm_policy(pool, host.lvm).threshold >= 100
-    return _attach(pool, finding, settings, host) if off else None
+    return _attach(pool, finding, settings, state) if off else None
 
 
-def _monitor(pool: Pool, finding: Finding, settings: Settings, host: Host) -> Monitor:
-    del settings, host
+def _monitor(pool: Pool, finding: Finding, settings: Settings, state: State) -> Monitor:
+    del settings, state
     return Monitor(pool.vg.name, pool.lv.name, pool.lv.uuid, reason=finding.code)
 
 
-def _clear_skip(pool: Pool, finding: Finding, settings: Settings, host: Host) -> ClearSkip:
-    del settings, host
+def _clear_skip(pool: Pool, finding: Finding, settings: Settings, state: State) -> ClearSkip:
+    del settings, state
     return ClearSkip(pool.vg.name, pool.lv.name, pool.lv.uuid, reason=finding.code)
 
 
-def _refresh(pool: Pool, finding: Finding, settings: Settings, host: Host) -> Refresh | None:
-    del host
+def _refresh(pool: Pool, finding: Finding, settings: Settings, state: State) -> Refresh | None:
+    del state
     if pool.kernel is None:
         return None
     return make_refresh(pool, pool.kernel, settings, finding.code)
 
 
-def _grow_metadata(pool: Pool, finding: Finding, settings: Settings, host: Host) -> Extend | None:
-    del host
+def _grow_metadata(pool: Pool, finding: Finding, settings: Settings, state: State) -> Extend | None:
+    del state
     want = round_up(metadata_estimate(pool) - pool.lv.metadata_size, pool.vg.extent)
     growth = metadata_fit(pool, want)
     if pool.kernel is None or growth <= 0:
@@ -97,9 +98,9 @@ def _grow_metadata(pool: Pool, finding: Finding, settings: Settings, host: Host)
     )
 
 
-def _grow_spare(pool: Pool, finding: Finding, settings: Settings, host: Host) -> Extend | None:
+def _grow_spare(pool: Pool, finding: Finding, settings: Settings, state: State) -> Extend | None:
     # LVM has no word for the spare alone: it makes one, or grows it, with the metadata.
-    del host
+    del state
     extent = pool.vg.extent
     if pool.lv.metadata_size + extent > METADATA_MAX:
         return None
@@ -148,7 +149,7 @@ def _edit(finding: Finding, state: State, host: Host) -> EditFile | None:
     )
 
 
-_OF_POOL: Mapping[str, Callable[[Pool, Finding, Settings, Host], Action | None]] = {
+_OF_POOL: Mapping[str, Callable[[Pool, Finding, Settings, State], Action | None]] = {
     "profile-missing": _attach,
     "profile-lost": _attach,
     "autoextend-half-set": _attach,

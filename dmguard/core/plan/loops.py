@@ -14,9 +14,9 @@ from dmguard.core.sizing import is_above, usage
 from dmguard.core.units import format_size, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
-    from dmguard.core.bare import BarePool
+    from dmguard.core.bare import BarePool, Inode
     from dmguard.core.goals import ResizeLoop, Size
     from dmguard.core.model import State
     from dmguard.core.plan import Past
@@ -49,8 +49,8 @@ def is_ours(pool: BarePool, settings: Settings) -> bool:
 def plan_growth(state: State, settings: Settings, past: Past) -> tuple[GrowLoop, ...]:
     """Those that have a ceiling and are above a threshold: metadata first, then data.
 
-    What a file system has free is dealt out once, and only what its files may not still take at
-    their present sizes.
+    What a file system has free is dealt out once, and only what the files of pools on it may not
+    still take at their present sizes.
     """
     pools = [pool for pool in state.bare if is_ours(pool, settings)]
     actions: list[GrowLoop] = []
@@ -60,8 +60,9 @@ def plan_growth(state: State, settings: Settings, past: Past) -> tuple[GrowLoop,
             policy = policy_of(pool, settings)
             if policy.max_size is None or bare_obstacle(pool, resource) is not None:
                 continue
-            room = _left(pool, resource, spent)
-            target = wanted(pool, resource, policy, past.data.get(pool.name))
+            room = max(0, spare_room(state, pool, resource) - spent.get(_system(pool, resource), 0))
+            headroom = min(int((past.data.get(pool.name) or 0.0) * policy.headroom), room // 2)
+            target = wanted(pool, resource, policy, headroom)
             growth = cut_to(pool, resource, target, room)
             if growth > 0:
                 action = make_grow(pool, resource, _size(pool, resource) + growth)
@@ -70,8 +71,11 @@ def plan_growth(state: State, settings: Settings, past: Past) -> tuple[GrowLoop,
     return tuple(actions)
 
 
-def wanted(pool: BarePool, resource: Resource, policy: Policy, rate: float | None) -> int:
-    """The size that it should have, within its ceiling; the present one if it need not grow."""
+def wanted(pool: BarePool, resource: Resource, policy: Policy, headroom: int = 0) -> int:
+    """The size that it should have, within its ceiling; the present one if it need not grow.
+
+    Data grows by `headroom` bytes at least.
+    """
     size, used = _size(pool, resource), usage(pool.kernel, resource)
     data = resource is Resource.DATA
     threshold = policy.data_threshold if data else policy.metadata_threshold
@@ -81,8 +85,6 @@ def wanted(pool: BarePool, resource: Resource, policy: Policy, rate: float | Non
     if not data:
         step = max(policy.step.of(size), back_below, METADATA_BLOCK)
         return min(size + round_up(step, METADATA_BLOCK), METADATA_MAX)
-    room = spare_room(pool, resource)
-    headroom = min(int((rate or 0.0) * policy.headroom), room // 2)
     step = max(policy.step.of(size), policy.min_step, back_below, headroom)
     ceiling = size if policy.max_size is None else policy.max_size
     unit = pool.kernel.chunk
@@ -100,15 +102,27 @@ def cut_to(pool: BarePool, resource: Resource, target: int, room: int) -> int:
     return max(0, round_down(min(target - size, there + max(0, room)), _unit(pool, resource)))
 
 
-def spare_room(pool: BarePool, resource: Resource) -> int:
-    """Bytes that its file system has free beyond what the file may still take as it is."""
+def spare_room(state: State, pool: BarePool, resource: Resource) -> int:
+    """Bytes that its file system has free beyond what it owes: all that the files of pools on it,
+    this one's among them, may still take as they are.
+    """
     file = pool.backing(resource).file
-    return 0 if file is None else max(0, file.room - file.owed)
+    if file is None:
+        return 0
+    owed = {inode: size for inode, size in _owed(state) if inode[0] == file.inode[0]}
+    return max(0, file.room - sum((owed | {file.inode: file.owed}).values()))
 
 
-def _left(pool: BarePool, resource: Resource, spent: Mapping[int, int]) -> int:
-    """What is left of that when so much of each file system is promised already."""
-    return max(0, spare_room(pool, resource) - spent.get(_system(pool, resource), 0))
+def _owed(state: State) -> Iterator[tuple[Inode, int]]:
+    """The files below pools, whoever made them, and what each may still take."""
+    for raw in state.raws:
+        for place in (raw.metadata, raw.data):
+            if place is not None and place.inode is not None:
+                yield place.inode, place.owed
+    for pool in state.bare:
+        for backing in (pool.metadata, pool.data):
+            if backing.file is not None:
+                yield backing.file.inode, backing.file.owed
 
 
 def _system(pool: BarePool, resource: Resource) -> int:
@@ -166,7 +180,7 @@ def plan_resize(
     for resource, size in ((Resource.METADATA, goal.metadata), (Resource.DATA, goal.data)):
         if size is None:
             continue
-        room = _left(pool, resource, spent)
+        room = max(0, spare_room(state, pool, resource) - spent.get(_system(pool, resource), 0))
         outcome = _resize(pool, resource, size, policy_of(pool, settings), room)
         if isinstance(outcome, Refusal):
             refusals.append(outcome)
@@ -201,7 +215,7 @@ def _resize(
         return _refuse(pool.name, code, f"the limit is {format_size(ceiling)}")
     action = make_grow(pool, resource, target, "asked")
     if action.file_target - action.file_size > room:
-        free = f"{format_size(room)} are free below {action.path}, beyond what it may still take"
+        free = f"{format_size(room)} are free below {action.path}, beyond what pools there may take"
         return _refuse(pool.name, "loop-no-space", free)
     return action
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import AttachProfile
+from dmguard.core.host import Host
 from dmguard.core.lvmprofile import extends, read_settings, with_settings
 from dmguard.core.model import Profile
 from dmguard.core.sizing import policy_for
 from dmguard.core.steps.kinds import digest
 
 if TYPE_CHECKING:
-    from dmguard.core.host import Host
-    from dmguard.core.model import Pool
+    from dmguard.core.model import Pool, State
     from dmguard.core.settings import Settings
 
 THRESHOLD, PERCENT = 80, 20
@@ -47,13 +47,16 @@ def profile_for(pool: Pool, settings: Settings) -> Profile:
 
 
 def choose_profile(
-    pool: str, there: Pool | None, host: Host, threshold: int | None, percent: int | None
+    pool: str, state: State, threshold: int | None, percent: int | None
 ) -> ProfileFile:
     """The profile for `vg/lv`. One that is attached and lets the pool grow is kept, unless
-    something else is asked for; whatever else it has is kept in any case.
+    something else is asked for; whatever else it has is kept in any case. Where others follow it,
+    too, the pool is given one of its own with the same and what is new.
     """
+    host, there = state.host or Host(), state.pool(pool)
     attached = there.lv.profile if there is not None else None
-    name = attached if attached in host.profiles and attached else pool.replace("/", "-")
+    own = pool.replace("/", "-")
+    name = attached if attached in host.profiles and attached else own
     old = host.profiles.get(name)
     had = read_settings(old or "")
     if old is not None and extends(old) and threshold is percent is None:
@@ -62,8 +65,29 @@ def choose_profile(
         threshold = had["threshold"]
     if percent is None:
         percent = had.get("percent")
-    wanted = Profile(threshold or THRESHOLD, percent or PERCENT)
-    return _file(name, with_settings(old or "", wanted), host)
+    text = with_settings(old or "", Profile(threshold or THRESHOLD, percent or PERCENT))
+    if text != old and _is_followed(name, pool, state):
+        name = _name_of_its_own(own, text, pool, state)
+    return _file(name, text, host)
+
+
+def _is_followed(name: str, pool: str, state: State) -> bool:
+    """Does a VG follow the profile, or a volume that is not the pool?"""
+    volumes = (volume.profile for vg in state.vgs for volume in vg.volumes)
+    pools = (other.lv.profile for other in state.pools if other.name != pool)
+    groups = (vg.profile for vg in state.vgs)
+    return name in {*volumes, *pools, *groups}
+
+
+def _name_of_its_own(own: str, text: str, pool: str, state: State) -> str:
+    """The first name of which there is no file, or the very one that is wanted, and no follower."""
+    profiles = state.host.profiles if state.host else {}
+    names = (own, *(f"{own}-{number}" for number in range(2, 1000)))
+    return next(
+        name
+        for name in names
+        if profiles.get(name, text) == text and not _is_followed(name, pool, state)
+    )
 
 
 def is_attached(pool: Pool, profile: ProfileFile, host: Host) -> bool:

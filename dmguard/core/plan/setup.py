@@ -112,7 +112,7 @@ def _plan(
     else:
         begin, group = _old_group(group, state, goal, disks)
     pool = state.pool(goal.pool_name)
-    profile = choose_profile(goal.pool_name, pool, host, goal.threshold, goal.percent)
+    profile = choose_profile(goal.pool_name, state, goal.threshold, goal.percent)
     if pool is None:
         middle: tuple[Action, ...] = (_new_pool(group, goal, profile, monitor=state.dmeventd),)
     else:
@@ -173,8 +173,9 @@ def _new_pool(group: Vg, goal: SetUp, profile: ProfileFile, *, monitor: bool) ->
     if any(volume.name == goal.pool for volume in group.volumes):
         raise RefusedError(_refuse(goal.pool_name, "name-taken", act=Act.CREATE_POOL))
     size, metadata = pool_sizes(group, goal)
-    if size < group.extent:
-        needed = f"at least {format_size(2 * metadata + group.extent)} is needed"
+    least = max(group.extent, goal.data.size or 0)
+    if size < least:
+        needed = f"at least {format_size(2 * metadata + least)} is needed"
         raise RefusedError(_refuse(goal.pool_name, "vg-too-small", needed, Act.CREATE_POOL))
     return CreatePool(
         vg=goal.vg,
@@ -200,7 +201,8 @@ def pool_sizes(group: Vg, goal: SetUp) -> tuple[int, int]:
     (lvm2, lib/metadata/thin_manip.c), and its spare takes as much again.
     """
     extent, free = group.extent, group.free
-    wanted = goal.data.of(free)
+    # A share is rounded down, a size up.
+    wanted = goal.data.of(free) if goal.data.size is None else round_up(goal.data.size, extent)
     least = max(_LEAST_METADATA, wanted // goal.chunk * 64)
     metadata = round_up(max(goal.metadata.of(free), least), extent)
     metadata = min(metadata, round_down(METADATA_CROPPED, extent))

@@ -26,6 +26,7 @@ from dmguard.core.steps.kinds import (
     MovePath,
     Proof,
     Prove,
+    ProveStopped,
     PutFile,
     RemoveFile,
     Step,
@@ -49,6 +50,7 @@ __all__ = [
     "MovePath",
     "Proof",
     "Prove",
+    "ProveStopped",
     "PutFile",
     "RemoveFile",
     "Step",
@@ -59,6 +61,7 @@ __all__ = [
     "digest",
     "every_step",
     "finish_for",
+    "lets_go",
     "steps_for",
     "undo_for",
 ]
@@ -99,6 +102,11 @@ _UNDO: Partial = {
 def steps_for(action: Action) -> tuple[Step, ...]:
     """The steps of an action."""
     return _STEPS[type(action)](action)
+
+
+def lets_go(action: Action) -> bool:
+    """Does any of its steps wait without the lock?"""
+    return any(step.lets_go for step in steps_for(action))
 
 
 def every_step(action: Action) -> tuple[Step, ...]:

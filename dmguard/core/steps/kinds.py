@@ -30,6 +30,7 @@ class Lvm:
     at_once: bool = False
 
     is_proof: ClassVar[bool] = False
+    lets_go: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
@@ -87,9 +88,27 @@ class UnitStep(Traits):
     unit: str
     wait: bool = False
 
+    @property
+    def lets_go(self) -> bool:
+        return self.wait
+
     def __str__(self) -> str:
         queued = self.wait or self.verb is UnitVerb.RESET_FAILED
         return f"systemctl {self.verb} {'' if queued else '--no-block '}{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProveStopped(Traits):
+    """Look once more that units do not run: somebody may have started one while the lock was let
+    go.
+    """
+
+    units: tuple[str, ...]
+
+    is_proof: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"# check again: {', '.join(self.units)}: stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +186,18 @@ class Wipe(Traits):
         return shlex.join(self.argv)
 
 
-Step = Lvm | Prove | UnitStep | PutFile | MovePath | MoveBack | RemoveFile | Wipe | DmStep
+Step = (
+    Lvm
+    | Prove
+    | UnitStep
+    | ProveStopped
+    | PutFile
+    | MovePath
+    | MoveBack
+    | RemoveFile
+    | Wipe
+    | DmStep
+)
 
 Table = Mapping[type[Action], Callable[[Any], tuple[Step, ...]]]
 """For each kind of action of a family its steps."""

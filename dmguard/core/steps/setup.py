@@ -14,6 +14,7 @@ from dmguard.core.steps.kinds import (
     MovePath,
     Proof,
     Prove,
+    ProveStopped,
     PutFile,
     RemoveFile,
     UnitStep,
@@ -161,6 +162,7 @@ def configure(action: Configure) -> tuple[Step, ...]:
     moves = (MovePath(action.data, action.aside),) if action.aside else ()
     return (
         *_stop(action),
+        ProveStopped(action.units),
         *moves,
         PutFile(action.path, action.text, was, backup=backup),
         *_start(action),

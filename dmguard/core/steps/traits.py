@@ -7,10 +7,14 @@ from typing import ClassVar
 
 class Traits:
     """`at_once`: it rests on what was proved just before. `is_proof`: others rest on it, and it
-    changes nothing.
+    changes nothing. `lets_go`: it waits for somebody else, and the lock is not held meanwhile.
     """
 
     __slots__ = ()
 
     at_once: ClassVar[bool] = False
     is_proof: ClassVar[bool] = False
+
+    @property
+    def lets_go(self) -> bool:
+        return False

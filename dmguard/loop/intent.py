@@ -1,0 +1,68 @@
+"""What is about to be done, in a file: how a crash that falls into it is seen later."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from dmguard.core.actions import dump_action, load_action
+from dmguard.core.codes import CODES
+from dmguard.core.model import Trigger
+from dmguard.core.steps import steps_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dmguard.core.actions import Action
+
+log = logging.getLogger(__name__)
+
+INTENDED, RAN = "intended", "ran"
+"""How far an act has come, as the intent file has it: `ran-2` is after its second step."""
+
+
+def boundaries(action: Action) -> tuple[str, ...]:
+    """Every point of an act between two effects outside, in order: where a crash can fall.
+
+    The intent file is written at the first and after each step, and removed at the last.
+    """
+    steps = range(1, len(steps_for(action)) + 1)
+    return (
+        INTENDED,
+        *(name for number in steps for name in (f"step-{number}", f"{RAN}-{number}")),
+        "recorded",
+        "cleared",
+    )
+
+
+def dump_intent(action: Action, trigger: Trigger, identity: str, phase: str) -> bytes:
+    """The text of the file."""
+    values = {"id": identity, "trigger": trigger, "phase": phase, "at": time.time()}
+    values["action"] = dump_action(action)
+    return json.dumps(values).encode()
+
+
+def read_intent(path: Path) -> dict[str, Any] | None:
+    """What the file has; None if there is none, and nothing for what is not understood."""
+    try:
+        values = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s: %s", path, error)
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def load_intent(values: dict[str, Any]) -> tuple[Action, Trigger, str, int]:
+    """The action, who had it done, its identity, and how many of its steps are known to be done.
+
+    KeyError, TypeError or ValueError for one that is none.
+    """
+    action = load_action(values["action"])
+    if action.reason not in CODES:
+        raise ValueError(f"unknown reason {action.reason!r}")
+    _, _, ran = str(values.get("phase", "")).partition(f"{RAN}-")
+    return action, Trigger(values["trigger"]), str(values["id"]), int(ran or 0)
