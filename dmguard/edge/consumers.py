@@ -60,7 +60,7 @@ def _daemon_pool(root: Path, program: Program) -> str | None:
 
 
 def _config(root: Path) -> str:
-    return _read(root / "etc" / containerd.CONFIG)
+    return _read(root / "etc" / containerd.CONTAINERD.config)
 
 
 def read_imports(root: Path) -> dict[str, str]:
@@ -69,7 +69,7 @@ def read_imports(root: Path) -> dict[str, str]:
     They come before it, and the last one before the others. It is not read a second time itself.
     """
     found: dict[str, str] = {}
-    own = root / "etc" / containerd.CONFIG
+    own = root / "etc" / containerd.CONTAINERD.config
     for glob in containerd.imports_in(_config(root)):
         folder = root if glob.startswith("/") else own.parent
         for path in sorted(folder.glob(glob.lstrip("/"))):

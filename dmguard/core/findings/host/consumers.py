@@ -39,7 +39,7 @@ def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
 
 
 def _of_snapshotter(host: Host) -> Iterator[Finding]:
-    path = f"/etc/{containerd.CONFIG}"
+    path = containerd.CONTAINERD.path
     said = containerd.read(host.text(path) or "")
     if said is None or said.pool is None:
         return
