@@ -85,6 +85,7 @@ GROWTH: list[tuple[str, State, list[str]]] = [
         replace(HOST, profiles={"p": ""})), ["profile-missing"]),
     ("lvm.conf has it on", around(BARE, conf(threshold=70)), []),
     ("nobody would act by it", around(BARE, replace(HOST, dmeventd=False)), []),
+    ("nobody acts by it where monitoring is off", around(BARE, conf(monitoring=False)), []),
     ("its file is gone", around(POOL, replace(HOST, profiles={})), ["profile-lost"]),
     ("a step of nothing", around(with_profile(POOL, 80, 0)), ["autoextend-half-set"]),
     ("a step of nothing in lvm.conf", around(BARE, conf(threshold=70, percent=0)),
@@ -97,7 +98,13 @@ GROWTH: list[tuple[str, State, list[str]]] = [
     ("no agent, and LVM does it", around(POOL, NO_AGENT), []),
     ("no agent, no profile", around(BARE, NO_AGENT, consumer=None), ["autoextend-off"]),
     ("no agent, not watched", around(POOL, replace(NO_AGENT, monitored={UUID: False})),
+        ["pool-not-monitored"]),
+    ("no agent, not watched, no profile",
+        around(BARE, replace(NO_AGENT, monitored={UUID: False}), consumer=None),
         ["autoextend-off", "pool-not-monitored"]),
+    ("no agent, not watched as lvm.conf has it",
+        around(POOL, conf(replace(NO_AGENT, monitored={UUID: False}), monitoring=False)),
+        ["autoextend-off"]),
     ("no agent, no dmeventd", around(POOL, replace(NO_AGENT, dmeventd=False)), ["autoextend-off"]),
     ("the agent is not known", around(BARE, replace(HOST, units={}), consumer=None), []),
     ("no agent, no mark", around(in_kernel(POOL, low_water=0), NO_AGENT), ["mark-not-live"]),
@@ -143,7 +150,7 @@ SMALL_VG = make_vg(free=100)
 @pytest.mark.parametrize(
     ("pool", "codes"),
     [
-        (in_vg(POOL, pvs=SMALL_VG.pvs), ["step-unfit"]),
+        (in_vg(POOL, pvs=SMALL_VG.pvs), []),
         (replace(make_pool(51, vg=SMALL_VG), profile=POOL.profile), ["vg-room-low"]),
         (make_pool(51, vg=SMALL_VG), ["vg-room-low"]),
         (make_pool(65, vg=SMALL_VG), ["vg-room-low"]),
@@ -160,6 +167,17 @@ SMALL_VG = make_vg(free=100)
 )
 def test_the_room_for_a_step(pool: Pool, codes: list[str]) -> None:
     assert list(told(around(pool, consumer=None))) == codes
+
+
+def test_lvms_own_step_must_fit_where_it_is_left_to_lvm() -> None:
+    pool = in_vg(POOL, pvs=SMALL_VG.pvs)
+    assert told(around(pool, NO_AGENT, consumer=None)) == {"step-unfit": "vg/pool"}
+    unknown = replace(HOST, units={})
+    assert told(around(pool, unknown, consumer=None)) == {}
+    unwatched = replace(NO_AGENT, monitored={UUID: False})
+    assert told(around(pool, unwatched, consumer=None)) == {"pool-not-monitored": "vg/pool"}
+    off = make_pool(vg=SMALL_VG)
+    assert told(around(off, NO_AGENT, consumer=None)) == {"autoextend-off": "vg/pool"}
 
 
 def test_the_reserve_is_no_room_for_a_step() -> None:

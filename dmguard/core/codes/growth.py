@@ -108,11 +108,12 @@ GROWTH = (
     Code(
         "step-unfit",
         "58e1c8aab2c84871a0fca3be95087529",
-        Severity.INFO,
+        Severity.WARNING,
         "LVM's own step does not fit into what is free",
-        "thin_pool_autoextend_percent of the pool is more than its volume group has free.",
-        "dmeventd would fail and use none of it. dmguard takes what there is.",
-        "Nothing to do while the agent runs. Else add a disk, or lower"
+        "dmguard's agent does not run, and thin_pool_autoextend_percent of the pool is more than"
+        " its volume group has free.",
+        "dmeventd fails, and uses none of what is free. The agent takes what there is.",
+        "Start the agent: systemctl enable --now dmguard. Or add a disk, or lower"
         " thin_pool_autoextend_percent.",
     ),
     Code(
