@@ -16,6 +16,7 @@ THIN_COMMAND = "lvm lvextend --use-policies"
 
 AGENT = "dmguard.service"
 ACTIVATE = "dmguard-activate.service"
+KUBELET_UNIT = "kubelet.service"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.consumers import DAEMONS, SERVICES
 from dmguard.core.consumers.daemon import Daemon, read
-from dmguard.core.host import ACTIVATE, AGENT, PROFILE_DIR, FileText, Host, UnitFacts, socket_of
+from dmguard.core.host import (
+    ACTIVATE,
+    AGENT,
+    KUBELET_UNIT,
+    PROFILE_DIR,
+    FileText,
+    Host,
+    UnitFacts,
+    socket_of,
+)
 from dmguard.core.settings import CONSUMERS
 from dmguard.edge.consumers import known_daemons, read_flags, read_imports
 from dmguard.edge.datafolder import read_docker_data, read_isulad_data
@@ -42,7 +51,13 @@ PROGRAMS = (
     "thin_dump",
     "thin_repair",
 )
-UNITS = (AGENT, ACTIVATE, "docker.socket", *(service.unit for service in SERVICES.values()))
+UNITS = (
+    AGENT,
+    ACTIVATE,
+    KUBELET_UNIT,
+    "docker.socket",
+    *(service.unit for service in SERVICES.values()),
+)
 _PROPERTIES = "Id,LoadState,ActiveState,After,Wants,Requires,ExecStart,MainPID"
 _LARGEST = 1 << 20
 _VERSION = re.compile(r"\bversion (\d[^\s,]*)")

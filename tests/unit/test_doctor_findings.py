@@ -307,6 +307,7 @@ def test_a_disk_that_is_ignored_by_its_place_is_told() -> None:
 
 # --- Consumers ------------------------------------------------------------------------------------
 
+NODE = replace(HOST, programs=frozenset({"kubelet"}))
 UNORDERED = unit("docker.service", after=frozenset(), wants=frozenset())
 CONSUMERS: list[tuple[str, State, list[str]]] = [
     ("neither after nor wants", around(POOL, UNORDERED), ["unit-not-ordered"]),
@@ -320,14 +321,19 @@ CONSUMERS: list[tuple[str, State, list[str]]] = [
     ("unordered, of nobody's pool", around(POOL, UNORDERED, consumer=None), []),
     ("thin volumes", around(in_lvm(thin_count=1)), ["thin-volumes-beside"]),
     ("thin volumes in LVM's own pool", around(in_lvm(thin_count=1), consumer=None), []),
-    ("kubelet as it comes", around(POOL, file(KUBELET, "kind: KubeletConfiguration\n")), []),
+    ("kubelet as it comes", around(POOL, file(KUBELET, "kind: KubeletConfiguration\n", NODE)), []),
     ("kubelet collects first",
-        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n")), ["kubelet-first"]),
+        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n", NODE)), ["kubelet-first"]),
     ("kubelet evicts first",
-        around(POOL, file(KUBELET, 'evictionHard:\n  imagefs.available: "25%"\n')),
+        around(POOL, file(KUBELET, 'evictionHard:\n  imagefs.available: "25%"\n', NODE)),
         ["kubelet-first"]),
+    ("kubelet where only its unit is known",
+        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n", unit("kubelet.service"))),
+        ["kubelet-first"]),
+    ("what a removed kubelet left behind",
+        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n")), []),
     ("kubelet of a host without a pool of containers",
-        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n"), consumer=None), []),
+        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n", NODE), consumer=None), []),
 ]  # fmt: skip
 
 

@@ -197,9 +197,10 @@ CONSUMERS = (
     told(
         "kubelet-first",
         DOCKER,
-        f"mkdir -p /var/lib/kubelet && echo 'imageGCHighThresholdPercent: 75' >{KUBELET}",
+        "mkdir -p /var/lib/kubelet && ln -s true /usr/bin/kubelet"
+        f" && echo 'imageGCHighThresholdPercent: 75' >{KUBELET}",
         own(f'[pool."{DOCKER}"]\ndata_threshold = 60'),
-        f"rm {OWN} {KUBELET}",
+        f"rm {OWN} {KUBELET} /usr/bin/kubelet",
     ),
     option("min-free-invalid", '"dm.min_free_space=10"'),
     fixed(
