@@ -365,6 +365,13 @@ def test_containerds_snapshotter(text: str, codes: list[str]) -> None:
     assert list(told(state)) == codes
 
 
+def test_of_a_snapshotter_that_an_imported_file_sets_up_nothing_is_said() -> None:
+    """It comes before what the file itself says, and only its pool is known."""
+    own = file("/etc/containerd/config.toml", SNAPSHOTTER)
+    assert list(told(around(POOL, own))) == ["snapshotter-unusable"]
+    assert told(around(POOL, replace(own, imports={"/etc/containerd/a.toml": "vg-pool"}))) == {}
+
+
 # --- Docker ---------------------------------------------------------------------------------------
 
 VERSIONED = docker(BY_NAME, driver=None)

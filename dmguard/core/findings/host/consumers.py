@@ -41,7 +41,8 @@ def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
 def _of_snapshotter(host: Host) -> Iterator[Finding]:
     path = containerd.CONTAINERD.path
     said = containerd.read(host.text(path) or "")
-    if said is None or said.pool is None:
+    # An imported file that names a pool comes before this one, and brings its own settings.
+    if said is None or said.pool is None or host.imports:
         return
     if said.is_disabled:
         why = "disabled_plugins names devmapper"
