@@ -300,6 +300,14 @@ def test_a_disk_that_the_devices_file_hides_is_told_when_a_pool_is_missing_and_n
     assert "devices-file-excludes" not in told(replace(away, host=HOST))
 
 
+def test_a_disk_that_the_devices_file_lists_is_not_hidden_though_no_group_has_it() -> None:
+    spare = make_disk("b", content="LVM2_member", links=("/dev/disk/by-id/lvm-pv-uuid-AbC-d1",))
+    for uuid, told_of in (("AbCd1", False), ("AbCd2", True), ("", True)):
+        listed = conf(devices=(LISTED, DeviceEntry("devname", "/dev/sdb", uuid)))
+        away = replace(on(HOME, spare, host=listed), pools=())
+        assert ("devices-file-excludes" in told(away)) is told_of
+
+
 def test_a_disk_that_is_ignored_by_its_place_is_told() -> None:
     ledger = Ledger(ignored=frozenset({"path:pci-1", "wwn:5"}))
     assert told(around(ledger=ledger)) == {"disk-by-place": "path:pci-1"}
