@@ -19,14 +19,20 @@ HANG = "systemctl kill -s STOP --kill-who=main dmguard"
 GO_ON = "systemctl kill -s CONT --kill-who=main dmguard"
 """The agent hangs, as it may on a host that is as good as dead."""
 
-OVERFILL = (
-    f"{HANG} && lvchange -q --monitor n {POOL} && dmsetup message vg-pool 0 'create_thin 7'"
-    " && dmsetup create full --table '0 614400 thin /dev/mapper/vg-pool 7'"
-    " && (setsid dd if=/dev/zero of=/dev/mapper/full bs=1M oflag=direct >/dev/null 2>&1 &)"
-    "; until dmsetup status --noflush vg-pool | grep -q out_of_data; do sleep 0.1; done"
-    # dmeventd looks at a pool that it is given only after ten seconds.
-    f"; lvchange -q --monitor y {POOL}"
-)
+
+def overfill(mib: int) -> str:
+    """So much is written, which is more than the pool has; nobody grows it."""
+    return (
+        f"{HANG} && lvchange -q --monitor n {POOL} && dmsetup message vg-pool 0 'create_thin 7'"
+        " && dmsetup create full --table '0 614400 thin /dev/mapper/vg-pool 7'"
+        f" && (setsid dd if=/dev/zero of=/dev/mapper/full bs=1M count={mib} oflag=direct"
+        " >/dev/null 2>&1 &)"
+        "; until dmsetup status --noflush vg-pool | grep -q out_of_data; do sleep 0.1; done"
+        # dmeventd looks at a pool that it is given only after ten seconds.
+        f"; lvchange -q --monitor y {POOL}"
+    )
+
+
 LET_GO = (
     "until dmsetup remove full; do sleep 0.1; done; dmsetup message vg-pool 0 'delete 7'"
     f"; {GO_ON}; rm {OWN}"
@@ -145,10 +151,10 @@ STATES = (
         "rm -r /run/systemd/system/docker.service.d; systemctl daemon-reload;"
         " systemctl kill -s CONT --kill-who=main dmguard",
     ),
-    fixed("out-of-data", f"{STEPS} && {OVERFILL}", POOL, LET_GO),
+    fixed("out-of-data", f"{STEPS} && {overfill(101)}", POOL, LET_GO),
     fixed(
         "out-of-data-errors",
-        f"{STEPS} && lvchange -q --errorwhenfull y {POOL} && {OVERFILL}",
+        f"{STEPS} && lvchange -q --errorwhenfull y {POOL} && {overfill(200)}",
         POOL,
         f"{LET_GO}; lvchange -q --errorwhenfull n {POOL}",
     ),
