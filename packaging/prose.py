@@ -260,8 +260,8 @@ were blank before, have to be blanked again by hand.
 SETUP_CONSUMERS = """\
 Without --consumer it is whoever is installed, if that is clear: Docker up to 24, which brings a
 containerd of its own, else containerd, else iSulad. Docker 25 and later has no devicemapper driver,
-and one whose version is not known is refused. The client that tells which pool is used must be
-installed, too: docker, or ctr for containerd.
+and one whose version is not known is refused. With containerd ctr must be installed as well: it
+tells whether the pool is used.
 
 A consumer is put on no pool that is another's: one that another consumer is configured for or says
 that it uses, one with volumes of LVM's, or one in which anything was written or made. A set-up of

@@ -147,7 +147,12 @@ def say_findings(findings: Sequence[Finding], actions: Sequence[Action]) -> None
 
 
 def is_cure(action: Action, finding: Finding) -> bool:
-    """Is the action one against this finding?"""
+    """Is the action one against this finding?
+
+    To keep a pool's mark is none: it is done by the way, and nothing is told for want of it.
+    """
+    if action.reason == "low-water":
+        return False
     if action.pool:
         return action.pool == finding.subject
     if finding.subject.startswith("/dev/"):

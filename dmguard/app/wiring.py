@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,16 +161,17 @@ def _host_reader(
 
     async def read(state: State) -> Host:
         from dmguard.edge.host import read_host
-        from dmguard.edge.serving import read_serving
 
         nonlocal version
-        policies = in_force().consumers
         host = await read_host(
-            runner, dmeventd=state.dmeventd, policies=policies, docker_version=version
+            runner,
+            dmeventd=state.dmeventd,
+            consumers=state.consumers,
+            policies=in_force().consumers,
+            docker_version=version,
         )
         version = host.docker_version
-        running = [name for name, policy in policies.items() if host.is_active(policy.unit)]
-        return replace(host, serving=await read_serving(runner, state.consumers, running))
+        return host
 
     return read
 

@@ -16,6 +16,7 @@ THIN_COMMAND = "lvm lvextend --use-policies"
 
 AGENT = "dmguard.service"
 ACTIVATE = "dmguard-activate.service"
+KUBELET_UNIT = "kubelet.service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,11 @@ class UnitFacts:
     wants: frozenset[str] = frozenset()
     requires: frozenset[str] = frozenset()
     exec_start: str = ""
+    main_pid: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        return self.active == "active"
 
     @property
     def is_there(self) -> bool:
@@ -148,7 +154,7 @@ class Host:
 
     def is_active(self, unit: str) -> bool:
         known = self.units.get(unit)
-        return known is not None and known.active == "active"
+        return known is not None and known.is_active
 
     def has(self, command: str, unit: str) -> bool:
         """Is a service here: the program, or a unit of another one?"""

@@ -45,7 +45,7 @@ def read_consumers(
     """The programs that are configured for a pool. What cannot be read names none."""
     pools = {name: _daemon_pool(root, program) for name, program in known_daemons(policies).items()}
     imported = read_imports(root).values()
-    own = _read(root / "etc" / containerd.CONFIG)
+    own = _read(root / "etc" / containerd.CONTAINERD.config)
     pools["containerd"] = next(reversed(imported), None) or containerd.pool_in(own)
     return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
 
@@ -71,7 +71,7 @@ def read_imports(root: Path) -> dict[str, str]:
     nothing is read a second time.
     """
     found: dict[str, str] = {}
-    own = f"/etc/{containerd.CONFIG}"
+    own = f"/etc/{containerd.CONTAINERD.config}"
     read: set[str] = set()
     pending = [own]
     while pending and len(read) < _MOST_IMPORTS:

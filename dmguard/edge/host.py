@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmguard.core.consumers import DAEMONS
+from dmguard.core.consumers import DAEMONS, SERVICES
 from dmguard.core.consumers.daemon import Daemon, read
-from dmguard.core.host import ACTIVATE, AGENT, PROFILE_DIR, FileText, Host, UnitFacts, socket_of
+from dmguard.core.host import (
+    ACTIVATE,
+    AGENT,
+    KUBELET_UNIT,
+    PROFILE_DIR,
+    FileText,
+    Host,
+    UnitFacts,
+    socket_of,
+)
 from dmguard.core.settings import CONSUMERS
 from dmguard.edge.consumers import known_daemons, read_flags, read_imports
 from dmguard.edge.datafolder import read_docker_data, read_isulad_data
+from dmguard.edge.dockerapi import SOCKET, Engine, ask_docker
 from dmguard.edge.lvmconf import read_conf, read_profiles, read_volumes
 from dmguard.edge.run import SEARCH_PATH, RunError
+from dmguard.edge.serving import read_serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dmguard.core.consumers.flags import Flags
+    from dmguard.core.model import Consumer
     from dmguard.core.settings import ConsumerPolicy
     from dmguard.edge.run import Runner
 
 OWN_SETTINGS = "etc/dmguard/conf.d/*.toml"
 FILES = (
-    *(f"/etc/{program.config}" for program in DAEMONS.values()),
+    *(service.path for service in SERVICES.values()),
     "/etc/sysconfig/docker-storage-setup",
-    "/etc/containerd/config.toml",
     "/var/lib/kubelet/config.yaml",
 )
 PROGRAMS = (
-    "containerd",
-    "ctr",
-    "docker",
-    "dockerd",
-    "isulad",
+    *(service.command for service in SERVICES.values()),
+    *(service.client for service in SERVICES.values() if service.client),
     "kubelet",
     "lvm",
     "thin_check",
     "thin_dump",
     "thin_repair",
 )
-UNITS = (AGENT, ACTIVATE, "docker.socket", "docker.service", "containerd.service", "isulad.service")
-_PROPERTIES = "Id,LoadState,ActiveState,After,Wants,Requires,ExecStart"
+UNITS = (
+    AGENT,
+    ACTIVATE,
+    KUBELET_UNIT,
+    "docker.socket",
+    *(service.unit for service in SERVICES.values()),
+)
+_PROPERTIES = "Id,LoadState,ActiveState,After,Wants,Requires,ExecStart,MainPID"
 _LARGEST = 1 << 20
 _VERSION = re.compile(r"\bversion (\d[^\s,]*)")
 
@@ -52,23 +67,35 @@ async def read_host(
     runner: Runner,
     *,
     dmeventd: bool,
+    consumers: Iterable[Consumer] = (),
     policies: Mapping[str, ConsumerPolicy] = CONSUMERS,
     docker_version: str | None = None,
     root: Path = Path("/"),
 ) -> Host:
     """All of it, below `root`. What cannot be read is not known, and nothing is raised for it.
 
-    Docker is not asked for its version where that is known already.
+    `consumers` are those that are configured for a pool, of which the running ones are asked which
+    they use. Docker's version is not asked for where that is known already.
     """
-    conf = await read_conf(runner, root / "etc/lvm")
-    volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
+    conf, (volumes, monitored), units = await asyncio.gather(
+        read_conf(runner, root / "etc/lvm"),
+        read_volumes(runner, dmeventd=dmeventd),
+        read_units(runner, _units(policies)),
+    )
+    running = {
+        name: unit
+        for name, policy in policies.items()
+        if (unit := units.get(policy.unit)) is not None and unit.is_active
+    }
+    docker = await ask_docker(root / SOCKET) if "docker" in running else Engine()
     daemons = known_daemons(policies)
     flags = {name: read_flags(root, program) for name, program in daemons.items()}
     files = read_files(root, flags)
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
     if docker_version is None and "dockerd" in programs:
-        docker_version = await read_docker_version(runner)
+        own = docker.version if is_installed(running.get("docker")) else None
+        docker_version = own or await read_docker_version(runner)
     return Host(
         lvm=conf,
         monitored=monitored,
@@ -80,8 +107,9 @@ async def read_host(
         docker=read_docker_data(root, _data_root("docker", files, flags)),
         isulad=read_isulad_data(root, _data_root("isulad", files, flags)),
         flags=flags,
-        units=await read_units(runner, _units(policies)),
+        units=units,
         dmeventd=dmeventd,
+        serving=await read_serving(runner, consumers, running, docker),
         imports=read_imports(root),
     )
 
@@ -110,12 +138,25 @@ def _read(root: Path, path: str) -> FileText | None:
 
 
 async def read_docker_version(runner: Runner) -> str | None:
+    """The version of the dockerd that is installed."""
     try:
         completed = await runner.read(["dockerd", "--version"], timeout_s=10.0)
     except RunError:
         return None
     found = _VERSION.search(completed.stdout)
     return found[1] if found else None
+
+
+def is_installed(unit: UnitFacts | None) -> bool:
+    """Is what runs there the dockerd that its next start would run, and no older one?"""
+    if unit is None or not unit.main_pid:
+        return False
+    try:
+        runs = Path(f"/proc/{unit.main_pid}/exe").readlink()
+    except OSError:
+        return False
+    found = shutil.which("dockerd", path=SEARCH_PATH)
+    return found is not None and runs == Path(found).resolve()
 
 
 def _data_root(name: str, files: Mapping[str, FileText], flags: Mapping[str, Flags]) -> str:
@@ -160,4 +201,5 @@ def parse_unit(name: str, block: str) -> UnitFacts:
         wants=frozenset(values.get("Wants", "").split()),
         requires=frozenset(values.get("Requires", "").split()),
         exec_start=values.get("ExecStart", ""),
+        main_pid=int(pid) if (pid := values.get("MainPID", "")).isdigit() else 0,
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import TYPE_CHECKING
+import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from dmguard.core.consumers.flags import Flags
-from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, PoolVolumes
+from dmguard.core.host import ACTIVATE, DeviceEntry, DockerData, Host, PoolVolumes, UnitFacts
 from dmguard.core.settings import ConsumerPolicy, OnRecovered
 from dmguard.edge.datafolder import read_docker_data, read_isulad_data
-from dmguard.edge.host import parse_unit, read_docker_version, read_host, read_units
+from dmguard.edge.host import is_installed, parse_unit, read_docker_version, read_host, read_units
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.lvmconf import (
     make_conf,
@@ -24,9 +27,6 @@ from dmguard.edge.lvmconf import (
 )
 from dmguard.edge.run import Runner
 from tests.edge.conftest import run, script
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FULL = """\
 config {
@@ -246,6 +246,22 @@ def mounted(root: Path, *points: str) -> None:
     (root / "proc/self/mountinfo").write_text("".join(lines))
 
 
+def test_what_runs_is_what_is_installed_or_something_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade the old program runs on, and its file is gone."""
+    monkeypatch.setattr("dmguard.edge.host.SEARCH_PATH", str(tmp_path))
+    unit = UnitFacts("docker.service", main_pid=os.getpid())
+    assert not is_installed(unit), "none is installed"
+    (tmp_path / "dockerd").symlink_to(Path("/proc/self/exe").readlink())
+    assert is_installed(unit)
+    assert not is_installed(None)
+    assert not is_installed(replace(unit, main_pid=0))
+    (tmp_path / "dockerd").unlink()
+    script(tmp_path, "dockerd", "exit 0")
+    assert not is_installed(unit)
+
+
 def test_dockers_version_is_asked_for_once(tmp_path: Path) -> None:
     with programs(tmp_path, dockerd=says("Docker version 20.10.24+dfsg1, build 297e128")) as runner:
         assert run(read_docker_version(runner)) == "20.10.24+dfsg1"
@@ -253,6 +269,53 @@ def test_dockers_version_is_asked_for_once(tmp_path: Path) -> None:
     assert host.docker_version == "24.0.9"
     with programs(tmp_path, dockerd="exit 1") as runner:
         assert run(read_docker_version(runner)) is None
+
+
+ALL_RUN = """while [ "$1" != -- ]; do shift; done; shift
+for unit; do
+    printf 'Id=%s\\nLoadState=loaded\\nActiveState={}\\nMainPID={}\\n\\n' "$unit"
+done"""
+
+
+@pytest.mark.parametrize(
+    ("active", "pid", "version", "pool"),
+    [
+        ("active", os.getpid(), "24.0.9", "vg-p"),
+        ("active", 0, "26.1.5", "vg-p"),
+        ("inactive", 0, "26.1.5", None),
+    ],
+    ids=["runs", "was upgraded", "does not run"],
+)
+def test_a_docker_that_runs_is_asked_for_its_version_and_its_pool(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    active: str,
+    pid: int,
+    version: str,
+    pool: str | None,
+) -> None:
+    monkeypatch.setattr("dmguard.edge.host.SEARCH_PATH", str(tmp_path))
+    (tmp_path / "dockerd").symlink_to(Path("/proc/self/exe").readlink())
+    (tmp_path / "run").mkdir()
+    said = {"ServerVersion": "24.0.9", "DriverStatus": [["Pool Name", "vg-p"]]}
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.0 200 OK\r\n\r\n{json.dumps(said)}".encode())
+        writer.close()
+
+    async def look() -> Host:
+        with programs(
+            tmp_path,
+            systemctl=ALL_RUN.format(active, pid),
+            dockerd=says("Docker version 26.1.5, build 1"),
+        ) as runner:
+            async with await asyncio.start_unix_server(serve, tmp_path / "run/docker.sock"):
+                return await read_host(runner, dmeventd=False, root=tmp_path)
+
+    host = run(look())
+    assert host.docker_version == version
+    assert host.serving.get("docker") == pool
 
 
 def test_dockers_data_is_looked_at(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.settings import ClaimRule, Match, Settings, parse_settings
 from dmguard.core.steps import PutFile, UnitStep, UnitVerb, steps_for
 from dmguard.core.units import Amount
+from dmguard.edge.dockerapi import Engine
 from dmguard.edge.run import Runner
-from dmguard.edge.serving import parse_driver_status, read_serving
+from dmguard.edge.serving import read_serving
 from tests.edge.conftest import run, script
 
 if TYPE_CHECKING:
@@ -241,36 +242,21 @@ def test_settings_of_another_are_left_alone() -> None:
     assert "timeout" in refusal.message
 
 
-@pytest.mark.parametrize(
-    ("text", "pool"),
-    [
-        ('[["Pool Name","docker-thinpool"],["Pool Blocksize","524.3kB"]]', "docker-thinpool"),
-        ('[["Backing Filesystem","extfs"]]', None),
-        ("null", None),
-        ("", None),
-        ("[1]", None),
-    ],
-)
-def test_docker_tells_its_pool(text: str, pool: str | None) -> None:
-    assert parse_driver_status(text) == pool
-
-
-def test_only_a_consumer_that_runs_is_asked(tmp_path: Path) -> None:
-    """Docker's client would start Docker by its socket."""
+def test_only_a_consumer_that_runs_and_has_a_pool_is_asked(tmp_path: Path) -> None:
     asked = tmp_path / "asked"
-    script(tmp_path, "docker", f'echo docker >> {asked}; echo \'[["Pool Name","vg-p"]]\'')
     script(
         tmp_path,
         "ctr",
         f"echo ctr >> {asked}; echo 'io.containerd.snapshotter.v1 devmapper linux/amd64 ok'",
     )
-    consumers = (Consumer("containerd", "vg-q"),)
+    containerd, docker = Consumer("containerd", "vg-q"), Engine(pool="vg-p")
 
-    async def ask(*running: str) -> dict[str, str]:
+    async def ask(*running: str, consumers: tuple[Consumer, ...] = (containerd,)) -> dict[str, str]:
         with Runner(f"{tmp_path}:/usr/bin:/bin") as runner:
-            return await read_serving(runner, consumers, running)
+            return await read_serving(runner, consumers, running, docker)
 
     assert run(ask()) == {}
+    assert run(ask("docker", "containerd", consumers=())) == {"docker": "vg-p"}
     assert not asked.exists()
     assert run(ask("docker", "containerd")) == {"docker": "vg-p", "containerd": "vg-q"}
 
@@ -279,7 +265,8 @@ def test_a_plugin_in_error_serves_nothing(tmp_path: Path) -> None:
     script(tmp_path, "ctr", "echo 'io.containerd.snapshotter.v1 devmapper linux/amd64 error'")
 
     async def ask() -> dict[str, str]:
+        consumers = (Consumer("containerd", "q"),)
         with Runner(f"{tmp_path}:/usr/bin:/bin") as runner:
-            return await read_serving(runner, (Consumer("containerd", "q"),), ("containerd",))
+            return await read_serving(runner, consumers, ("containerd",), Engine())
 
     assert asyncio.run(ask()) == {}

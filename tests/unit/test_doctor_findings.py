@@ -85,6 +85,7 @@ GROWTH: list[tuple[str, State, list[str]]] = [
         replace(HOST, profiles={"p": ""})), ["profile-missing"]),
     ("lvm.conf has it on", around(BARE, conf(threshold=70)), []),
     ("nobody would act by it", around(BARE, replace(HOST, dmeventd=False)), []),
+    ("nobody acts by it where monitoring is off", around(BARE, conf(monitoring=False)), []),
     ("its file is gone", around(POOL, replace(HOST, profiles={})), ["profile-lost"]),
     ("a step of nothing", around(with_profile(POOL, 80, 0)), ["autoextend-half-set"]),
     ("a step of nothing in lvm.conf", around(BARE, conf(threshold=70, percent=0)),
@@ -97,7 +98,13 @@ GROWTH: list[tuple[str, State, list[str]]] = [
     ("no agent, and LVM does it", around(POOL, NO_AGENT), []),
     ("no agent, no profile", around(BARE, NO_AGENT, consumer=None), ["autoextend-off"]),
     ("no agent, not watched", around(POOL, replace(NO_AGENT, monitored={UUID: False})),
+        ["pool-not-monitored"]),
+    ("no agent, not watched, no profile",
+        around(BARE, replace(NO_AGENT, monitored={UUID: False}), consumer=None),
         ["autoextend-off", "pool-not-monitored"]),
+    ("no agent, not watched as lvm.conf has it",
+        around(POOL, conf(replace(NO_AGENT, monitored={UUID: False}), monitoring=False)),
+        ["autoextend-off"]),
     ("no agent, no dmeventd", around(POOL, replace(NO_AGENT, dmeventd=False)), ["autoextend-off"]),
     ("the agent is not known", around(BARE, replace(HOST, units={}), consumer=None), []),
     ("no agent, no mark", around(in_kernel(POOL, low_water=0), NO_AGENT), ["mark-not-live"]),
@@ -143,7 +150,7 @@ SMALL_VG = make_vg(free=100)
 @pytest.mark.parametrize(
     ("pool", "codes"),
     [
-        (in_vg(POOL, pvs=SMALL_VG.pvs), ["step-unfit"]),
+        (in_vg(POOL, pvs=SMALL_VG.pvs), []),
         (replace(make_pool(51, vg=SMALL_VG), profile=POOL.profile), ["vg-room-low"]),
         (make_pool(51, vg=SMALL_VG), ["vg-room-low"]),
         (make_pool(65, vg=SMALL_VG), ["vg-room-low"]),
@@ -160,6 +167,17 @@ SMALL_VG = make_vg(free=100)
 )
 def test_the_room_for_a_step(pool: Pool, codes: list[str]) -> None:
     assert list(told(around(pool, consumer=None))) == codes
+
+
+def test_lvms_own_step_must_fit_where_it_is_left_to_lvm() -> None:
+    pool = in_vg(POOL, pvs=SMALL_VG.pvs)
+    assert told(around(pool, NO_AGENT, consumer=None)) == {"step-unfit": "vg/pool"}
+    unknown = replace(HOST, units={})
+    assert told(around(pool, unknown, consumer=None)) == {}
+    unwatched = replace(NO_AGENT, monitored={UUID: False})
+    assert told(around(pool, unwatched, consumer=None)) == {"pool-not-monitored": "vg/pool"}
+    off = make_pool(vg=SMALL_VG)
+    assert told(around(off, NO_AGENT, consumer=None)) == {"autoextend-off": "vg/pool"}
 
 
 def test_the_reserve_is_no_room_for_a_step() -> None:
@@ -282,6 +300,14 @@ def test_a_disk_that_the_devices_file_hides_is_told_when_a_pool_is_missing_and_n
     assert "devices-file-excludes" not in told(replace(away, host=HOST))
 
 
+def test_a_disk_that_the_devices_file_lists_is_not_hidden_though_no_group_has_it() -> None:
+    spare = make_disk("b", content="LVM2_member", links=("/dev/disk/by-id/lvm-pv-uuid-AbC-d1",))
+    for uuid, told_of in (("AbCd1", False), ("AbCd2", True), ("", True)):
+        listed = conf(devices=(LISTED, DeviceEntry("devname", "/dev/sdb", uuid)))
+        away = replace(on(HOME, spare, host=listed), pools=())
+        assert ("devices-file-excludes" in told(away)) is told_of
+
+
 def test_a_disk_that_is_ignored_by_its_place_is_told() -> None:
     ledger = Ledger(ignored=frozenset({"path:pci-1", "wwn:5"}))
     assert told(around(ledger=ledger)) == {"disk-by-place": "path:pci-1"}
@@ -289,6 +315,7 @@ def test_a_disk_that_is_ignored_by_its_place_is_told() -> None:
 
 # --- Consumers ------------------------------------------------------------------------------------
 
+NODE = replace(HOST, programs=frozenset({"kubelet"}))
 UNORDERED = unit("docker.service", after=frozenset(), wants=frozenset())
 CONSUMERS: list[tuple[str, State, list[str]]] = [
     ("neither after nor wants", around(POOL, UNORDERED), ["unit-not-ordered"]),
@@ -302,14 +329,19 @@ CONSUMERS: list[tuple[str, State, list[str]]] = [
     ("unordered, of nobody's pool", around(POOL, UNORDERED, consumer=None), []),
     ("thin volumes", around(in_lvm(thin_count=1)), ["thin-volumes-beside"]),
     ("thin volumes in LVM's own pool", around(in_lvm(thin_count=1), consumer=None), []),
-    ("kubelet as it comes", around(POOL, file(KUBELET, "kind: KubeletConfiguration\n")), []),
+    ("kubelet as it comes", around(POOL, file(KUBELET, "kind: KubeletConfiguration\n", NODE)), []),
     ("kubelet collects first",
-        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n")), ["kubelet-first"]),
+        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n", NODE)), ["kubelet-first"]),
     ("kubelet evicts first",
-        around(POOL, file(KUBELET, 'evictionHard:\n  imagefs.available: "25%"\n')),
+        around(POOL, file(KUBELET, 'evictionHard:\n  imagefs.available: "25%"\n', NODE)),
         ["kubelet-first"]),
+    ("kubelet where only its unit is known",
+        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n", unit("kubelet.service"))),
+        ["kubelet-first"]),
+    ("what a removed kubelet left behind",
+        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n")), []),
     ("kubelet of a host without a pool of containers",
-        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n"), consumer=None), []),
+        around(POOL, file(KUBELET, "imageGCHighThresholdPercent: 80\n", NODE), consumer=None), []),
 ]  # fmt: skip
 
 
@@ -339,6 +371,13 @@ OFF = 'disabled_plugins = ["io.containerd.snapshotter.v1.devmapper"]\n'
 def test_containerds_snapshotter(text: str, codes: list[str]) -> None:
     state = around(POOL, file("/etc/containerd/config.toml", text))
     assert list(told(state)) == codes
+
+
+def test_of_a_snapshotter_that_an_imported_file_sets_up_nothing_is_said() -> None:
+    """It comes before what the file itself says, and only its pool is known."""
+    own = file("/etc/containerd/config.toml", SNAPSHOTTER)
+    assert list(told(around(POOL, own))) == ["snapshotter-unusable"]
+    assert told(around(POOL, replace(own, imports={"/etc/containerd/a.toml": "vg-pool"}))) == {}
 
 
 # --- Docker ---------------------------------------------------------------------------------------

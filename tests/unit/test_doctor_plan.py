@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dmguard.app.render import is_cure
 from dmguard.core.actions import (
     Act,
     Action,
@@ -21,11 +22,14 @@ from dmguard.core.actions import (
     subject,
 )
 from dmguard.core.consumers.flags import Flags
+from dmguard.core.findings import Finding
 from dmguard.core.goals import Examine
 from dmguard.core.host import Host
 from dmguard.core.lvmprofile import extends, read_settings, with_settings
 from dmguard.core.model import Profile, Resource, State, Volume
 from dmguard.core.plan import Past, Plan, make_plan
+from dmguard.core.plan.grow import make_extend
+from dmguard.core.plan.keep import make_refresh
 from dmguard.core.plan.profile import choose_profile
 from dmguard.core.settings import Settings
 from dmguard.core.steps import Lvm, PutFile, digest, every_step
@@ -378,3 +382,15 @@ def test_what_does_not_extend() -> None:
     assert not extends("")
     assert not extends(GROWS.replace("80", "100"))
     assert not extends(GROWS.replace("20", "0"))
+
+
+def test_to_keep_a_mark_cures_nothing_that_is_told() -> None:
+    assert POOL.kernel is not None
+    dry, other = Finding("vg-dry", "vg/pool", ""), Finding("vg-dry", "vg/other", "")
+    kept = make_refresh(POOL, POOL.kernel, make_settings(), "low-water")
+    policy = make_settings().policy
+    grown = make_extend(POOL, policy, Resource.DATA, EXTENT, reason="above-threshold")
+    assert not is_cure(kept, dry)
+    assert is_cure(replace(kept, reason="kernel-behind"), dry)
+    assert is_cure(grown, dry)
+    assert not is_cure(grown, other)

@@ -636,7 +636,7 @@ def test_the_consumer_is_whoever_is_installed_if_that_is_clear(
     ("consumer", "programs", "missing"),
     [
         ("isulad", HOST.programs, "isulad"),
-        ("docker", HOST.programs - {"docker"}, "docker"),
+        ("docker", HOST.programs - {"dockerd"}, "dockerd"),
         ("containerd", HOST.programs - {"ctr"}, "ctr"),
     ],
 )

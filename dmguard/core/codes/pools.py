@@ -178,9 +178,10 @@ POOLS = (
         "c5823d5f890246b2b9914d1be70141b9",
         Severity.WARNING,
         "A volume group is read-only",
-        "vgchange -p r was run, or LVM has only read access to it.",
+        "LVM's metadata says so: it was restored or edited that way. No command of LVM's turns it.",
         "Its pools cannot grow.",
-        "vgchange -p rw VG.",
+        'vgcfgbackup -f FILE VG, add "WRITE" to the status of the group in FILE, vgcfgrestore'
+        " --force -f FILE VG. LVM asks; the metadata is otherwise what it is already.",
     ),
     Code(
         "vg-shared",

@@ -10,11 +10,11 @@ from typing import Any
 
 from dmguard.core.consumers import tomltext
 from dmguard.core.consumers.edit import Edit, EditError
+from dmguard.core.consumers.service import Service
 
-UNIT = "containerd.service"
-CONFIG = "containerd/config.toml"
-"""Below /etc."""
-
+CONTAINERD = Service(
+    command="containerd", unit="containerd.service", config="containerd/config.toml", client="ctr"
+)
 PLUGIN = "io.containerd.snapshotter.v1.devmapper"
 _SECTIONS = (PLUGIN, "devmapper")
 _CRI = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.consumers.flags import Flags, flags_in
+from dmguard.core.consumers.service import Service
 from dmguard.core.consumers.unitfile import read_environment, split_words
 
 if TYPE_CHECKING:
@@ -37,26 +38,18 @@ class Daemon:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A daemon: its command, its service, its files below /etc, and the data folder and the driver
-    that it takes of itself.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program(Service):
+    """A daemon with a daemon.json: its file of options below /etc as well, and the data folder and
+    the driver that it takes of itself.
 
     `deferred`: does it know the options for deferred removal and deletion?
     """
 
-    command: str
-    unit: str
-    config: str
     data_root: str
     options: str
     unset: str
     deferred: bool
-
-    def path_of(self, flags: Flags) -> str:
-        """Its file, or the one that its command line names instead; systemd starts it in /."""
-        path = flags.config_file or f"etc/{self.config}"
-        return f"/{path.lstrip('/')}"
 
     def pool_in(self, text: str, flags: Flags) -> str | None:
         """The text of daemon.json and a command line → the device-mapper name of the pool."""

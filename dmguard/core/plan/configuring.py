@@ -98,5 +98,5 @@ def _fixed(name: str, data: DockerData, host: Host) -> str:
 
 
 def _lives_on(host: Host) -> bool:
-    known = daemon.read(host.text(f"/etc/{DAEMONS['docker'].config}") or "") or daemon.Daemon()
+    known = daemon.read(host.text(DAEMONS["docker"].path) or "") or daemon.Daemon()
     return known.under(host.flags.get("docker", Flags())).live_restore

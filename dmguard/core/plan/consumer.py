@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Configure
-from dmguard.core.consumers import DAEMONS, containerd, daemon, daemonjson
+from dmguard.core.consumers import DAEMONS, SERVICES, containerd, daemon, daemonjson
 from dmguard.core.consumers.edit import EditError
 from dmguard.core.consumers.flags import Flags
 from dmguard.core.host import socket_of
@@ -28,18 +28,6 @@ AUTO = "auto"
 _LAST_WITH_DRIVER = 24
 _ROOT_PATH = "/var/lib/containerd/io.containerd.snapshotter.v1.devmapper"
 _IMAGE_SIZE = "10GB"
-_PROGRAMS = {
-    "docker": DAEMONS["docker"].command,
-    "containerd": "containerd",
-    "isulad": DAEMONS["isulad"].command,
-}
-_CLIENTS = {"docker": "docker", "containerd": "ctr"}
-"""Who asks a consumer which pool it uses; iSulad's configuration tells that."""
-
-_FILES = {
-    **{name: program.path_of(Flags()) for name, program in DAEMONS.items()},
-    "containerd": "/etc/containerd/config.toml",
-}
 _LEAST_FREE = 10
 """Percent that dm.min_free_space gets where it is not set: the driver's own default."""
 
@@ -54,7 +42,7 @@ def plan_consumer(
     if not name or used == host.serving.get(name) == pool:
         return ()
     check_pool(name, state, host, goal)
-    path = _FILES[name]
+    path = SERVICES[name].path
     old = host.text(path)
     if used is not None and not _is_named_in(old or "", name, used):
         raise refuse(goal, "consumer-configured-elsewhere", f"it uses {used}")
@@ -88,16 +76,16 @@ def _choose(host: Host, goal: SetUp) -> str:
     """The consumer, empty for none."""
     name = goal.consumer
     if name == AUTO:
-        found = [name for name, program in _PROGRAMS.items() if program in host.programs]
+        found = [name for name, its in SERVICES.items() if its.command in host.programs]
         # Docker brings a containerd of its own.
         clear = found == ["docker", "containerd"] and _has_driver(host, goal)
         if len(found) > 1 and not clear:
             raise refuse(goal, "consumer-unclear", f"there are {', '.join(found)}")
         name = found[0] if found else ""
-    if name and _PROGRAMS[name] not in host.programs:
-        raise refuse(goal, "consumer-missing", _PROGRAMS[name])
-    if name in _CLIENTS and _CLIENTS[name] not in host.programs:
-        raise refuse(goal, "consumer-missing", _CLIENTS[name])
+    needed = (SERVICES[name].command, SERVICES[name].client) if name else ()
+    for program in filter(None, needed):
+        if program not in host.programs:
+            raise refuse(goal, "consumer-missing", program)
     if name == "docker" and not _has_driver(host, goal):
         raise refuse(goal, "docker-without-driver", f"it is version {host.docker_version}")
     return name
@@ -143,7 +131,7 @@ def _imported(name: str, host: Host, pool: str) -> str:
 def _on_command_line(name: str, host: Host) -> tuple[str, ...]:
     """What its command line has of its configuration: no daemon takes a key twice, or two files."""
     flags = host.flags.get(name, Flags())
-    is_elsewhere = flags.config_file not in (None, _FILES[name])
+    is_elsewhere = flags.config_file not in (None, SERVICES[name].path)
     return (*flags.conflicts, *(("config-file",) if is_elsewhere else ()))
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmguard.core.codes import CODES, Severity
-from dmguard.core.codes.host import HOST
+from dmguard.core.codes import AROUND, CODES, Severity
 from dmguard.core.findings import Finding, find_all
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def find_around(state: State, settings: Settings) -> Iterator[Finding]:
             yield from rule(state, settings, state.host)
 
 
-_OWN = {row.code for row in HOST} | {"profile-missing", "pool-not-monitored"}
+_OWN = {row.code for row in AROUND}
 
 
 def is_around(code: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.consumers import containerd
 from dmguard.core.findings import Finding
-from dmguard.core.host import ACTIVATE
+from dmguard.core.host import ACTIVATE, KUBELET_UNIT
 from dmguard.core.model import split_dm_name
 from dmguard.core.plan.repair import pool_of
 from dmguard.core.sizing import policy_for
@@ -39,9 +39,10 @@ def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
 
 
 def _of_snapshotter(host: Host) -> Iterator[Finding]:
-    path = f"/etc/{containerd.CONFIG}"
+    path = containerd.CONTAINERD.path
     said = containerd.read(host.text(path) or "")
-    if said is None or said.pool is None:
+    # An imported file that names a pool comes before this one, and brings its own settings.
+    if said is None or said.pool is None or host.imports:
         return
     if said.is_disabled:
         why = "disabled_plugins names devmapper"
@@ -98,7 +99,8 @@ def _of_company(consumer: Consumer, pool: Pool) -> Iterator[Finding]:
 
 def _of_kubelet(pool: Pool, settings: Settings, host: Host) -> Iterator[Finding]:
     text = host.text(KUBELET)
-    if text is None:
+    # A kubelet that was removed leaves its file behind.
+    if text is None or not host.has("kubelet", KUBELET_UNIT):
         return
     threshold = policy_for(pool, settings).data_threshold
     collects = _number(_GC, text, _GC_DEFAULT)

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dmguard.core.host import Host
-    from dmguard.core.model import State, Vg
+    from dmguard.core.model import Disk, State, Vg
     from dmguard.core.settings import Settings
 
 _MEMBER = "LVM2_member"
 _KERNEL_NAME = re.compile(r"/dev/(?:(?:s|v|xv|h)d[a-z]|nvme\d|mmcblk\d|ubd[a-z])")
+_BY_UUID = "/dev/disk/by-id/lvm-pv-uuid-"
 _PLACE = ("path:", "name:")
 
 
@@ -72,13 +73,21 @@ def _of_unlisted(state: State, settings: Settings, host: Host) -> Iterator[Findi
     if host.lvm is None or host.lvm.devices is None or not _is_any_wanted(state, settings):
         return
     known = {pv.devno for vg in state.vgs for pv in vg.pvs}
+    # One that is listed and in no group is a PV that LVM sees, too.
+    listed = {entry.pv_uuid.replace("-", "") for entry in host.lvm.devices}
     for disk in state.disks:
-        if disk.content == _MEMBER and disk.devno not in known:
+        if disk.content == _MEMBER and disk.devno not in known and _pv_uuid(disk) not in listed:
             yield Finding(
                 "devices-file-excludes",
                 disk.node,
                 f"{disk.node}: has LVM's label, and LVM does not see it",
             )
+
+
+def _pv_uuid(disk: Disk) -> str | None:
+    """As udev's link to a PV has it (lvm2, udev/69-dm-lvm.rules.in)."""
+    links = (link for link in disk.links if link.startswith(_BY_UUID))
+    return next((link.removeprefix(_BY_UUID).replace("-", "") for link in links), None)
 
 
 def _is_any_wanted(state: State, settings: Settings) -> bool:

@@ -49,6 +49,16 @@ def grows_by_lvm(pool: Pool, conf: LvmConf) -> bool:
     return policy.threshold < _OFF and policy.percent > 0
 
 
+def is_watched(pool: Pool, host: Host) -> bool:
+    """Does dmeventd watch it, as far as is known?"""
+    return host.dmeventd and host.monitored.get(pool.lv.uuid) is not False
+
+
+def is_extended_by_lvm(pool: Pool, host: Host, conf: LvmConf) -> bool:
+    """Does LVM itself let the pool grow when it fills?"""
+    return lvm_policy(pool, conf).threshold < _OFF and is_watched(pool, host)
+
+
 def is_limited(pool: Pool, settings: Settings) -> bool:
     """Has it a ceiling? LVM knows none, so that growing it is for dmguard alone."""
     return policy_for(pool, settings).max_size is not None
@@ -65,24 +75,21 @@ def _of_profile(
         yield Finding("profile-lost", pool.name, f"{pool.name}: follows {where}: no such file")
     elif policy.threshold < _OFF and policy.percent <= 0:
         yield Finding("autoextend-half-set", pool.name, f"{pool.name}: {said}")
-    elif host.agent_runs is False and not _is_extended_by_lvm(pool, policy, host):
-        watched = host.dmeventd and host.monitored.get(pool.lv.uuid) is not False
+    elif host.agent_runs is False and not is_extended_by_lvm(pool, host, conf):
+        # All that is in the way of LVM's own growing may be that it is not watched: one cause.
+        if policy.threshold < _OFF and _is_unwatched(pool, settings, host, conf):
+            return
         yield Finding(
             "autoextend-off",
             pool.name,
             f"{pool.name}: dmguard.service does not run, LVM has {said}"
-            f" and dmeventd {'watches' if watched else 'does not watch'} it",
+            f" and dmeventd {'watches' if is_watched(pool, host) else 'does not watch'} it",
         )
     elif is_limited(pool, settings):
         return
-    elif policy.threshold >= _OFF and host.dmeventd and has_consumer(pool, state):
+    elif policy.threshold >= _OFF and _may_be_watched(host, conf) and has_consumer(pool, state):
         of = f"profile {name}" if name else "no profile"
         yield Finding("profile-missing", pool.name, f"{pool.name}: {of}, {said}")
-
-
-def _is_extended_by_lvm(pool: Pool, policy: Profile, host: Host) -> bool:
-    watched = host.dmeventd and host.monitored.get(pool.lv.uuid) is not False
-    return policy.threshold < _OFF and watched
 
 
 def _of_ceiling(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> Iterator[Finding]:
@@ -97,14 +104,22 @@ def _of_ceiling(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> It
 
 
 def _of_monitoring(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> Iterator[Finding]:
+    if _is_unwatched(pool, settings, host, conf):
+        yield Finding("pool-not-monitored", pool.name, f"{pool.name}: LVM says: not monitored")
+
+
+def _may_be_watched(host: Host, conf: LvmConf) -> bool:
     # With monitoring off in lvm.conf that is how the host is meant to be.
-    if pool.kernel is None or not host.dmeventd or not conf.monitoring:
-        return
+    return host.dmeventd and conf.monitoring
+
+
+def _is_unwatched(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> bool:
+    if pool.kernel is None or not _may_be_watched(host, conf):
+        return False
     # Watched, it would be grown beyond its ceiling.
     if is_limited(pool, settings) and grows_by_lvm(pool, conf):
-        return
-    if host.monitored.get(pool.lv.uuid) is False:
-        yield Finding("pool-not-monitored", pool.name, f"{pool.name}: LVM says: not monitored")
+        return False
+    return host.monitored.get(pool.lv.uuid) is False
 
 
 def _of_mark(pool: Pool, settings: Settings, host: Host, conf: LvmConf) -> Iterator[Finding]:

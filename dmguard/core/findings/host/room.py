@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmguard.core.findings import Finding
-from dmguard.core.findings.host.growth import lvm_policy
+from dmguard.core.findings.host.growth import is_extended_by_lvm, lvm_policy
 from dmguard.core.model import METADATA_CROPPED, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.sizing import is_above, policy_for, reserve_in, usage
@@ -48,7 +48,7 @@ def _of_step(pool: Pool, state: State, settings: Settings, host: Host) -> Iterat
         near = is_above(used, policy.data_threshold - _NEAR)
         code = "vg-short" if near else "vg-room-low"
         yield Finding(code, pool.name, f"{pool.name}: {used.percent:.2f} % in use; {sizes}")
-    elif host.lvm is not None and lvm_policy(pool, host.lvm).threshold < 100:
+    elif _is_left_to_lvm(pool, host) and host.lvm is not None:
         whole = round_up(pool.lv.size * lvm_policy(pool, host.lvm).percent // 100, extent)
         if extent <= pool.vg.free < whole:
             yield Finding(
@@ -57,6 +57,12 @@ def _of_step(pool: Pool, state: State, settings: Settings, host: Host) -> Iterat
                 f"{pool.name}: LVM's step is {format_size(whole)}, and {pool.vg.name} has"
                 f" {format_size(pool.vg.free)} free",
             )
+
+
+def _is_left_to_lvm(pool: Pool, host: Host) -> bool:
+    # dmguard's agent takes what there is, and LVM's step is then never taken.
+    conf = host.lvm
+    return host.agent_runs is False and conf is not None and is_extended_by_lvm(pool, host, conf)
 
 
 def metadata_estimate(pool: Pool) -> int:

@@ -1,0 +1,17 @@
+"""Everything that `dmguard doctor` can find, made true on a machine one by one."""
+
+from __future__ import annotations
+
+from tests.vm.wrongs.around import AROUND
+from tests.vm.wrongs.bares import BARES
+from tests.vm.wrongs.devices import DEVICES
+from tests.vm.wrongs.disks import DISKS
+from tests.vm.wrongs.pools import POOLS
+
+WRONGS = (*AROUND, *POOLS, *BARES, *DISKS, *DEVICES)
+
+NOT_MADE = {
+    "metadata-ceiling": "takes 11 GiB of metadata that are in use",
+    "vg-shared": "takes a cluster: only lvmlockd makes such a group",
+}
+"""What no machine here can be brought to, and why; each has its unit test."""

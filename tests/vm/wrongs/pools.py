@@ -1,0 +1,163 @@
+"""What is wrong with pools and groups themselves: what the agent tells of, too."""
+
+from __future__ import annotations
+
+from tests.vm.wrongs.around import EMPTY, FILL
+from tests.vm.wrongs.wrong import DOCKER, NEW, OWN, POOL, Wrong, fixed, own, told
+
+SCSI = "/sys/bus/pseudo/drivers/scsi_debug"
+DISK = "/dev/sda"
+"""A disk of scsi_debug, which can be pulled out while it is in use."""
+WIPE = (
+    f"dd if=/dev/zero of={DISK} bs=1M count=16 oflag=direct status=none"
+    f"; udevadm trigger --settle {DISK}"
+)
+PULL = "echo 1 >/sys/block/sda/device/delete && udevadm settle"
+BACK = "for h in /sys/class/scsi_host/host*; do echo '- - -' >$h/scan; done; udevadm settle"
+
+HANG = "systemctl kill -s STOP --kill-who=main dmguard"
+GO_ON = "systemctl kill -s CONT --kill-who=main dmguard"
+"""The agent hangs, as it may on a host that is as good as dead."""
+
+
+def overfill(mib: int) -> str:
+    """So much is written, which is more than the pool has; nobody grows it."""
+    return (
+        f"{HANG} && lvchange -q --monitor n {POOL} && dmsetup message vg-pool 0 'create_thin 7'"
+        " && dmsetup create full --table '0 614400 thin /dev/mapper/vg-pool 7'"
+        f" && (setsid dd if=/dev/zero of=/dev/mapper/full bs=1M count={mib} oflag=direct"
+        " >/dev/null 2>&1 &)"
+        "; until dmsetup status --noflush vg-pool | grep -q out_of_data; do sleep 0.1; done"
+        # dmeventd looks at a pool that it is given only after ten seconds.
+        f"; lvchange -q --monitor y {POOL}"
+    )
+
+
+LET_GO = (
+    "until dmsetup remove full; do sleep 0.1; done; dmsetup message vg-pool 0 'delete 7'"
+    f"; {GO_ON}; rm {OWN}"
+)
+STEPS = own('[policy]\nmin_step = "0"\nheadroom = "0"')
+
+ONLY_NEW = f'devices/filter=["a|^{NEW}$|", "r|.*|"]'
+BACKUP = "vgcfgbackup -q -f /tmp/vg.conf vg"
+RESTORE = "vgcfgrestore -q -y --force -f /tmp/vg.conf vg"
+
+UP_AGAIN = (
+    f"lvchange -q -an {POOL} && lvchange -q -ay"
+    ' --config \'global/thin_check_options=["-q","--clear-needs-check-flag"]\''
+    f" {POOL}"
+)
+"""What the findings say for it."""
+
+
+def torn(target: str) -> str:
+    """The metadata's disk fails during a commit, and is well again."""
+    load = "dmsetup suspend --noflush {0} && dmsetup reload {0} --table {1} && dmsetup resume {0}"
+    return (
+        "set -- $(dmsetup table vg-pool_tmeta)"
+        f""" && {load.format("vg-pool_tmeta", f'"{target}"')}"""
+        "; dmsetup message vg-pool 0 'create_thin 9'"
+        f""" ; {load.format("vg-pool_tmeta", '"$*"')}"""
+    )
+
+
+GROUPS = (
+    told(
+        "vg-duplicate-name",
+        POOL,
+        f"vgcreate -q -y away {NEW} && vgcfgbackup -q -f /tmp/away.conf away && vgremove -q -y away"
+        " && sed -i 's/^away {/vg {/' /tmp/away.conf"
+        f" && vgcfgrestore -q -y --config '{ONLY_NEW}' -f /tmp/away.conf vg",
+        "vgrename -q $(vgs --noheadings -o vg_uuid -S pv_count=1,lv_count=0) away",
+        f"vgremove -q -y away; pvremove -q -y {NEW}",
+    ),
+    told(
+        "vg-missing-pv",
+        POOL,
+        f"vgextend -q -y vg {DISK} && {PULL}",
+        BACK,
+        f"vgreduce -q vg {DISK}; {WIPE}",
+    ),
+    told(
+        "vg-exported",
+        POOL,
+        "vgchange -q -an vg && vgexport -q vg",
+        "vgimport -q vg && vgchange -q -ay vg",
+    ),
+    told(
+        "vg-read-only",
+        POOL,
+        f"{BACKUP} && sed -i 's/, \"WRITE\"//' /tmp/vg.conf && {RESTORE}",
+        f'sed -i \'s/"READ"/&, "WRITE"/\' /tmp/vg.conf && {RESTORE}',
+    ),
+)
+
+STATES = (
+    fixed("pool-inactive", f"lvchange -q -an {POOL}", POOL),
+    Wrong(
+        "activation-off",
+        POOL,
+        f"lvchange -q -an {POOL} && lvchange -q --setautoactivation n {POOL}",
+        f"dmguard activate {POOL}",
+        f"lvchange -q --setautoactivation y {POOL}",
+        counts=False,
+    ),
+    told("pool-failed", POOL, torn("0 $2 error"), UP_AGAIN),
+    told("pool-needs-check", POOL, torn("0 $2 flakey $4 $5 0 60 1 error_writes"), UP_AGAIN),
+    told(
+        "pool-read-only",
+        POOL,
+        "T=$(dmsetup table vg-pool | sed 's/1 skip_block_zeroing/2 skip_block_zeroing read_only/')"
+        ' && dmsetup suspend vg-pool && dmsetup reload vg-pool --table "$T"'
+        " && dmsetup resume vg-pool",
+        UP_AGAIN,
+    ),
+    told("pool-suspended", POOL, "dmsetup suspend vg-pool", "dmsetup resume vg-pool"),
+    told(
+        "vg-dry",
+        POOL,
+        "lvcreate -q -y -Wn -Zn -an -l 100%FREE -n rest vg && "
+        + own(f'[pool."{POOL}"]\ndata_threshold = 55'),
+        f"vgextend -q vg {NEW}",
+        f"vgreduce -q vg {NEW}; pvremove -q {NEW}; rm {OWN}; lvremove -q -y vg/rest",
+    ).between(FILL, EMPTY),
+    told(
+        "pool-ceiling",
+        POOL,
+        f"lvchange -q --detachprofile {POOL} && "
+        + own(f'[pool."{POOL}"]\ndata_threshold = 55\nmax_size = "100MiB"'),
+        f"sed -i s/100MiB/200MiB/ {OWN}",
+        f"rm {OWN}; lvchange -q --metadataprofile vg-pool {POOL}",
+    ).between(FILL, EMPTY),
+    told(
+        "pool-unknown",
+        "ghost",
+        "truncate -s 16M /tmp/a /tmp/b && dmsetup create ghost --uuid LVM-$(printf %064d 7)-tpool"
+        ' --table "0 32768 thin-pool $(losetup -f --show /tmp/a) $(losetup -f --show /tmp/b) 128'
+        ' 0"',
+        "dmsetup remove --retry ghost",
+        "losetup -D",
+    ),
+    fixed(
+        "consumer-down",
+        "systemctl kill -s STOP --kill-who=main dmguard"
+        " && mkdir -p /run/systemd/system/docker.service.d"
+        " && printf '[Service]\\nRestart=no\\n' >/run/systemd/system/docker.service.d/once.conf"
+        " && systemctl mask -q --runtime dmguard-activate && systemctl stop docker.socket docker"
+        f" && lvchange -q -an {DOCKER} && ! systemctl start docker && lvchange -q -ay {DOCKER}"
+        " && systemctl unmask -q --runtime dmguard-activate",
+        DOCKER,
+        "rm -r /run/systemd/system/docker.service.d; systemctl daemon-reload;"
+        " systemctl kill -s CONT --kill-who=main dmguard",
+    ),
+    fixed("out-of-data", f"{STEPS} && {overfill(101)}", POOL, LET_GO),
+    fixed(
+        "out-of-data-errors",
+        f"{STEPS} && lvchange -q --errorwhenfull y {POOL} && {overfill(200)}",
+        POOL,
+        f"{LET_GO}; lvchange -q --errorwhenfull n {POOL}",
+    ),
+)
+
+POOLS = (*GROUPS, *STATES)
