@@ -32,6 +32,7 @@ from dmguard.core.steps.kinds import (
     Table,
     UnitStep,
     UnitVerb,
+    Unmake,
     Wipe,
     digest,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "Step",
     "UnitStep",
     "UnitVerb",
+    "Unmake",
     "Wipe",
     "after_for",
     "digest",
