@@ -174,7 +174,7 @@ vgextend VG DISK, which makes the physical volume itself: one command, without -
 empty standard input. If LVM asks whether to wipe something, that is a no.
 
 LVM's report must show the disk in the volume group. What vgextend leaves behind when it ends half
-way, a label of no group on a disk that was blank, is taken away again.
+way, a label of no group on a disk that was blank, is blanked again, and the claim is made anew.
 
 The physical volume gets the LVM tag dmguard: pvs @dmguard lists all that have it.
 """
@@ -253,9 +253,10 @@ cut the same words complete what was begun. An intent is on the disk before each
 physical volumes of no group, and volumes of a pool that LVM had not put together yet, are known
 for its own by name, size and kind; anything else is left alone, and told.
 
-One moment is beyond it: within vgcreate, after LVM has marked the disks as used and before it has
-written the group. LVM then refuses them. The set-up is told as interrupted, and the disks, which
-were blank before, have to be blanked again by hand.
+Within vgcreate LVM marks the disks as used before it has written the group, and then refuses them
+to everybody. That half is known by its label and by the header of its metadata area, which says
+that no group was ever written there; where nothing else is on the disks, which were blank before,
+it is blanked, and vgcreate is run anew. While one of the disks is away the others are left.
 """
 SETUP_CONSUMERS = """\
 Without --consumer it is whoever is installed, if that is clear: Docker up to 24, which brings a

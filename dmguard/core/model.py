@@ -239,6 +239,8 @@ class Probe:
 
     `signatures` are as blkid and wipefs name them, with their offsets. `tables` are partition
     tables among them. `data_at` is the offset of the first byte found that is not blank.
+    `half_pv`: LVM has begun to make it a PV, and no group has or had it; `beside` is then where the
+    first byte was found that is neither blank nor of that.
     `users` are those that have it open or mounted; `mentions` are files that name it.
     `under_way`: the look has not come back yet.
     """
@@ -247,6 +249,8 @@ class Probe:
     tables: tuple[str, ...] = ()
     pv_label: bool = False
     data_at: int | None = None
+    half_pv: bool = False
+    beside: int | None = None
     users: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
     error: str | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dmguard.core.halfpv import LABEL_SPACE
 from dmguard.core.model import DiskKind
 from dmguard.core.obstacle import vg_obstacle
 from dmguard.core.settings import ClaimMode
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from dmguard.core.model import Disk, Probe, State, Vg
     from dmguard.core.settings import ClaimRule, Settings
-
-LABEL_SPACE = 1 << 20
-"""Bytes that LVM keeps at the start of a PV (lvm.conf, devices/default_data_alignment)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from dmguard.core.halfpv import LABEL_SPACE, unmade
 from dmguard.core.model import Devno, Disk, Probe
 from dmguard.edge.mounts import unescape
 from dmguard.edge.run import RunError
@@ -106,9 +107,11 @@ class Roots:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What reading found. `marks`: partition tables by name and offset; `data_at` as Probe's."""
+    """What reading found. `marks`: partition tables by name and offset; the rest as Probe's."""
 
     data_at: int | None = None
+    half_pv: bool = False
+    beside: int | None = None
     marks: tuple[tuple[str, int], ...] = ()
 
 
@@ -145,6 +148,8 @@ async def probe(
         tables=tuple(kind for kind in kinds if _is_table(kind, found)),
         pv_label=_PV in kinds,
         data_at=content.data_at,
+        half_pv=content.half_pv,
+        beside=content.beside,
         users=using,
         mentions=mentioned,
     )
@@ -231,7 +236,14 @@ def read_content(node: Path, disk: Disk, stop: threading.Event, *, brief: bool =
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead
         marks = tuple(_marks(descriptor, disk))
-        return Content(_data_at(descriptor, disk, stop, brief=brief), marks)
+        data_at = _data_at(descriptor, disk, stop, brief=brief)
+        if data_at is None or data_at >= LABEL_SPACE or disk.size <= LABEL_SPACE:
+            return Content(data_at, marks=marks)
+        head = unmade(_pread(descriptor, disk, 0, LABEL_SPACE))
+        if head is None:
+            return Content(data_at, marks=marks)
+        beside = _data_at(descriptor, disk, stop, brief=brief, head=head)
+        return Content(data_at, half_pv=True, beside=beside, marks=marks)
     finally:
         os.close(descriptor)
 
@@ -253,15 +265,19 @@ def _check_same(descriptor: int, disk: Disk) -> None:
         raise DoubtError(f"{disk.node}: {size} bytes are too few to look at")
 
 
-def _data_at(descriptor: int, disk: Disk, stop: threading.Event, *, brief: bool) -> int | None:
-    """The offset of the first byte read that is not blank."""
-    fill = _pread(descriptor, disk, 0, 1)
+def _data_at(
+    descriptor: int, disk: Disk, stop: threading.Event, *, brief: bool, head: bytes = b""
+) -> int | None:
+    """The offset of the first byte read that is not blank, as if the disk began with `head`."""
+    fill = head[:1] or _pread(descriptor, disk, 0, 1)
     if fill not in (b"\x00", b"\xff"):
         return 0
     for offset, length in places(disk.size, samples=0 if brief else SAMPLES):
         if stop.is_set():
             raise DoubtError(f"{disk.node}: the look at it was given up")
-        rest = _pread(descriptor, disk, offset, length).lstrip(fill)
+        # The head is as long as what is read first.
+        data = head if head and offset == 0 else _pread(descriptor, disk, offset, length)
+        rest = data.lstrip(fill)
         if rest:
             return offset + length - len(rest)
     return None

@@ -281,8 +281,13 @@ class Executor:
         steps: tuple[Step, ...],
         lock: Lock,
         mark: Callable[[str], Awaitable[None]] | None = None,
+        *,
+        least: int = 0,
     ) -> tuple[Done, int]:
-        """Run them until one does not succeed; how the last one ended, and how many succeeded."""
+        """Run them until one does not succeed; how the last one ended, and how many succeeded.
+
+        No fewer than `least` are marked as done.
+        """
         for number, step in enumerate(steps):
             done, ran = await self._do(step, lock), number
             for _ in range(_BUSY_TRIES):
@@ -297,7 +302,7 @@ class Executor:
             if not done.ok:
                 return done, ran
             if mark is not None:
-                await mark(f"{RAN}-{number + 1}")
+                await mark(f"{RAN}-{max(number + 1, least)}")
         return Done(ok=True), len(steps)
 
     async def _prove_again(
@@ -340,7 +345,8 @@ class Executor:
             steps = finish_for(action, half.ran, state)
             if not steps:
                 break
-            done, again = await self._run_steps(steps, lock, half.mark)
+            # What was done before stays done: another crash must not make it look undone.
+            done, again = await self._run_steps(steps, lock, half.mark, least=ran)
             ran = max(ran, again)
             met, outcome = await self._verify(action, done, ran)
             if outcome.result is Result.DONE:
@@ -364,19 +370,29 @@ class Executor:
         """
         steps = undo_for(action, ran, self._glance())
         complaints = []
-        proved = True
+        done = Done(ok=True)
         for step in steps:
-            if step.at_once and not proved:
+            if step.at_once and not done.ok:
                 continue
-            done = await self._do(step, lock)
-            proved = done.ok
-            if not done.ok and not step.is_proof:
+            done = await self._undo_step(step, lock)
+            if not done.ok and step.is_proof:
+                log.warning("%s: nothing is taken back: %s", subject(action), done.complaint)
+            elif not done.ok:
                 complaints.append(f"{str(step).splitlines()[0]}: {done.complaint}")
         if complaints:
             outcome = Outcome(Result.FAILED, "undo-failed", "; ".join(complaints))
             await self._recorder.record(act_entry(action, outcome, trigger))
-        elif steps:
+        elif steps and done.ok:
             log.warning("%s: what was half done was taken back", subject(action))
+
+    async def _undo_step(self, step: Step, lock: Lock) -> Done:
+        for _ in range(_FINISH_TRIES - 1):
+            done = await self._do(step, lock)
+            if not step.is_proof or done.code != "disk-changed":
+                return done
+            # udev still looks at a disk that LVM let go just now.
+            await asyncio.sleep(_FINISH_PAUSE_S)
+        return await self._do(step, lock)
 
     async def _verify(self, action: Action, done: Done, ran: int) -> tuple[bool | None, Outcome]:
         """Does the host show it (None: that cannot be told), and so how it ended."""

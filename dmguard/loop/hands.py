@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dmguard.core.steps import Lvm, Prove, ProveStopped, UnitStep, UnitVerb, Wipe
-from dmguard.edge import lvm
+from dmguard.core.steps import Lvm, Prove, ProveStopped, UnitStep, UnitVerb, Unmake, Wipe
+from dmguard.edge import label, lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.dmhands import DmHands
 from dmguard.loop.execute import UNREACHABLE, Done
@@ -46,7 +46,8 @@ def make_hands(
     manager: Manager | None = None,
 ) -> Hands:
     """The real hands. What is left out is refused when a step asks for it."""
-    hands: dict[Any, Any] = {**FILE_HANDS, **_run_tools(runner), **DmHands(runner).as_table()}
+    hands: dict[Any, Any] = {**FILE_HANDS, **DmHands(runner).as_table()}
+    hands |= {**_run_lvm(runner), **_blank_disks(runner)}
     if prove is not None:
         hands |= _prove_disks(prove)
     if manager is not None:
@@ -54,8 +55,8 @@ def make_hands(
     return hands
 
 
-def _run_tools(runner: Runner) -> Hands:
-    """Steps that are a process, which holds the lock as its standard input."""
+def _run_lvm(runner: Runner) -> Hands:
+    """LVM, which holds the lock as its standard input."""
 
     async def run_lvm(step: Lvm, lock: int) -> Done:
         try:
@@ -73,14 +74,31 @@ def _run_tools(runner: Runner) -> Hands:
         # A command that a signal ended has refused nothing.
         return replace(done, code=step.refusal) if completed.status > 0 else done
 
+    return {Lvm: run_lvm}
+
+
+def _blank_disks(runner: Runner) -> Hands:
     async def wipe(step: Wipe, lock: int) -> Done:
         completed = await runner.change(step.argv, stdin=lock)
         if completed.status == 0:
-            # What is on the disk now is known once udev has looked at it.
-            await runner.read(("udevadm", "settle", "--timeout=30"), timeout_s=40.0, check=False)
+            await settle()
         return Done(ok=completed.status == 0, complaint=completed.complaint)
 
-    return {Lvm: run_lvm, Wipe: wipe}
+    async def unmake(step: Unmake, lock: int) -> Done:
+        del lock
+        try:
+            # A thread, for a disk may be slow.
+            if await asyncio.to_thread(label.unmake, step.disk, step.devno, step.size):
+                await settle()
+        except label.OtherDiskError as error:
+            return Done(ok=False, complaint=str(error), code="disk-changed")
+        return Done(ok=True)
+
+    async def settle() -> None:
+        """What is on a disk now is known once udev has looked at it."""
+        await runner.read(("udevadm", "settle", "--timeout=30"), timeout_s=40.0, check=False)
+
+    return {Wipe: wipe, Unmake: unmake}
 
 
 def _prove_disks(prove: Callable[[Prove], Awaitable[Done]]) -> Hands:

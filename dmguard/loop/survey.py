@@ -150,10 +150,11 @@ class Survey:
         forgiving = step.proof in (Proof.UNSIGNED, Proof.EXPENDABLE)
         here = replace(state, disks=disks)
         reasons = objections(disk, here, step.vg or None, content=forgiving)
-        if _is_proved(step.proof, frozenset(reason.code for reason in reasons)):
+        if _is_proved(step.proof, frozenset(reason.code for reason in reasons), probe):
             return Done(ok=True)
         told = "; ".join(f"{r.code} ({r.detail})" if r.detail else r.code for r in reasons)
-        return _changed(f"not {step.proof}: {told or 'blank'}")
+        beside = "" if probe.beside is None else f"; more at offset {probe.beside}"
+        return _changed(f"not {step.proof}: {told or 'blank'}{beside}")
 
 
 def _group_obstacle(step: Prove, state: State) -> str | None:
@@ -166,17 +167,26 @@ def _group_obstacle(step: Prove, state: State) -> str | None:
     return "vg-unknown" if group is None else vg_obstacle(group, state)
 
 
-def _is_proved(proof: Proof, codes: frozenset[str]) -> bool:
+def _is_proved(proof: Proof, codes: frozenset[str], probe: Probe) -> bool:
     """Is what is said against a disk all that there may be?"""
-    if proof is Proof.ORPHAN_PV:
-        return codes == {"disk-orphan-pv"}
-    return codes <= _ALLOWED[proof]
+    if not codes <= _ALLOWED[proof]:
+        return False
+    if proof is Proof.HALF_PV:
+        return not codes or (probe.half_pv and probe.beside is None)
+    if proof is Proof.UNSIGNED_HALF_PV:
+        return "disk-orphan-pv" not in codes or probe.half_pv
+    return True
+
+
+_LABEL = frozenset(("disk-orphan-pv", "disk-has-data"))
+"""What is said of a disk that LVM has begun to make a PV, before or after the label is there."""
 
 
 _ALLOWED: dict[Proof, frozenset[str]] = {
     Proof.BLANK: frozenset(),
-    Proof.EITHER: frozenset(("disk-orphan-pv",)),
+    Proof.HALF_PV: _LABEL,
     Proof.UNSIGNED: frozenset(("disk-has-data",)),
+    Proof.UNSIGNED_HALF_PV: _LABEL,
     Proof.EXPENDABLE: CONTENT,
 }
 

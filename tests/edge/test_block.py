@@ -27,6 +27,7 @@ from dmguard.edge.block import Roots, mentions, places, probe, within
 from dmguard.edge.run import SEARCH_PATH, Runner
 from tests.edge.conftest import run, script, until
 from tests.edge.house import unshare_mounts
+from tests.unit import pvhead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -274,6 +275,46 @@ def test_what_blkid_knows_is_named(
 def test_a_physical_volume(tmp_path: Path, place: str) -> None:
     seen = looked_at(filled(tmp_path, lvm), place)
     assert seen == Probe(signatures=("LVM2_member at 0x218",), pv_label=True, data_at=512)
+
+
+def half(*pieces: tuple[int, bytes], beside: int | None = None, fill: bytes = b"\0") -> Content:
+    """LVM's first writes, and one byte of another's."""
+
+    def write(disk: bytearray) -> None:
+        disk[:] = pvhead.head(*pieces, fill=fill) + fill * (len(disk) - (1 << 20))
+        if beside is not None:
+            disk[beside] ^= 0x55
+
+    return write
+
+
+BEGUN = (512, pvhead.LABEL), (4096, pvhead.PREPARED), (4608, pvhead.TEXT)
+WHOLE_HALF = Probe(("LVM2_member at 0x218",), pv_label=True, data_at=512, half_pv=True)
+
+
+@pytest.mark.parametrize("place", EVERYWHERE)
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    ("content", "probe"),
+    [
+        (half(*BEGUN), WHOLE_HALF),
+        (half(*BEGUN, beside=100), replace(WHOLE_HALF, data_at=100, beside=100)),
+        (half(*BEGUN, beside=-1), replace(WHOLE_HALF, beside=-1)),
+        (half((4096, pvhead.HEADER)), Probe(data_at=4096, half_pv=True)),
+        (half(*BEGUN, fill=b"\xff"), WHOLE_HALF),
+        (
+            half((512, pvhead.LABEL), (4096, pvhead.COMMITTED), (4608, pvhead.TEXT)),
+            replace(WHOLE_HALF, half_pv=False),
+        ),
+    ],
+    ids=["half", "head", "tail", "header", "flash", "committed"],
+)
+def test_a_physical_volume_that_no_group_has_or_had(
+    tmp_path: Path, content: Content, probe: Probe, size: int, place: str
+) -> None:
+    if probe.beside == -1:
+        probe = replace(probe, beside=size - 1)
+    assert looked_at(filled(tmp_path, content, size), place) == probe
 
 
 @pytest.mark.parametrize("place", EVERYWHERE)

@@ -49,6 +49,7 @@ from dmguard.core.steps import (
     Prove,
     PutFile,
     Step,
+    Unmake,
     Wipe,
     digest,
     every_step,
@@ -729,18 +730,42 @@ def action_of(kind: type[Action], state: State = BARE) -> Action:
     return next(action for action in plan(state).actions if isinstance(action, kind))
 
 
-def test_a_group_that_was_half_made_is_made_of_disks_that_are_blank_or_its_own() -> None:
+def test_a_group_that_was_half_made_is_taken_back_and_made_anew() -> None:
     make_vg = action_of(CreateVg)
     moved = replace(BARE, disks=(TWO[0], replace(TWO[1], name="sdq", devno=(8, 99), diskseq=7)))
     assert finish_for(make_vg, 1, moved) == (), "it was not begun"
-    first, second, vgcreate = finish_for(make_vg, 2, moved)
+    undo = undo_for(make_vg, 2, moved)
+    first, unmake, second, unmake_second = undo
     assert isinstance(first, Prove)
     assert isinstance(second, Prove)
-    assert first.proof is second.proof is Proof.EITHER
+    assert first.proof is second.proof is Proof.HALF_PV
     assert (second.disk, second.devno, second.diskseq) == ("/dev/sdq", (8, 99), 7)
+    assert unmake == Unmake("/dev/sdb", TWO[0].devno, TWO[0].size)
+    assert unmake_second == Unmake("/dev/sdq", (8, 99), TWO[1].size)
+    *taken_back, blank, _, vgcreate = finish_for(make_vg, 2, moved)
+    assert tuple(taken_back) == undo
+    assert isinstance(blank, Prove)
+    assert blank.proof is Proof.BLANK
     assert isinstance(vgcreate, Lvm)
     assert vgcreate.argv[-2:] == ("/dev/sdb", "/dev/sdq")
-    assert finish_for(make_vg, 2, replace(BARE, disks=TWO[:1])) == (), "a disk is away"
+
+
+def test_a_half_made_group_is_left_while_a_disk_is_away_that_may_have_it_whole() -> None:
+    make_vg = action_of(CreateVg)
+    away = replace(BARE, disks=TWO[:1])
+    assert finish_for(make_vg, 2, away) == undo_for(make_vg, 2, away) == ()
+    assert len(undo_for(make_vg, 2, BARE)) == 4
+    assert undo_for(make_vg, 1, BARE) == (), "not all were proved"
+
+
+def test_of_a_disk_whose_data_was_given_up_only_a_half_made_label_is_taken() -> None:
+    make_vg = action_of(CreateVg)
+    assert isinstance(make_vg, CreateVg)
+    given_up = replace(make_vg, expendable=(TWO[1].identity,))
+    proofs = [step.proof for step in undo_for(given_up, 2, BARE) if isinstance(step, Prove)]
+    assert proofs == [Proof.HALF_PV, Proof.UNSIGNED_HALF_PV]
+    last = [step.proof for step in finish_for(given_up, 2, BARE) if isinstance(step, Prove)]
+    assert last == [*proofs, Proof.BLANK, Proof.UNSIGNED]
 
 
 HALVES = [

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dmguard.core.actions import Action, EditFile, Result, dump_action
+from dmguard.core.actions import (
+    Action,
+    CreateVg,
+    DiskRef,
+    EditFile,
+    Result,
+    dump_action,
+)
 from dmguard.core.entry import Entry, Outcome
 from dmguard.core.host import AGENT, FileText, Host, UnitFacts
 from dmguard.core.model import State, Trigger
@@ -53,7 +60,10 @@ def act(bench: Bench, action: Action = CLAIM) -> Outcome:
 
 
 def ran(bench: Bench) -> list[str]:
-    return [step[0].split()[0] if len(step) > 1 else "prove" for step in bench.steps]
+    return [
+        step[0] if len(step) > 1 else "unmake" if "blank the PV's label" in step[0] else "prove"
+        for step in bench.steps
+    ]
 
 
 OK = Done(ok=True)
@@ -101,7 +111,7 @@ def test_a_claim_that_stops_half_way_is_taken_back_after_the_proof_of_it(
     phases = answers(bench, OK, done)
     outcome = act(bench)
     assert (outcome.result, outcome.reason) == (result, reason)
-    assert ran(bench) == ["prove", "vgextend", "prove", "pvremove"]
+    assert ran(bench) == ["prove", "vgextend", "prove", "unmake"]
     # The phase says what the act did, not what its undoing did.
     assert phases == ["intended", "ran-1", "ran-1", "ran-1"]
     assert not bench.paths.intent.exists()
@@ -129,10 +139,29 @@ def test_what_someone_made_of_the_disk_meanwhile_is_not_taken_back(bench: Bench)
     assert ran(bench) == ["prove", "vgextend", "prove"]
 
 
-def test_what_cannot_be_proved_to_be_half_a_claim_is_left(bench: Bench) -> None:
+def test_what_cannot_be_proved_to_be_half_a_claim_is_left(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     answers(bench, OK, REFUSED, Done(ok=False, complaint="not a PV"))
     assert act(bench).result is Result.REFUSED
     assert ran(bench) == ["prove", "vgextend", "prove"]
+    assert "nothing is taken back: not a PV" in caplog.text
+    assert "was taken back" not in caplog.text
+
+
+def test_a_disk_that_udev_still_looks_at_is_proved_again_before_it_is_left(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmguard.loop.execute._FINISH_PAUSE_S", 0.0)
+    changed = Done(ok=False, complaint="something happened", code="disk-changed")
+    answers(bench, OK, FAILED, changed, changed)
+    assert act(bench).result is Result.FAILED
+    assert ran(bench) == ["prove", "vgextend", "prove", "prove", "prove", "unmake"]
+    assert "what was half done was taken back" in caplog.text
+    bench.steps.clear()
+    answers(bench, OK, FAILED, *[changed] * 3)
+    assert act(bench).result is Result.FAILED
+    assert ran(bench) == ["prove", "vgextend", "prove", "prove", "prove"]
 
 
 def test_a_claim_is_done_though_its_tag_failed(
@@ -192,11 +221,11 @@ def resume(bench: Bench) -> None:
     asyncio.run(finish(bench, work()))
 
 
-FINISH = ["prove", "vgextend"]
+FINISH = ["prove", "unmake", "prove", "vgextend"]
 RESUMES: list[tuple[str, State, list[str], str]] = [
     ("intended", BEFORE, [], "act-interrupted"),
-    ("ran-1", BEFORE, [*FINISH, "prove", "pvremove"], "act-interrupted"),
-    ("ran-2", BEFORE, [*FINISH, "prove", "pvremove"], "act-interrupted"),
+    ("ran-1", BEFORE, [*FINISH, "prove", "unmake"], "act-interrupted"),
+    ("ran-2", BEFORE, [*FINISH, "prove", "unmake"], "act-interrupted"),
     ("ran-1", AFTER, ["pvchange"], "resumed"),
     ("ran-2", AFTER, ["pvchange"], "resumed"),
     ("intended", AFTER, [], "resumed"),
@@ -231,6 +260,16 @@ def test_an_interrupted_claim_whose_label_is_there_is_completed(bench: Bench) ->
     assert ran(bench) == [*FINISH, "pvchange"]
     (entry,) = read_history(bench.paths)
     assert (entry.code, entry.result, entry.reason) == ("disk-claimed", "done", "resumed")
+
+
+def test_a_second_crash_finds_no_less_done_than_the_first(bench: Bench) -> None:
+    """The disks of a group were all proved before the first: that is not forgotten."""
+    two = (DiskRef.of(HOME), DiskRef.of(DISK))
+    leave_intent(bench, "ran-2", dump_action(CreateVg("new", two)))
+    phases = answers(bench)
+    resume(bench)
+    assert ran(bench)[:7] == [*["prove", "unmake"] * 2, "prove", "prove", "vgcreate"]
+    assert phases[:7] == [*["ran-2"] * 3, *(f"ran-{done}" for done in (3, 4, 5, 6))]
 
 
 @pytest.mark.parametrize(("result", "steps"), [("done", ["pvchange"]), ("failed", [])])

@@ -13,8 +13,10 @@ from dmguard.core.steps import (
     Prove,
     UnitStep,
     UnitVerb,
+    Unmake,
     after_for,
     every_step,
+    finish_for,
     steps_for,
     undo_for,
 )
@@ -143,9 +145,20 @@ def test_a_label_is_taken_away_only_after_the_proof_that_it_is_all_there_is() ->
         DISK.size,
         "vg",
         "uuid-vg",
-        Proof.ORPHAN_PV,
+        Proof.HALF_PV,
     )
-    assert remove == Lvm(("pvremove", "--config", QUIET, "/dev/sdb"), at_once=True)
+    assert remove == Unmake("/dev/sdb", DISK.devno, DISK.size)
+    assert remove.at_once
+    (given_up, same) = undo_for(replace(CLAIM, forced=True), 1, seen(make_disk("c"), DISK))
+    assert (given_up, same) == (replace(proof, proof=Proof.UNSIGNED_HALF_PV), remove)
+
+
+def test_a_half_made_claim_is_taken_back_and_made_anew() -> None:
+    state = seen(make_disk("q", serial=DISK.serial))
+    taken_back = undo_for(CLAIM, 1, state)
+    again = replace(CLAIM, disk="/dev/sdq", devno=(8, 256), diskseq=state.disks[0].diskseq)
+    assert finish_for(CLAIM, 1, state) == (*taken_back, *steps_for(again))
+    assert finish_for(CLAIM, 0, state) == finish_for(CLAIM, 1, seen(make_disk("c"))) == ()
 
 
 def test_after_a_reboot_it_is_the_disk_of_that_identity_by_its_new_name() -> None:
@@ -154,8 +167,7 @@ def test_after_a_reboot_it_is_the_disk_of_that_identity_by_its_new_name() -> Non
     proof, remove = undo_for(CLAIM, 1, seen(other, moved))
     assert isinstance(proof, Prove)
     assert (proof.disk, proof.devno, proof.diskseq) == ("/dev/sdq", moved.devno, moved.diskseq)
-    assert isinstance(remove, Lvm)
-    assert remove.argv[-1] == "/dev/sdq"
+    assert remove == Unmake("/dev/sdq", moved.devno, moved.size)
 
 
 @pytest.mark.parametrize(

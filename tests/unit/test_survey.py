@@ -17,7 +17,10 @@ from tests.unit.disks import DISK, host, make_disk, vg_of
 HOME = make_disk("a")
 BARE = make_disk(probe=None)
 ERROR = Probe(error="Input/output error")
-ORPHAN = Probe(pv_label=True)
+ORPHAN = Probe(pv_label=True, data_at=512)
+HALF = replace(ORPHAN, half_pv=True)
+HEADER = Probe(data_at=4096, half_pv=True)
+SIGNED = ("LVM2_member at 0x218", "ext4 at 1080")
 
 
 class Far:
@@ -286,11 +289,29 @@ def test_another_disk_under_the_name_is_none(far: Far, changes: dict[str, object
         (Proof.BLANK, ORPHAN, False),
         (Proof.BLANK, ERROR, False),
         (Proof.BLANK, Probe(data_at=0), False),
-        (Proof.ORPHAN_PV, ORPHAN, True),
-        (Proof.ORPHAN_PV, Probe(), False),
-        (Proof.ORPHAN_PV, ERROR, False),
-        (Proof.ORPHAN_PV, replace(ORPHAN, users=("pid 7",)), False),
-        (Proof.ORPHAN_PV, replace(ORPHAN, signatures=("ext4 at 1080",)), False),
+        (Proof.BLANK, HALF, False),
+        (Proof.BLANK, HEADER, False),
+        (Proof.HALF_PV, HALF, True),
+        (Proof.HALF_PV, HEADER, True),
+        (Proof.HALF_PV, Probe(), True),
+        (Proof.HALF_PV, ERROR, False),
+        (Proof.HALF_PV, ORPHAN, False),
+        (Proof.HALF_PV, Probe(data_at=4096), False),
+        (Proof.HALF_PV, replace(HALF, beside=1 << 30), False),
+        (Proof.HALF_PV, replace(HEADER, beside=0), False),
+        (Proof.HALF_PV, replace(HALF, users=("pid 7",)), False),
+        (Proof.HALF_PV, replace(HALF, mentions=("/etc/fstab",)), False),
+        (Proof.HALF_PV, replace(HALF, signatures=SIGNED), False),
+        (Proof.HALF_PV, replace(HALF, tables=("dos",)), False),
+        (Proof.UNSIGNED, HALF, False),
+        (Proof.UNSIGNED_HALF_PV, replace(HALF, beside=1 << 30), True),
+        (Proof.UNSIGNED_HALF_PV, Probe(data_at=7), True),
+        (Proof.UNSIGNED_HALF_PV, Probe(), True),
+        (Proof.UNSIGNED_HALF_PV, ORPHAN, False),
+        (Proof.UNSIGNED_HALF_PV, ERROR, False),
+        (Proof.UNSIGNED_HALF_PV, replace(HALF, signatures=SIGNED), False),
+        (Proof.UNSIGNED_HALF_PV, replace(HALF, tables=("dos",)), False),
+        (Proof.UNSIGNED_HALF_PV, replace(HALF, users=("pid 7",)), False),
     ],
 )
 def test_it_must_be_just_what_is_asked_for(

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from dmguard.core.codes import CODES
+from dmguard.core.halfpv import LABEL_SPACE
 from dmguard.core.ledger import Ledger
 from dmguard.core.model import Disk, DiskKind, Probe, State
 from dmguard.core.settings import ClaimMode, ClaimRule, Match, Settings
 from dmguard.core.verdict import (
-    LABEL_SPACE,
     cheap_objections,
     judge,
     judge_by_hand,

@@ -132,8 +132,13 @@ lvs -a --noheadings --nosuffix --units b -o lv_name,lv_profile,lv_size,vg_size,l
 
 
 def assert_set_up(m: Machine, words: str, disks: list[Disk]) -> None:
-    """The group is of these disks, the pool is there with its profile, and nothing is left over."""
+    """The same words find nothing to do, and all is made."""
     assert "all is set up already" in set_up(m, words)
+    assert_made(m, disks)
+
+
+def assert_made(m: Machine, disks: list[Disk]) -> None:
+    """The group is of these disks, the pool is there with its profile, and nothing is left over."""
     pvs, lvs = m.run(_REPORT).out.split("\n\n")
     rows = [line.split() for line in pvs.splitlines()]
     assert sorted(rows) == sorted([disk.device, "docker", "dmguard"] for disk in disks)
@@ -150,6 +155,11 @@ def tear_down(m: Machine, disks: list[Disk]) -> None:
     """Bare disks again, as if there had never been a set-up."""
     m.run("vgremove -q -ff -y docker; rm -f /etc/lvm/profile/docker-thinpool.profile")
     wipe(m, [disk.device for disk in disks])
+
+
+def tear_pool_down(m: Machine) -> None:
+    """A bare group again, as if there had never been a pool."""
+    m.run("lvremove -q -y docker/thinpool; rm -f /etc/lvm/profile/docker-thinpool.profile")
 
 
 class Bystander:

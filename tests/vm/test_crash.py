@@ -13,6 +13,7 @@ from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
 from tests.vm.kit import MIB, NO_DMEVENTD, config, entries, history, size_of, wait_for
 from tests.vm.mortal import (
+    CLAIMS,
     INTENT,
     Activate,
     ActivateTorn,
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
 
 LIB = "/var/lib/dmguard"
 SEED = 20261124
-CLAIMS = """[[claim]]
-vg = "vg"
-match = { path = "platform-uml-blkdev.*", max_size = "64MiB" }
-settle = "0"
-"""
 
 
 @dataclass(frozen=True)

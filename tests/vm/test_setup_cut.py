@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,16 +11,21 @@ import pytest
 from tests.vm.bootkit import cut_and_boot
 from tests.vm.kit import MIB, history
 from tests.vm.setupkit import (
+    LIB,
     Bystander,
     Moment,
+    assert_made,
     assert_set_up,
     boundary,
     set_up,
     stop_set_up,
     tear_down,
+    tear_pool_down,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.lab.machine import Disk, Machine
     from tests.vm.conftest import Factory
 
@@ -26,28 +33,65 @@ if TYPE_CHECKING:
 APART = "intent-apart"
 
 # create-vg has three steps (two proofs, vgcreate), create-pool two (the profile, lvcreate).
-VG_STEPS = 3
-GROUP_AND_POOL = [
+GROUP = [
     boundary("intended", 1),
     boundary("ran", 1, 2),
+    Moment("vgcreate: the first disk is a PV of no VG", "vgcreate", "FIRST"),
+    Moment("vgcreate: both disks are PVs", "vgcreate", "SECOND"),
     boundary("step", 1, 3),
     boundary("ran", 1, 3),
     boundary("recorded", 1),
     boundary("cleared", 1),
-    boundary("intended", 2, before=VG_STEPS),
-    boundary("step", 2, 1, before=VG_STEPS),
-    boundary("ran", 2, 1, before=VG_STEPS),
+    boundary("intended", 2, before=3),
+]
+# The group is there.
+POOL = [
+    boundary("step", 1, 1),
+    boundary("ran", 1, 1),
     Moment("lvcreate: the metadata has a volume", "lvcreate", "docker-lvol0"),
     Moment("lvcreate: the data has a volume", "lvcreate", "docker-thinpool"),
-    boundary("step", 2, 2, before=VG_STEPS),
-    boundary("ran", 2, 2, before=VG_STEPS),
-    boundary("recorded", 2),
+    boundary("step", 1, 2),
+    boundary("ran", 1, 2),
+    boundary("recorded", 1),
 ]
 
 
-def clear(m: Machine, *disks: Disk) -> None:
-    tear_down(m, list(disks))
-    m.run("rm -rf /var/lib/dmguard/*; sync")
+class Cutter:
+    """Cuts the power at one moment after the other; each is printed, and how long it took."""
+
+    def __init__(self, m: Machine, words: str, disks: list[Disk]) -> None:
+        self.m, self.words, self.disks = m, words, disks
+        self.nodes = {"FIRST": disks[0].device, "SECOND": disks[1].device}
+
+    def cut(self, moment: Moment, clear: Callable[[], None]) -> None:
+        here = replace(moment, path=self.nodes.get(moment.path, moment.path))
+        for _ in range(3):
+            if stop_set_up(self.m, self.words, here):
+                break
+            clear()
+        else:
+            pytest.fail("three times LVM was at its end before it was stopped")
+        self.m.power_cut()
+        self.m.boot()
+        set_up(self.m, self.words)
+
+    def forget(self) -> None:
+        self.m.run(f"rm -rf {LIB}/*; sync")
+
+    def clear(self) -> None:
+        tear_down(self.m, self.disks)
+        self.forget()
+
+    def clear_pool(self) -> None:
+        tear_pool_down(self.m)
+        self.forget()
+
+
+def timed(moments: list[Moment]) -> Iterator[Moment]:
+    for number, moment in enumerate(moments, 1):
+        began = time.monotonic()
+        yield moment
+        print(f"{number}: {moment.name}: {time.monotonic() - began:.0f} s", flush=True)
 
 
 def test_a_power_cut_in_each_step_of_making_group_and_pool(machines: Factory) -> None:
@@ -56,24 +100,26 @@ def test_a_power_cut_in_each_step_of_making_group_and_pool(machines: Factory) ->
     first, second, third, blank = m.disks
     bystander = Bystander(m, third)
     words = f"--consumer none {first.device} {second.device}"
-    for number, moment in enumerate(GROUP_AND_POOL, 1):
-        print(f"{number}: {moment.name}")
-        for _ in range(3):
-            if stop_set_up(m, words, moment):
-                break
-            clear(m, first, second)
-        else:
-            pytest.fail("three times LVM was at its end before it was stopped")
-        m.power_cut()
-        m.boot()
-        set_up(m, words)
-        assert_set_up(m, words, [first, second])
-        told = [entry["result"] for entry in history(m, "create-vg")]
-        assert told.count("done") == 1, told
+    cutter = Cutter(m, words, [first, second])
+
+    def assert_done(action: str) -> None:
+        assert_made(m, [first, second])
+        results = [entry["result"] for entry in history(m, action)]
+        assert results.count("done") == 1, results
         bystander.assert_untouched()
         assert m.run(f"blkid -p {blank.device}", check=False).out == ""
-        clear(m, first, second)
-    assert len(GROUP_AND_POOL) + len(CONTAINERD) >= 20
+
+    for moment in timed(GROUP):
+        cutter.cut(moment, cutter.clear)
+        assert_done("create-vg")
+        if moment is not GROUP[-1]:
+            cutter.clear()
+    for moment in timed(POOL):
+        cutter.clear_pool()
+        cutter.cut(moment, cutter.clear_pool)
+        assert_done("create-pool")
+    assert_set_up(m, words, [first, second])
+    assert len(GROUP) + len(POOL) + len(CONTAINERD) >= 20
 
 
 # stop, the proof of that, the file, reset-failed, start.
@@ -94,12 +140,13 @@ def test_a_power_cut_in_each_step_of_configuring(machines: Factory) -> None:
     m.run(f"cp -a {file} /root/before; systemctl enable -q containerd")
     words = f"--consumer containerd {m.disks[0].device} {m.disks[1].device}"
     set_up(m, words.replace("containerd", "none", 1))
-    for number, moment in enumerate(CONTAINERD, 1):
-        print(f"{number}: {moment.name}")
+    for moment in timed(CONTAINERD):
         assert stop_set_up(m, words, moment)
         cut_and_boot(m, m.append)
         set_up(m, words)
-        assert_set_up(m, words, m.disks)
+        assert_made(m, m.disks)
+        if moment is CONTAINERD[-1]:
+            assert_set_up(m, words, m.disks)
         assert "ok" in m.run("ctr plugins ls | grep devmapper").out
         before = m.run("cat /root/before").out
         assert m.run(f"cat {file}").out.startswith(before.rstrip("\n"))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, CreatePool, CreateVg, DiskRef, Monitor, WipeDisk
+from dmguard.core.halfpv import LABEL_SPACE
 from dmguard.core.host import Host
 from dmguard.core.model import METADATA_CROPPED, Pv, Vg
 from dmguard.core.names import pool_fault, vg_fault
@@ -22,7 +23,7 @@ from dmguard.core.plan.claim import find_disk, make_claim
 from dmguard.core.plan.consumer import plan_consumer
 from dmguard.core.plan.profile import choose_profile, is_attached, make_attachment
 from dmguard.core.units import format_size, round_down, round_up
-from dmguard.core.verdict import CONTENT, LABEL_SPACE, objections
+from dmguard.core.verdict import CONTENT, objections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

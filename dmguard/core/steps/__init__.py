@@ -33,6 +33,7 @@ from dmguard.core.steps.kinds import (
     Table,
     UnitStep,
     UnitVerb,
+    Unmake,
     Wipe,
     digest,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Step",
     "UnitStep",
     "UnitVerb",
+    "Unmake",
     "Wipe",
     "after_for",
     "digest",

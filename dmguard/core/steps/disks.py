@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Claim, ResizePv, RestorePv
 from dmguard.core.steps.config import QUIET
-from dmguard.core.steps.kinds import Lvm, Proof, Prove
+from dmguard.core.steps.kinds import Lvm, Proof, Prove, Unmake
 
 if TYPE_CHECKING:
     from dmguard.core.model import Disk, State
@@ -35,11 +35,15 @@ def finish_claim(action: Claim, ran: int, state: State) -> tuple[Step, ...]:
     """What completes a claim that a crash left half done.
 
     vgextend first writes a PV's label and then commits the VG. Between the two the disk is a PV of
-    no VG. It was proved blank before, so that all that is on it is ours, and the claim goes on.
+    no VG, and from a moment on one that LVM gives to nobody. It was proved blank before, so that
+    what LVM began is ours: it is taken back, and the claim made anew.
     The disk is told by its identity: after a reboot it may have another name.
     """
     disk = _same_disk(action, ran, state)
-    return () if disk is None else (_orphan(disk, action), _join(action.vg, disk.node))
+    if disk is None:
+        return ()
+    again = replace(action, disk=disk.node, devno=disk.devno, diskseq=disk.diskseq)
+    return (*undo_claim(action, ran, state), *claim(again))
 
 
 def after_claim(action: Claim, ran: int, state: State) -> tuple[Step, ...]:
@@ -55,8 +59,13 @@ def undo_claim(action: Claim, ran: int, state: State) -> tuple[Step, ...]:
     disk = _same_disk(action, ran, state)
     if disk is None:
         return ()
-    remove = Lvm(("pvremove", "--config", QUIET, disk.node), at_once=True)
-    return (_orphan(disk, action), remove)
+    proof = _prove(action, Proof.UNSIGNED_HALF_PV if action.forced else Proof.HALF_PV)
+    return unmake(replace(proof, disk=disk.node, devno=disk.devno, diskseq=disk.diskseq))
+
+
+def unmake(proof: Prove) -> tuple[Step, ...]:
+    """A disk blank again, if that is proved to be all."""
+    return (proof, Unmake(proof.disk, proof.devno, proof.size))
 
 
 def tag_claimed(action: Claim) -> tuple[Step, ...]:
@@ -92,11 +101,6 @@ def _same_disk(action: Claim, ran: int, state: State) -> Disk | None:
         return None
     found = [d for d in state.disks if d.identity == action.identity and d.size == action.size]
     return found[0] if len(found) == 1 else None
-
-
-def _orphan(disk: Disk, action: Claim) -> Prove:
-    proof = _prove(action, Proof.EXPENDABLE if action.forced else Proof.ORPHAN_PV)
-    return replace(proof, disk=disk.node, devno=disk.devno, diskseq=disk.diskseq)
 
 
 STEPS: Table = {Claim: claim, ResizePv: resize_pv, RestorePv: restore_pv}

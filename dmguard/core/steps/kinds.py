@@ -40,9 +40,9 @@ class Proof(StrEnum):
     """What a disk has to be."""
 
     BLANK = "blank and unused"
-    ORPHAN_PV = "a physical volume of no volume group, and unused"
-    EITHER = "blank, or a physical volume of no volume group, and unused"
+    HALF_PV = "blank but for what LVM writes before a group has it, and unused"
     UNSIGNED = "unused and without any signature, whatever is on it else"
+    UNSIGNED_HALF_PV = "unused and without any signature but that of a half-made physical volume"
     EXPENDABLE = "unused, whatever is on it"
 
 
@@ -186,6 +186,20 @@ class Wipe(Traits):
         return shlex.join(self.argv)
 
 
+@dataclass(frozen=True, slots=True)
+class Unmake(Traits):
+    """Blank again what LVM wrote on a disk before a group has it; nothing else is touched."""
+
+    disk: str
+    devno: Devno
+    size: int
+
+    at_once: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"# if LVM has begun there, and no group has it: blank the PV's label on {self.disk}"
+
+
 Step = (
     Lvm
     | Prove
@@ -196,6 +210,7 @@ Step = (
     | MoveBack
     | RemoveFile
     | Wipe
+    | Unmake
     | DmStep
 )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions.setup import Configure, CreatePool, CreateVg, WipeDisk
 from dmguard.core.steps.config import QUIET, SHORT
-from dmguard.core.steps.disks import tag
+from dmguard.core.steps.disks import tag, unmake
 from dmguard.core.steps.kinds import (
     Lvm,
     MoveBack,
@@ -35,20 +36,20 @@ def wipe_disk(action: WipeDisk) -> tuple[Step, ...]:
 
 
 def create_vg(action: CreateVg) -> tuple[Step, ...]:
-    return _make_vg(action, action.disks, Proof.BLANK)
-
-
-def _make_vg(action: CreateVg, refs: tuple[DiskRef, ...], proof: Proof) -> tuple[Step, ...]:
-    given_up = Proof.UNSIGNED if proof is Proof.BLANK else Proof.EXPENDABLE
-    proofs = (
-        _prove(ref, action.vg, given_up if ref.identity in action.expendable else proof)
-        for ref in refs
-    )
-    nodes = (ref.disk for ref in refs)
+    proofs = _prove_all(action, Proof.BLANK, Proof.UNSIGNED)
+    nodes = (ref.disk for ref in action.disks)
     # As for a claim: no --yes, and a closed standard input.
     argv = ("vgcreate", "--config", QUIET, action.vg, *nodes)
     make = Lvm(argv, "disk-refused-by-lvm", at_once=True)
     return (*proofs, make)
+
+
+def _prove_all(action: CreateVg, proof: Proof, given_up: Proof) -> tuple[Prove, ...]:
+    """A proof for each disk, and another for those with old data."""
+    return tuple(
+        _prove(ref, action.vg, given_up if ref.identity in action.expendable else proof)
+        for ref in action.disks
+    )
 
 
 def _prove(ref: DiskRef, vg: str, proof: Proof) -> Prove:
@@ -56,24 +57,25 @@ def _prove(ref: DiskRef, vg: str, proof: Proof) -> Prove:
 
 
 def finish_vg(action: CreateVg, ran: int, state: State) -> tuple[Step, ...]:
-    """vgcreate first writes the label of each PV and then commits the VG. All disks were proved
-    before that, so that all that is on them is ours.
+    """vgcreate first writes the label of each PV and then commits the VG. In between LVM gives
+    them to nobody. All disks were proved before that, so that what LVM began is ours: it is taken
+    back, and the VG made anew.
     """
-    refs = _refs_now(action, state)
-    if ran < len(action.disks) or len(refs) < len(action.disks):
-        return ()
-    return _make_vg(action, refs, Proof.EITHER)
+    again = replace(action, disks=_refs_now(action, state))
+    undo = undo_vg(action, ran, state)
+    return (*undo, *create_vg(again)) if undo else ()
 
 
 def undo_vg(action: CreateVg, ran: int, state: State) -> tuple[Step, ...]:
-    """The labels of PVs that are of no VG, each proved to be all that is on its disk."""
-    if ran < len(action.disks):
+    """The labels of PVs that are of no VG, each proved to be all that is on its disk.
+
+    The VG is written to one disk after the other: while one is away it may be there, on that.
+    """
+    again = replace(action, disks=_refs_now(action, state))
+    if ran < len(action.disks) or len(again.disks) < len(action.disks):
         return ()
-    steps: list[Step] = []
-    for ref in _refs_now(action, state):
-        steps.append(_prove(ref, action.vg, Proof.ORPHAN_PV))
-        steps.append(Lvm(("pvremove", "--config", QUIET, ref.disk), at_once=True))
-    return tuple(steps)
+    proofs = _prove_all(again, Proof.HALF_PV, Proof.UNSIGNED_HALF_PV)
+    return tuple(step for proof in proofs for step in unmake(proof))
 
 
 def after_vg(action: CreateVg, ran: int, state: State) -> tuple[Step, ...]:
