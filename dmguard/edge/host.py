@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.consumers import DAEMONS
 from dmguard.core.consumers.daemon import Daemon, read
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.host import ACTIVATE, AGENT, PROFILE_DIR, FileText, Host, UnitFacts, socket_of
 from dmguard.core.settings import CONSUMERS
-from dmguard.edge.consumers import known_daemons, read_flags, read_imports
+from dmguard.edge.consumers import (
+    known_daemons,
+    read_containerd_path,
+    read_flags,
+    read_imports,
+)
 from dmguard.edge.datafolder import read_docker_data, read_isulad_data
 from dmguard.edge.lvmconf import read_conf, read_profiles, read_volumes
 from dmguard.edge.run import SEARCH_PATH, RunError
@@ -19,7 +25,6 @@ from dmguard.edge.run import SEARCH_PATH, RunError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dmguard.core.consumers.flags import Flags
     from dmguard.core.settings import ConsumerPolicy
     from dmguard.edge.run import Runner
 
@@ -65,6 +70,7 @@ async def read_host(
     daemons = known_daemons(policies)
     flags = {name: read_flags(root, program) for name, program in daemons.items()}
     files = read_files(root, flags)
+    containerd = read_containerd_path(root, policies)
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
     if docker_version is None and "dockerd" in programs:
@@ -79,10 +85,10 @@ async def read_host(
         docker_version=docker_version,
         docker=read_docker_data(root, _data_root("docker", files, flags)),
         isulad=read_isulad_data(root, _data_root("isulad", files, flags)),
-        flags=flags,
+        flags={**flags, "containerd": Flags(config_file=containerd)},
         units=await read_units(runner, _units(policies)),
         dmeventd=dmeventd,
-        imports=read_imports(root),
+        imports=read_imports(root, containerd),
     )
 
 

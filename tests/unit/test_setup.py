@@ -720,6 +720,15 @@ def test_what_the_command_line_has_is_not_said_again(flags: Flags, told: str) ->
     assert told in refusal.message
 
 
+def test_a_containerd_that_reads_another_file_is_not_configured_in_vain() -> None:
+    flags = {"containerd": Flags(config_file="/srv/c.toml")}
+    (refusal,) = plan(with_host(BARE, flags=flags), CONTAINERD).refusals
+    assert refusal.code == "consumer-configured-elsewhere"
+    assert "it has config-file" in refusal.message
+    own = {"containerd": Flags(config_file="/etc/containerd/config.toml")}
+    assert plan(with_host(BARE, flags=own), CONTAINERD).refusals == ()
+
+
 def test_a_command_line_without_storage_is_no_obstacle() -> None:
     flags = Flags(data_root="/srv/docker", config_file=DAEMON)
     assert plan(with_host(BARE, flags={"docker": flags})).refusals == ()
