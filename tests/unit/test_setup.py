@@ -729,6 +729,24 @@ def test_a_containerd_that_reads_another_file_is_not_configured_in_vain() -> Non
     assert plan(with_host(BARE, flags=own), CONTAINERD).refusals == ()
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_containerds_snapshots_are_not_left_behind_in_another_pool(
+    moves: bool,  # noqa: FBT001 - a table
+) -> None:
+    """metadata.db of a root_path names devices of the pool that it was made with."""
+    path = "/etc/containerd/config.toml"
+    text = 'version = 2\n[plugins."io.containerd.snapshotter.v1.devmapper"]\npool_name = "{}"\n'
+    goal = replace(CONTAINERD, move_data=moves)
+
+    def planned(pool: str) -> Plan:
+        state = replace(BARE, consumers=(Consumer("containerd", pool),))
+        return plan(with_host(state, files={path: FileText(text.format(pool))}), goal)
+
+    (refusal,) = planned("vg-old").refusals
+    assert (refusal.code, "vg-old" in refusal.message) == ("consumer-has-data", True)
+    assert planned("docker-thinpool").refusals == ()
+
+
 def test_a_command_line_without_storage_is_no_obstacle() -> None:
     flags = Flags(data_root="/srv/docker", config_file=DAEMON)
     assert plan(with_host(BARE, flags={"docker": flags})).refusals == ()

@@ -170,7 +170,8 @@ SETUP = (
         "They are kept by another storage driver, or in another pool.",
         "None: nothing was changed.",
         "--move-data moves them aside, so that nothing is lost; they are pulled or loaded again"
-        " afterwards.",
+        " afterwards. What containerd has in another pool stays with that pool: remove its images"
+        " and then pool_name from its configuration.",
     ),
     Code(
         "name-invalid",

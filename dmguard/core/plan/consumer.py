@@ -58,6 +58,9 @@ def plan_consumer(
     old = host.text(path)
     if used is not None and not _is_named_in(old or "", name, used):
         raise refuse(goal, "consumer-configured-elsewhere", f"it uses {used}")
+    if name == "containerd" and used not in (None, pool):
+        # Its snapshots' metadata.db is one for each root_path, and it names devices of that pool.
+        raise refuse(goal, "consumer-has-data", f"its snapshots are in {used}, which {path} names")
     if others := _imported(name, host, pool):
         raise refuse(goal, "consumer-configured-elsewhere", f"it imports {others}")
     if told := _on_command_line(name, host):
