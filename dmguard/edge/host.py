@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -69,7 +70,7 @@ async def read_host(
     volumes, monitored = await read_volumes(runner, dmeventd=dmeventd)
     daemons = known_daemons(policies)
     flags = {name: read_flags(root, program) for name, program in daemons.items()}
-    files = read_files(root, flags)
+    files, unreadable = read_files(root, flags)
     containerd = read_containerd_path(root, policies)
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
@@ -81,6 +82,7 @@ async def read_host(
         volumes=volumes,
         profiles=read_profiles(_below(root, folder)),
         files=files,
+        unreadable=unreadable,
         programs=programs,
         docker_version=docker_version,
         docker=read_docker_data(root, _data_root("docker", files, flags)),
@@ -92,12 +94,18 @@ async def read_host(
     )
 
 
-def read_files(root: Path, flags: Mapping[str, Flags]) -> dict[str, FileText]:
-    """The files of configuration that there are, dmguard's own settings among them."""
+def read_files(
+    root: Path, flags: Mapping[str, Flags]
+) -> tuple[dict[str, FileText], frozenset[str]]:
+    """The files of configuration that there are, dmguard's own settings among them; and the paths
+    of those that cannot be read.
+    """
     own = (f"/{path.relative_to(root)}" for path in root.glob(OWN_SETTINGS))
     named = (DAEMONS[name].path_of(its) for name, its in flags.items())
     paths = (*FILES, *named, *sorted(own))
-    return {path: file for path in paths if (file := _read(root, path)) is not None}
+    found = {path: file for path in paths if (file := _read(root, path)) is not None}
+    unread = (path for path in paths if path not in found)
+    return found, frozenset(path for path in unread if os.path.lexists(_below(root, path)))
 
 
 def _below(root: Path, path: str) -> Path:

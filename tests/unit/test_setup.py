@@ -856,3 +856,11 @@ def test_actions_of_a_set_up_are_the_same_after_the_intent_file() -> None:
     state = replace(BARE, disks=(TWO[0], USED["disk-signature"]))
     for action in plan(state, replace(GOAL, forced=("serial-c",))).actions:
         assert load_action(dump_action(action)) == action
+
+
+def test_a_configuration_that_cannot_be_read_is_not_taken_for_none() -> None:
+    state = with_host(BARE, unreadable=frozenset((DAEMON,)))
+    planned = plan(state)
+    assert codes(planned) == ["config-unclear"]
+    assert DAEMON in planned.refusals[0].message
+    assert plan(state, CONTAINERD).refusals == (), "it is none of containerd's"

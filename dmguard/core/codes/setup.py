@@ -147,7 +147,7 @@ SETUP = (
         "343181f29c5043bfa671ba81d91cd156",
         Severity.ERROR,
         "The consumer's configuration cannot be changed for certain",
-        "It is not valid, or says the same thing twice.",
+        "It cannot be read, is not valid, or says the same thing twice.",
         "None: it was left as it is.",
         "Put it right by hand, and run the command again.",
     ),

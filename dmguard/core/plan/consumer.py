@@ -55,6 +55,8 @@ def plan_consumer(
         return ()
     check_pool(name, state, host, goal)
     path = _FILES[name]
+    if path in host.unreadable:
+        raise refuse(goal, "config-unclear", f"{path} is there, and cannot be read")
     old = host.text(path)
     if used is not None and not _is_named_in(old or "", name, used):
         raise refuse(goal, "consumer-configured-elsewhere", f"it uses {used}")
