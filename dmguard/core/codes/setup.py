@@ -255,6 +255,16 @@ SETUP = (
         "Do by hand what the entry names, then run the command again.",
     ),
     Code(
+        "intent-not-written",
+        "39fdbc78b8a847f793d2d368416ca36b",
+        Severity.ERROR,
+        "What was about to be done could not be noted on the disk",
+        "The file system of /var/lib/dmguard is full, read-only or too slow: the entry has the path"
+        " of the file.",
+        "None: nothing was changed. After a power cut in the middle nobody would have known of it.",
+        "See to it that /var/lib/dmguard can be written to, and run the command again.",
+    ),
+    Code(
         "systemd-unreachable",
         "991f00448be04d1f80f4ad675e7ac829",
         Severity.WARNING,
