@@ -249,9 +249,10 @@ With --claim, a rule for further disks is written to /etc/dmguard/conf.d.
 """
 SETUP_AGAIN = """\
 What is there already is left out: a second run with the same words changes nothing. After a power
-cut the same words complete what was begun. An intent is on the disk before each command, so that
-physical volumes of no group, and volumes of a pool that LVM had not put together yet, are known
-for its own by name, size and kind; anything else is left alone, and told.
+cut the same words complete what was begun. An intent is on the disk before each command (else none
+is run: intent-not-written), so that physical volumes of no group, and volumes of a pool that LVM
+had not put together yet, are known for its own by name, size and kind; anything else is left alone,
+and told.
 
 Within vgcreate LVM marks the disks as used before it has written the group, and then refuses them
 to everybody. That half is known by its label and by the header of its metadata area, which says

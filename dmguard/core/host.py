@@ -126,6 +126,7 @@ class Host:
 
     `monitored` by LV uuid, asked for only where dmeventd can be reached; `volumes` by the pool's
     uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths;
+    `unreadable` the paths of those that are there and cannot be read, as links that lead nowhere;
     `flags` the storage options of the daemons' command lines, by their names; `serving`, for each
     consumer that runs, the device-mapper name of the pool that it says it uses. `imports`: the
     files that containerd's configuration imports and that name a pool, with that pool.
@@ -136,6 +137,7 @@ class Host:
     volumes: Mapping[str, PoolVolumes] = field(default_factory=dict)
     profiles: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, FileText] = field(default_factory=dict)
+    unreadable: frozenset[str] = frozenset()
     programs: frozenset[str] = frozenset()
     docker_version: str | None = None
     docker: DockerData | None = None

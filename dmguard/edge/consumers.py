@@ -44,8 +44,9 @@ def read_consumers(
 ) -> tuple[Consumer, ...]:
     """The programs that are configured for a pool. What cannot be read names none."""
     pools = {name: _daemon_pool(root, program) for name, program in known_daemons(policies).items()}
-    imported = read_imports(root).values()
-    own = _read(root / "etc" / containerd.CONTAINERD.config)
+    path = read_containerd_path(root, policies)
+    imported = read_imports(root, path).values()
+    own = _read(root / path.lstrip("/"))
     pools["containerd"] = next(reversed(imported), None) or containerd.pool_in(own)
     return tuple(Consumer(name, pool) for name, pool in pools.items() if pool is not None)
 
@@ -64,14 +65,20 @@ def _daemon_pool(root: Path, program: Program) -> str | None:
     return program.pool_in(_read(root / config), flags)
 
 
-def read_imports(root: Path) -> dict[str, str]:
+def read_containerd_path(root: Path, policies: Mapping[str, ConsumerPolicy] = CONSUMERS) -> str:
+    """The file that the command line of containerd's service names, or its own."""
+    unit = policies["containerd"].unit if "containerd" in policies else containerd.CONTAINERD.unit
+    texts = _unit_texts(root, unit)
+    return containerd.config_in(_words(root, texts) if texts else ())
+
+
+def read_imports(root: Path, own: str = containerd.CONTAINERD.path) -> dict[str, str]:
     """The files that containerd's configuration imports and that name a pool, with that pool.
 
     They come before it, and the last one before the others. What is imported imports in its turn;
     nothing is read a second time.
     """
     found: dict[str, str] = {}
-    own = f"/etc/{containerd.CONTAINERD.config}"
     read: set[str] = set()
     pending = [own]
     while pending and len(read) < _MOST_IMPORTS:
@@ -103,8 +110,11 @@ def read_flags(root: Path, program: Program) -> Flags:
     texts = _unit_texts(root, program.unit)
     if not texts:
         return read_options(_read(root / "etc" / program.options))
-    service = read_service(texts)
-    return flags_in(service.words(lambda path: _read(root / path.lstrip("/"))))
+    return flags_in(_words(root, texts))
+
+
+def _words(root: Path, texts: list[str]) -> list[str]:
+    return list(read_service(texts).words(lambda path: _read(root / path.lstrip("/"))))
 
 
 def _unit_texts(root: Path, unit: str) -> list[str]:

@@ -89,8 +89,8 @@ def put(path: Path, text: str, was: str, *, mode: int = 0o644, backup: Path | No
     """Replace a file whose content has the SHA-256 `was`, as hex; empty for one that is not there.
 
     It keeps its mode, owner and extended attributes. What it had is copied to `backup` first,
-    unless that is there already. One that has the text is left as it is. ChangedError for one that
-    has anything else.
+    and what that has of an earlier time is kept as cp's numbered backups are. One that has the text
+    is left as it is. ChangedError for one that has anything else.
     """
     # A link is followed: what is written is the file, and the link stays.
     path = path.resolve()
@@ -103,9 +103,18 @@ def put(path: Path, text: str, was: str, *, mode: int = 0o644, backup: Path | No
         return
     if ("" if old is None else hashlib.sha256(old).hexdigest()) != was:
         raise ChangedError(path)
-    if backup is not None and old is not None and not backup.exists():
-        copy_whole(path, backup)
+    if backup is not None and old is not None:
+        _keep(path, old, backup)
     write_atomic(path, data, mode=mode, like=None if old is None else path)
+
+
+def _keep(path: Path, content: bytes, backup: Path) -> None:
+    if backup.exists():
+        if backup.read_bytes() == content:
+            return
+        names = (backup.with_name(f"{backup.name}.~{number}~") for number in itertools.count(1))
+        backup.rename(next(name for name in names if not name.exists()))
+    copy_whole(path, backup)
 
 
 def take_away(path: Path, was: str) -> None:

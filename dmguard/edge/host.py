@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.consumers import DAEMONS, SERVICES
 from dmguard.core.consumers.daemon import Daemon, read
+from dmguard.core.consumers.flags import Flags
 from dmguard.core.host import (
     ACTIVATE,
     AGENT,
@@ -21,7 +23,12 @@ from dmguard.core.host import (
     socket_of,
 )
 from dmguard.core.settings import CONSUMERS
-from dmguard.edge.consumers import known_daemons, read_flags, read_imports
+from dmguard.edge.consumers import (
+    known_daemons,
+    read_containerd_path,
+    read_flags,
+    read_imports,
+)
 from dmguard.edge.datafolder import read_docker_data, read_isulad_data
 from dmguard.edge.dockerapi import SOCKET, Engine, ask_docker
 from dmguard.edge.lvmconf import read_conf, read_profiles, read_volumes
@@ -31,7 +38,6 @@ from dmguard.edge.serving import read_serving
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dmguard.core.consumers.flags import Flags
     from dmguard.core.model import Consumer
     from dmguard.core.settings import ConsumerPolicy
     from dmguard.edge.run import Runner
@@ -90,7 +96,8 @@ async def read_host(
     docker = await ask_docker(root / SOCKET) if "docker" in running else Engine()
     daemons = known_daemons(policies)
     flags = {name: read_flags(root, program) for name, program in daemons.items()}
-    files = read_files(root, flags)
+    files, unreadable = read_files(root, flags)
+    containerd = read_containerd_path(root, policies)
     folder = conf.profile_dir if conf else PROFILE_DIR
     programs = frozenset(name for name in PROGRAMS if shutil.which(name, path=SEARCH_PATH))
     if docker_version is None and "dockerd" in programs:
@@ -102,24 +109,31 @@ async def read_host(
         volumes=volumes,
         profiles=read_profiles(_below(root, folder)),
         files=files,
+        unreadable=unreadable,
         programs=programs,
         docker_version=docker_version,
         docker=read_docker_data(root, _data_root("docker", files, flags)),
         isulad=read_isulad_data(root, _data_root("isulad", files, flags)),
-        flags=flags,
+        flags={**flags, "containerd": Flags(config_file=containerd)},
         units=units,
         dmeventd=dmeventd,
         serving=await read_serving(runner, consumers, running, docker),
-        imports=read_imports(root),
+        imports=read_imports(root, containerd),
     )
 
 
-def read_files(root: Path, flags: Mapping[str, Flags]) -> dict[str, FileText]:
-    """The files of configuration that there are, dmguard's own settings among them."""
+def read_files(
+    root: Path, flags: Mapping[str, Flags]
+) -> tuple[dict[str, FileText], frozenset[str]]:
+    """The files of configuration that there are, dmguard's own settings among them; and the paths
+    of those that cannot be read.
+    """
     own = (f"/{path.relative_to(root)}" for path in root.glob(OWN_SETTINGS))
     named = (DAEMONS[name].path_of(its) for name, its in flags.items())
     paths = (*FILES, *named, *sorted(own))
-    return {path: file for path in paths if (file := _read(root, path)) is not None}
+    found = {path: file for path in paths if (file := _read(root, path)) is not None}
+    unread = (path for path in paths if path not in found)
+    return found, frozenset(path for path in unread if os.path.lexists(_below(root, path)))
 
 
 def _below(root: Path, path: str) -> Path:

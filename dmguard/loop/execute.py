@@ -137,7 +137,13 @@ class Executor:
         async def mark(phase: str) -> None:
             await self._intend(path, dump_intent(action, trigger, identity, phase))
 
-        await mark(INTENDED)
+        noted = await self._intend(path, dump_intent(action, trigger, identity, INTENDED))
+        if action.needs_intent and not noted:
+            outcome = Outcome(Result.REFUSED, "intent-not-written", str(path))
+            await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
+            # It may still be written, if the disk is only slow.
+            await self._forget_intent(path)
+            return outcome
         done, ran = await self._run_steps(steps_for(action), lock, mark)
         met, outcome = await self._verify(action, done, ran)
         outcome = replace(outcome, seconds=time.monotonic() - began)
@@ -273,8 +279,8 @@ class Executor:
         removed = await self._ink.write(lambda: files.remove(path))
         self._unremovable = not removed and not self._ink.late
 
-    async def _intend(self, path: Path, data: bytes) -> None:
-        await self._ink.write(lambda: files.write_atomic(path, data))
+    async def _intend(self, path: Path, data: bytes) -> bool:
+        return await self._ink.write(lambda: files.write_atomic(path, data))
 
     async def _run_steps(
         self,

@@ -7,7 +7,12 @@ import pytest
 from dmguard.core.consumers import DAEMONS
 from dmguard.core.model import Consumer
 from dmguard.core.settings import ConsumerPolicy, OnRecovered
-from dmguard.edge.consumers import read_consumers, read_flags, read_imports
+from dmguard.edge.consumers import (
+    read_consumers,
+    read_containerd_path,
+    read_flags,
+    read_imports,
+)
 
 OPTIONS = "--storage-driver devicemapper --storage-opt dm.thinpooldev=/dev/mapper/vg-{}"
 JSON = '{{"storage-driver": "devicemapper", "storage-opts": ["dm.thinpooldev=vg-{}"]}}'
@@ -260,3 +265,34 @@ def test_what_is_no_file_names_no_pool(tmp_path: Path) -> None:
     (tmp_path / "etc/isulad").mkdir()
     (tmp_path / "etc/isulad/daemon.json").write_bytes(b"\xff\xfe{")
     assert read_consumers(root=tmp_path) == ()
+
+
+TOML = 'version = 2\n[plugins."io.containerd.snapshotter.v1.devmapper"]\npool_name = "vg-{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        ("", "/etc/containerd/config.toml"),
+        ("--log-level debug", "/etc/containerd/config.toml"),
+        ("--config", "/etc/containerd/config.toml"),
+        ("--config /srv/c.toml", "/srv/c.toml"),
+        ("--config=/srv/c.toml -l debug", "/srv/c.toml"),
+        ("-c /srv/not.toml -config srv/c.toml", "/srv/c.toml"),
+        ("--configs /srv/not.toml", "/etc/containerd/config.toml"),
+    ],
+)
+def test_containerd_reads_the_file_that_its_command_line_names(
+    tmp_path: Path, words: str, path: str
+) -> None:
+    put(
+        tmp_path,
+        {
+            "lib/systemd/system/containerd.service": f"[Service]\nExecStart=containerd {words}\n",
+            "etc/containerd/config.toml": TOML.format("not"),
+            "srv/not.toml": TOML.format("not"),
+        },
+    )
+    put(tmp_path, {path.lstrip("/"): TOML.format("a")})
+    assert read_containerd_path(tmp_path) == path
+    assert read_consumers(root=tmp_path) == (Consumer("containerd", "vg-a"),)

@@ -228,3 +228,17 @@ def test_a_lock_file_stays_empty_and_in_place(tmp_path: Path) -> None:
         lock.release()  # twice is once
     assert path.read_bytes() == b""
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_copy_of_an_earlier_time_is_kept_beside_the_new_one(tmp_path: Path) -> None:
+    path, backup = tmp_path / "daemon.json", tmp_path / "daemon.json.before"
+
+    def put(old: str, new: str) -> None:
+        path.write_text(old)
+        files.put(path, new, hashlib.sha256(old.encode()).hexdigest(), backup=backup)
+
+    for old, new in (("1", "2"), ("3", "4"), ("5", "6"), ("5", "7")):
+        put(old, new)
+    kept = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    name = backup.name
+    assert kept == {path.name: "7", f"{name}.~1~": "1", f"{name}.~2~": "3", name: "5"}

@@ -422,3 +422,18 @@ def test_a_host_of_which_nothing_can_be_read_raises_nothing(tmp_path: Path) -> N
         host = run(read_host(runner, dmeventd=False, root=tmp_path / "none"))
     assert host.lvm is None
     assert (host.files, host.profiles, host.monitored, host.units) == ({}, {}, {}, {})
+
+
+def test_a_file_that_is_there_and_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for path, target in (("docker/daemon.json", "daemon.json"), ("containerd/config.toml", "x")):
+        link = root / "etc" / path
+        link.parent.mkdir(parents=True)
+        link.symlink_to(target)
+    with programs(tmp_path) as runner:
+        host = run(read_host(runner, dmeventd=False, root=root))
+        (root / "etc/containerd/x").write_text("version = 2")
+        later = run(read_host(runner, dmeventd=False, root=root))
+    assert host.unreadable == {"/etc/docker/daemon.json", "/etc/containerd/config.toml"}
+    assert later.unreadable == {"/etc/docker/daemon.json"}
+    assert later.text("/etc/containerd/config.toml") == "version = 2"

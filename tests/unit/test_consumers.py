@@ -216,7 +216,7 @@ io.containerd.snapshotter.v1    overlayfs                linux/amd64    error
     [
         (LISTING.format("error"), True),
         (LISTING.format("ok"), False),
-        (LISTING.format("skip"), False),
+        (LISTING.format("skip"), None),
         ("io.containerd.snapshotter.v1 overlayfs - error\n", None),
         ("io.containerd.grpc.v1 devmapper - error\n", None),
         ("", None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -28,12 +29,14 @@ from dmguard.edge.run import CommandMissingError
 from dmguard.loop import execute
 from dmguard.loop.execute import UNREACHABLE, Done, Executor, boundaries
 from dmguard.loop.record import read_history
+from tests.unit.builders import make_extend
 from tests.unit.fakes import Bench, finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from dmguard.core.actions import Action
     from dmguard.core.entry import Outcome
     from dmguard.loop.observe import Observer
 
@@ -88,10 +91,10 @@ def start_fails(step: Step) -> Done:
     return Done(ok=True)
 
 
-def act(bench: Bench) -> Outcome:
+def act(bench: Bench, action: Action = CONFIGURE) -> Outcome:
     async def work() -> Outcome:
         with Lock.acquire(bench.paths.lock) as lock:
-            return await bench.executor.carry_out(CONFIGURE, Trigger.COMMAND, lock)
+            return await bench.executor.carry_out(action, Trigger.COMMAND, lock)
 
     return asyncio.run(finish(bench, work()))
 
@@ -287,3 +290,41 @@ def test_of_two_intents_neither_is_lost(tmp_path: Path) -> None:
     assert [entry.id for entry in read_history(bench.paths)] == ["5678", "1234"]
     assert not bench.paths.left.exists()
     assert not bench.paths.intent.exists()
+
+
+def test_a_set_up_whose_intent_cannot_be_written_is_not_begun(tmp_path: Path) -> None:
+    """After a power cut nobody would know that Docker was stopped. A pool grows all the same."""
+    bench = Watched(tmp_path, lambda _: Done(ok=True))
+    bench.observer.state = AFTER
+    tmp_path.joinpath("lib").write_text("no folder, so that nothing can be written in it")
+    outcome = act(bench)
+    assert (outcome.result, outcome.reason) == (Result.REFUSED, "intent-not-written")
+    assert bench.did == []
+    assert [entry.reason for entry in bench.told()] == ["intent-not-written"]
+    grow = make_extend()
+    act(bench, grow)
+    assert bench.did == list(steps_for(grow))
+
+
+def test_an_intent_that_was_late_is_not_left_behind(tmp_path: Path) -> None:
+    bench = Watched(tmp_path, lambda _: Done(ok=True))
+    bench.ink._patience_s = 0.0
+    free = threading.Event()
+
+    def wait() -> None:
+        free.wait(60)
+
+    async def work() -> Outcome:
+        await bench.ink.write(wait)
+        with Lock.acquire(bench.paths.lock) as lock:
+            outcome = await bench.executor.carry_out(CONFIGURE, Trigger.COMMAND, lock)
+        assert not bench.paths.history.exists(), "the disk has written nothing yet"
+        free.set()
+        bench.ink.late = False
+        await asyncio.to_thread(bench.ink.close)
+        return outcome
+
+    outcome = asyncio.run(work())
+    assert (outcome.reason, bench.did) == ("intent-not-written", [])
+    assert read_history(bench.paths), "what was queued was written"
+    assert not bench.paths.apart.exists()

@@ -721,6 +721,33 @@ def test_what_the_command_line_has_is_not_said_again(flags: Flags, told: str) ->
     assert told in refusal.message
 
 
+def test_a_containerd_that_reads_another_file_is_not_configured_in_vain() -> None:
+    flags = {"containerd": Flags(config_file="/srv/c.toml")}
+    (refusal,) = plan(with_host(BARE, flags=flags), CONTAINERD).refusals
+    assert refusal.code == "consumer-configured-elsewhere"
+    assert "it has config-file" in refusal.message
+    own = {"containerd": Flags(config_file="/etc/containerd/config.toml")}
+    assert plan(with_host(BARE, flags=own), CONTAINERD).refusals == ()
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_containerds_snapshots_are_not_left_behind_in_another_pool(
+    moves: bool,  # noqa: FBT001 - a table
+) -> None:
+    """metadata.db of a root_path names devices of the pool that it was made with."""
+    path = "/etc/containerd/config.toml"
+    text = 'version = 2\n[plugins."io.containerd.snapshotter.v1.devmapper"]\npool_name = "{}"\n'
+    goal = replace(CONTAINERD, move_data=moves)
+
+    def planned(pool: str) -> Plan:
+        state = replace(BARE, consumers=(Consumer("containerd", pool),))
+        return plan(with_host(state, files={path: FileText(text.format(pool))}), goal)
+
+    (refusal,) = planned("vg-old").refusals
+    assert (refusal.code, "vg-old" in refusal.message) == ("consumer-has-data", True)
+    assert planned("docker-thinpool").refusals == ()
+
+
 def test_a_command_line_without_storage_is_no_obstacle() -> None:
     flags = Flags(data_root="/srv/docker", config_file=DAEMON)
     assert plan(with_host(BARE, flags={"docker": flags})).refusals == ()
@@ -854,3 +881,11 @@ def test_actions_of_a_set_up_are_the_same_after_the_intent_file() -> None:
     state = replace(BARE, disks=(TWO[0], USED["disk-signature"]))
     for action in plan(state, replace(GOAL, forced=("serial-c",))).actions:
         assert load_action(dump_action(action)) == action
+
+
+def test_a_configuration_that_cannot_be_read_is_not_taken_for_none() -> None:
+    state = with_host(BARE, unreadable=frozenset((DAEMON,)))
+    planned = plan(state)
+    assert codes(planned) == ["config-unclear"]
+    assert DAEMON in planned.refusals[0].message
+    assert plan(state, CONTAINERD).refusals == (), "it is none of containerd's"

@@ -49,6 +49,7 @@ class WipeDisk(Told):
     act: ClassVar[Act] = Act.WIPE_DISK
     done: ClassVar[str] = "disk-wiped"
     witness: ClassVar[Witness] = Witness.DISKS
+    needs_intent: ClassVar[bool] = True
     pool: ClassVar[str] = ""
 
     @property
@@ -87,6 +88,7 @@ class CreateVg(Told):
     act: ClassVar[Act] = Act.CREATE_VG
     done: ClassVar[str] = "vg-created"
     witness: ClassVar[Witness] = Witness.LVM
+    needs_intent: ClassVar[bool] = True
     pool: ClassVar[str] = ""
     disk: ClassVar[str] = ""
 
@@ -138,6 +140,7 @@ class CreatePool(Told):
     act: ClassVar[Act] = Act.CREATE_POOL
     done: ClassVar[str] = "pool-created"
     witness: ClassVar[Witness] = Witness.LVM
+    needs_intent: ClassVar[bool] = True
     disk: ClassVar[str] = ""
 
     @property
@@ -184,6 +187,7 @@ class Configure(Told):
     act: ClassVar[Act] = Act.CONFIGURE
     done: ClassVar[str] = "consumer-configured"
     witness: ClassVar[Witness] = Witness.HOST
+    needs_intent: ClassVar[bool] = True
     on_consumer: ClassVar[bool] = True
     disk: ClassVar[str] = ""
 

@@ -129,7 +129,7 @@ SETUP = (
         "343181f29c5043bfa671ba81d91cd156",
         Severity.ERROR,
         "The consumer's configuration cannot be changed for certain",
-        "It is not valid, or says the same thing twice.",
+        "It cannot be read, is not valid, or says the same thing twice.",
         "None: it was left as it is.",
         "Put it right by hand, and run the command again.",
     ),
@@ -152,7 +152,8 @@ SETUP = (
         "They are kept by another storage driver, or in another pool.",
         "None: nothing was changed.",
         "--move-data moves them aside, so that nothing is lost; they are pulled or loaded again"
-        " afterwards.",
+        " afterwards. What containerd has in another pool stays with that pool: remove its images"
+        " and then pool_name from its configuration.",
     ),
     Code(
         "name-invalid",
@@ -234,6 +235,16 @@ SETUP = (
         " says which.",
         "The host is in between: a consumer may be stopped, or run with the wrong data.",
         "Do by hand what the entry names, then run the command again.",
+    ),
+    Code(
+        "intent-not-written",
+        "39fdbc78b8a847f793d2d368416ca36b",
+        Severity.ERROR,
+        "What was about to be done could not be noted on the disk",
+        "The file system of /var/lib/dmguard is full, read-only or too slow: the entry has the path"
+        " of the file.",
+        "None: nothing was changed. After a power cut in the middle nobody would have known of it.",
+        "See to it that /var/lib/dmguard can be written to, and run the command again.",
     ),
     Code(
         "systemd-unreachable",

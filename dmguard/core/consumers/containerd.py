@@ -6,15 +6,20 @@ import copy
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dmguard.core.consumers import tomltext
 from dmguard.core.consumers.edit import Edit, EditError
 from dmguard.core.consumers.service import Service
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 CONTAINERD = Service(
     command="containerd", unit="containerd.service", config="containerd/config.toml", client="ctr"
 )
+_CONFIG_FLAGS = ("--config", "-config", "--c", "-c")
+
 PLUGIN = "io.containerd.snapshotter.v1.devmapper"
 _SECTIONS = (PLUGIN, "devmapper")
 _CRI = (
@@ -180,9 +185,25 @@ def _prove(before: dict[str, Any], after: str, values: dict[str, str | bool]) ->
 
 
 def is_broken(listing: str) -> bool | None:
-    """The answer of `ctr plugins ls` → is the devmapper plugin in error? None: it is not listed."""
+    """The answer of `ctr plugins ls` → is the devmapper plugin in error?
+
+    None: it is not listed, or was left out (`skip`), as where the file names no pool.
+    """
     for line in listing.splitlines():
         words = line.split()
         if "devmapper" in words and re.match(r"io\.containerd\.snapshotter", words[0]):
-            return words[-1] == "error"
+            return {"error": True, "ok": False}.get(words[-1])
     return None
+
+
+def config_in(words: Iterable[str]) -> str:
+    """The words of its command line → the file that it reads; systemd starts it in /.
+
+    Of one given twice the last counts, and one dash is as good as two.
+    """
+    path, rest = CONTAINERD.path, iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name in _CONFIG_FLAGS:
+            path = value if equals else next(rest, path)
+    return f"/{path.lstrip('/')}"

@@ -43,9 +43,14 @@ def plan_consumer(
         return ()
     check_pool(name, state, host, goal)
     path = SERVICES[name].path
+    if path in host.unreadable:
+        raise refuse(goal, "config-unclear", f"{path} is there, and cannot be read")
     old = host.text(path)
     if used is not None and not _is_named_in(old or "", name, used):
         raise refuse(goal, "consumer-configured-elsewhere", f"it uses {used}")
+    if name == "containerd" and used not in (None, pool):
+        # Its snapshots' metadata.db is one for each root_path, and it names devices of that pool.
+        raise refuse(goal, "consumer-has-data", f"its snapshots are in {used}, which {path} names")
     if others := _imported(name, host, pool):
         raise refuse(goal, "consumer-configured-elsewhere", f"it imports {others}")
     if told := _on_command_line(name, host):

@@ -114,7 +114,7 @@ class ProveStopped(Traits):
 @dataclass(frozen=True, slots=True)
 class PutFile(Traits):
     """Replace a file whole. One that is there keeps its mode and owner, and is first copied to
-    `backup`, if that is given and not there yet.
+    `backup`, if that is given.
 
     `was` is the SHA-256 of what it must have, as hex; empty if there must be none. One that has
     anything else, and not `text` either, is refused.
@@ -127,7 +127,8 @@ class PutFile(Traits):
     backup: str = ""
 
     def __str__(self) -> str:
-        copy = f"cp -a {self.path} {self.backup}; " if self.backup and self.was else ""
+        copies = self.backup and self.was
+        copy = f"cp -a --backup=numbered {self.path} {self.backup}; " if copies else ""
         return f"{copy}write {self.path}:\n" + "\n".join(
             f"        | {line}" for line in self.text.splitlines()
         )
