@@ -140,7 +140,6 @@ RULES = (
 KINDS = (
     of_disk("disk-sector-size", scsi("dev_size_mb=16 sector_size=4096"), "rmmod scsi_debug"),
     of_disk("disk-too-small", scsi("dev_size_mb=1"), "rmmod scsi_debug"),
-    of_disk("disk-zoned", scsi("dev_size_mb=16 zbc=managed zone_size_mb=4"), "rmmod scsi_debug"),
 )
 
 DISKS = (*CONTENT, *STATE, *RULES, *KINDS)

@@ -15,30 +15,6 @@ WIPE = (
 PULL = "echo 1 >/sys/block/sda/device/delete && udevadm settle"
 BACK = "for h in /sys/class/scsi_host/host*; do echo '- - -' >$h/scan; done; udevadm settle"
 
-HANG = "systemctl kill -s STOP --kill-who=main dmguard"
-GO_ON = "systemctl kill -s CONT --kill-who=main dmguard"
-"""The agent hangs, as it may on a host that is as good as dead."""
-
-
-def overfill(mib: int) -> str:
-    """So much is written, which is more than the pool has; nobody grows it."""
-    return (
-        f"{HANG} && lvchange -q --monitor n {POOL} && dmsetup message vg-pool 0 'create_thin 7'"
-        " && dmsetup create full --table '0 614400 thin /dev/mapper/vg-pool 7'"
-        f" && (setsid dd if=/dev/zero of=/dev/mapper/full bs=1M count={mib} oflag=direct"
-        " >/dev/null 2>&1 &)"
-        "; until dmsetup status --noflush vg-pool | grep -q out_of_data; do sleep 0.1; done"
-        # dmeventd looks at a pool that it is given only after ten seconds.
-        f"; lvchange -q --monitor y {POOL}"
-    )
-
-
-LET_GO = (
-    "until dmsetup remove full; do sleep 0.1; done; dmsetup message vg-pool 0 'delete 7'"
-    f"; {GO_ON}; rm {OWN}"
-)
-STEPS = own('[policy]\nmin_step = "0"\nheadroom = "0"')
-
 ONLY_NEW = f'devices/filter=["a|^{NEW}$|", "r|.*|"]'
 BACKUP = "vgcfgbackup -q -f /tmp/vg.conf vg"
 RESTORE = "vgcfgrestore -q -y --force -f /tmp/vg.conf vg"
@@ -150,13 +126,6 @@ STATES = (
         DOCKER,
         "rm -r /run/systemd/system/docker.service.d; systemctl daemon-reload;"
         " systemctl kill -s CONT --kill-who=main dmguard",
-    ),
-    fixed("out-of-data", f"{STEPS} && {overfill(101)}", POOL, LET_GO),
-    fixed(
-        "out-of-data-errors",
-        f"{STEPS} && lvchange -q --errorwhenfull y {POOL} && {overfill(200)}",
-        POOL,
-        f"{LET_GO}; lvchange -q --errorwhenfull n {POOL}",
     ),
 )
 
