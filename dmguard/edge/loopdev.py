@@ -64,11 +64,12 @@ class Loops:
     def read_file(self, name: str) -> LoopFile | None:
         """The file behind a loop device; None if it has none, or its path leads elsewhere."""
         try:
-            text = (self._sys / "block" / name / "loop" / "backing_file").read_text()
+            text = (self._sys / "block" / name / "loop" / "backing_file").read_text("utf-8")
             path = text.removesuffix("\n")
             inode, offset, limit = self._status(name)
             found, system = os.stat(path, follow_symlinks=False), os.statvfs(path)  # noqa: PTH116 - one call, as the next
-        except OSError:
+        except (OSError, UnicodeDecodeError):
+            # No path that is not UTF-8 could be told, nor be written in the configuration.
             return None
         if (found.st_dev, found.st_ino) != inode or not stat.S_ISREG(found.st_mode):
             return None

@@ -77,6 +77,15 @@ def test_a_path_that_leads_to_another_file_is_none(host: LoopHost, data: Path) -
     assert loops(host).read_file("loop0") is None
 
 
+def test_a_path_that_is_no_utf8_is_none(host: LoopHost, data: Path) -> None:
+    host.attach("loop0", data)
+    assert loops(host).read_file("loop0") is not None
+    shown = host.sys / "block/loop0/loop/backing_file"
+    shown.write_bytes(os.fsencode(data.parent) + b"/\xff\n")
+
+    assert loops(host).read_file("loop0") is None
+
+
 def test_a_loop_device_of_another_file_is_not_resized(host: LoopHost, data: Path) -> None:
     host.attach("loop0", data)
     os.truncate(data, 6 * MIB)
