@@ -154,8 +154,10 @@ class Executor:
         # Where the lock was held LVM did nothing, and what is there is another's. What cannot be
         # told is not taken back: it may be in use by now.
         unknown = (met is None and done.ok) or done.code == UNREACHABLE
-        if outcome.result is not Result.DONE and outcome.reason != "vg-busy" and not unknown:
-            await self._undo(action, ran, trigger, lock)
+        is_half = outcome.result is not Result.DONE and outcome.reason != "vg-busy" and not unknown
+        if is_half and not await self._undo(action, ran, trigger, lock):
+            self._settled.discard(identity)
+            return outcome
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         if outcome.result is Result.DONE:
             await self._follow(action, ran, self._glance(), lock)
@@ -364,23 +366,30 @@ class Executor:
             # Soon after a boot udev may still be at it.
             await asyncio.sleep(_FINISH_PAUSE_S)
             state = await self._observer.look(fresh=True, disks=True)
-        await self._undo(action, ran, half.trigger, lock)
+        if not await self._undo(action, ran, half.trigger, lock):
+            return Outcome(Result.FAILED, UNREACHABLE, done.complaint)
         why = CODES["act-interrupted"].clause
         detail = f"{why}: {done.complaint}" if done.complaint else ""
         return Outcome(Result.FAILED, "act-interrupted", detail)
 
-    async def _undo(self, action: Action, ran: int, trigger: Trigger, lock: Lock) -> None:
+    async def _undo(self, action: Action, ran: int, trigger: Trigger, lock: Lock) -> bool:
         """Take back the half of an act that did not come to its end, if it left one.
 
-        A step that does not succeed keeps none but those from being done that rest on it.
+        A step that does not succeed keeps none but those from being done that rest on it. False:
+        that was all the rest, and it is to be tried again.
         """
         steps = undo_for(action, ran, self._glance())
         complaints = []
+        held_back = False
         done = Done(ok=True)
         for step in steps:
             if step.at_once and not done.ok:
                 continue
             done = await self._undo_step(step, lock)
+            if not done.ok and step.holds_back:
+                complaints.append(done.complaint)
+                held_back = True
+                break
             if not done.ok and step.is_proof:
                 log.warning("%s: nothing is taken back: %s", subject(action), done.complaint)
             elif not done.ok:
@@ -390,6 +399,7 @@ class Executor:
             await self._recorder.record(act_entry(action, outcome, trigger))
         elif steps and done.ok:
             log.warning("%s: what was half done was taken back", subject(action))
+        return not held_back
 
     async def _undo_step(self, step: Step, lock: Lock) -> Done:
         for _ in range(_FINISH_TRIES - 1):

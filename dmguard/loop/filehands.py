@@ -65,10 +65,19 @@ def _move(source: Path, target: Path) -> str | None:
 
 async def _move_back(step: MoveBack, lock: int) -> Done:
     del lock
-    spare = await asyncio.to_thread(files.move_back, Path(step.aside), Path(step.path))
+    obstacle = await asyncio.to_thread(_return, Path(step.aside), Path(step.path))
+    return Done(ok=obstacle is None, complaint=obstacle or "")
+
+
+def _return(aside: Path, path: Path) -> str | None:
+    """What stands in the way; None if it is done. What was there at first had no mounts in it."""
+    mounts = read_mounts(Path("/"), path) if aside.exists() else ()
+    if mounts != ():
+        return f"{path} is not moved: {', '.join(mounts or ('something may be',))} mounted there"
+    spare = files.move_back(aside, path)
     if spare is not None:
-        log.warning("%s: what was there by then is %s now", step.path, spare)
-    return Done(ok=True)
+        log.warning("%s: what was there by then is %s now", path, spare)
+    return None
 
 
 FILE_HANDS: Hands = {

@@ -16,6 +16,8 @@ from dmguard.core.model import State, Trigger
 from dmguard.core.steps import (
     Lvm,
     MoveBack,
+    MovePath,
+    ProveStopped,
     PutFile,
     Step,
     UnitStep,
@@ -115,7 +117,7 @@ def leave_intent(bench: Bench, phase: str) -> None:
     )
 
 
-UNDO = undo_for(CONFIGURE, 0, BEFORE)
+UNDO = undo_for(CONFIGURE, len(steps_for(CONFIGURE)), BEFORE)
 
 
 def test_a_consumer_that_does_not_start_is_taken_back(tmp_path: Path) -> None:
@@ -179,6 +181,50 @@ def test_one_step_that_is_not_undone_keeps_no_other_from_it(tmp_path: Path) -> N
     assert bench.did[-len(UNDO) :] == list(UNDO)
     told = [entry.reason for entry in read_history(bench.paths)]
     assert told == ["undo-failed", "act-failed"]
+
+
+def test_nothing_is_put_back_under_a_consumer_that_still_runs(tmp_path: Path) -> None:
+    """It neither starts within its time nor stops; the rest is done once it has stopped."""
+    hangs = True
+
+    def ends(step: Step) -> Done:
+        if isinstance(step, UnitStep) and step.verb is UnitVerb.START and hangs:
+            return Done(ok=False, complaint="it is activating")
+        if isinstance(step, ProveStopped) and bench.did.count(step) > 1 and hangs:
+            return Done(ok=False, complaint="it is deactivating")
+        return Done(ok=True)
+
+    bench = Watched(tmp_path, ends)
+    assert act(bench).result is Result.FAILED
+    begun = len(steps_for(CONFIGURE))
+    assert [type(step) for step in bench.did[begun:]] == [UnitStep, UnitStep, ProveStopped]
+    assert [entry.reason for entry in read_history(bench.paths)] == ["undo-failed"]
+    assert bench.executor.unattended, "it is still to be settled"
+
+    hangs = False
+    bench.did.clear()
+    resume(bench)
+    assert MoveBack(CONFIGURE.aside, CONFIGURE.data) in bench.did
+    assert not bench.paths.apart.exists()
+
+
+def test_a_folder_that_was_made_anew_is_not_moved_once_more(tmp_path: Path) -> None:
+    """The power was cut when all was done: Docker was started with the pool, and with the boot."""
+
+    def ends(step: Step) -> Done:
+        if isinstance(step, UnitStep) and step.verb is UnitVerb.START:
+            bench.observer.state = AFTER
+        return Done(ok=True)
+
+    bench = Watched(tmp_path, ends)
+    assert AFTER.host is not None
+    bench.observer.state = replace(AFTER, host=replace(AFTER.host, serving={}))
+    leave_intent(bench, "ran-4")
+    resume(bench)
+    assert bench.did
+    assert not any(isinstance(step, (MovePath, MoveBack)) for step in bench.did)
+    (entry,) = read_history(bench.paths)
+    assert (entry.result, entry.reason) == ("done", "resumed")
 
 
 def test_what_cannot_be_told_is_not_taken_back(tmp_path: Path) -> None:

@@ -856,10 +856,12 @@ def test_a_consumer_that_does_not_start_is_put_back_as_it_was() -> None:
     assert isinstance(configure, Configure)
     commands = [str(step) for step in undo_for(configure, len(steps_for(configure)) - 1, state)]
     aside = "/var/lib/docker.before-docker-thinpool"
-    assert commands[2].splitlines() == [f"write {DAEMON}:", f"        | {old}"]
-    assert commands[3] == f"# if it is there: mv -T {aside} /var/lib/docker"
+    assert commands[2] == "# check again: docker.socket, docker.service: stopped"
+    assert commands[3].splitlines() == [f"write {DAEMON}:", f"        | {old}"]
+    assert commands[4] == f"# if it is there: mv -T {aside} /var/lib/docker"
     assert commands[-1] == "systemctl start docker.service"
-    assert undo_for(configure, 0, state) == undo_for(configure, 2, state), "it sees for itself"
+    assert undo_for(configure, 3, state) == undo_for(configure, 5, state), "it sees for itself"
+    assert [str(step) for step in undo_for(configure, 2, state)] == commands[-2:], "only stopped"
     quiet = undo_for(replace(configure, ran_before=False), 5, state)
     assert not any("start" in str(step) for step in quiet), "it did not run before"
 

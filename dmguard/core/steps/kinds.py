@@ -30,6 +30,7 @@ class Lvm:
     at_once: bool = False
 
     is_proof: ClassVar[bool] = False
+    holds_back: ClassVar[bool] = False
     lets_go: ClassVar[bool] = False
 
     def __str__(self) -> str:
@@ -106,6 +107,7 @@ class ProveStopped(Traits):
     units: tuple[str, ...]
 
     is_proof: ClassVar[bool] = True
+    holds_back: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return f"# check again: {', '.join(self.units)}: stopped"

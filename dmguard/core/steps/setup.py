@@ -183,27 +183,35 @@ def _start(action: Configure) -> tuple[Step, ...]:
 
 
 def finish_configure(action: Configure, ran: int, state: State) -> tuple[Step, ...]:
-    """Each of its steps may be done twice."""
-    del ran, state
-    return configure(action)
+    """Each of its steps may be done twice, but for the move: the file is written after it, and a
+    consumer that was started since has made its folder anew.
+    """
+    del ran
+    written = state.host is not None and state.host.text(action.path) == action.text
+    return configure(replace(action, aside="") if written else action)
 
 
 def undo_configure(action: Configure, ran: int, state: State) -> tuple[Step, ...]:
     """As it was: a consumer that does not start with the pool starts without it again.
 
     Each step sees for itself whether there is anything to take back, for the last one that was
-    done may not be counted in `ran`.
+    done may not be counted in `ran`. Nothing is put back under one that still runs,
+    and nothing but itself if it was not come to the first change.
     """
-    del ran, state
+    del state
+    start = _start(action) if action.ran_before else ()
+    if ran <= len(action.units):
+        return start
     new = digest(action.text)
     back: Step = RemoveFile(action.path, new)
     if action.old is not None:
         back = PutFile(action.path, action.old, new)
     return (
         *_stop(action),
+        ProveStopped(action.units),
         back,
         *((MoveBack(action.aside, action.data),) if action.aside else ()),
-        *(_start(action) if action.ran_before else ()),
+        *start,
     )
 
 
