@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.edge.schema import check
-from tests.lab.lvmkit import containerd_devmapper, docker_direct_lvm, pool_status
+from tests.lab.lvmkit import docker_direct_lvm, pool_status
 from tests.vm.bootkit import assert_docker_works
 from tests.vm.kit import wait_for
 from tests.vm.manual import procedures
 from tests.vm.wrongs.around import AROUND
 from tests.vm.wrongs.bares import BARES
 from tests.vm.wrongs.clean import SIZES, clean
-from tests.vm.wrongs.devices import DEVICES
 from tests.vm.wrongs.disks import DISKS
 from tests.vm.wrongs.pools import POOLS
 
@@ -145,10 +144,3 @@ def test_each_reason_against_a_disk_is_told_alone_and_goes_with_it(machines: Fac
     m = machines(disks=SIZES)
     clean(m)
     assert_each_alone(m, DISKS)
-
-
-def test_each_entry_of_a_devices_file_that_is_wrong_is_found(machines: Factory) -> None:
-    m = machines("trixie", disks=[1 << 30, 1 << 30])
-    containerd_devmapper(m, m.disks[0])
-    assert doctor(m, "--fix")[0] == 0
-    assert_each_alone(m, DEVICES)

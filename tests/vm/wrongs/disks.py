@@ -29,14 +29,6 @@ def there(node: str) -> str:
     return f"timeout 20 sh -c 'until test -b {node}; do sleep 0.1; done' && udevadm settle"
 
 
-def scsi(options: str) -> str:
-    """Nothing but one disk of another kind."""
-    return (
-        f"rmmod scsi_debug; modprobe scsi_debug per_host_store=1 add_host=1 {options}"
-        f" && {there(DISK)}"
-    )
-
-
 def added(options: str) -> str:
     """One more, of another kind."""
     return f"{options} && echo 1 >{SCSI}/add_host && {there('/dev/sdb')}"
@@ -129,17 +121,7 @@ RULES = (
         added(f"echo 0 >{SCSI}/vpd_use_hostno"),
         f"echo 1 >{SCSI}/vpd_use_hostno; {REMOVED}",
         node="/dev/sdb",
-    ),
-    of_disk(
-        "disk-taken-out",
-        f"until grep -q wwn {LEDGER}; do sleep 0.1; done; {MEMBER}",
-        f"dmguard claim {DISK} --vg vg",
     ).between("true", f"{MEMBER}; {FORGET}"),
 )
 
-KINDS = (
-    of_disk("disk-sector-size", scsi("dev_size_mb=16 sector_size=4096"), "rmmod scsi_debug"),
-    of_disk("disk-too-small", scsi("dev_size_mb=1"), "rmmod scsi_debug"),
-)
-
-DISKS = (*CONTENT, *STATE, *RULES, *KINDS)
+DISKS = (*CONTENT, *STATE, *RULES)

@@ -28,10 +28,14 @@ UP_AGAIN = (
 
 
 def torn(target: str) -> str:
-    """The metadata's disk fails during a commit, and is well again."""
+    """The metadata's disk fails during a commit, and is well again.
+
+    What is read for a new volume was read before: only then does the kernel come to the commit.
+    """
     load = "dmsetup suspend --noflush {0} && dmsetup reload {0} --table {1} && dmsetup resume {0}"
     return (
-        "set -- $(dmsetup table vg-pool_tmeta)"
+        "dmsetup message vg-pool 0 'create_thin 8' && dmsetup message vg-pool 0 'delete 8'"
+        " && set -- $(dmsetup table vg-pool_tmeta)"
         f""" && {load.format("vg-pool_tmeta", f'"{target}"')}"""
         "; dmsetup message vg-pool 0 'create_thin 9'"
         f""" ; {load.format("vg-pool_tmeta", '"$*"')}"""
