@@ -187,9 +187,13 @@ COMMANDS = {
     "other vg": ("vgcreate -y -s 1m other {}", "disk-in-other-vg"),
     "orphan": ("pvcreate -y {}", "disk-orphan-pv"),
     "held": ("dmsetup create over --table '0 8192 linear {} 0'", "disk-held"),
-    # A mount whose signature is gone: only the kernel knows that it is in use.
+    # A mount whose signature is gone: only the kernel knows that it is in use. udev misses a write
+    # that falls into an event of the disk, here that of mkfs.
     "mounted": (
-        "mkfs.ext4 -q {0} && mount -o ro,noload {0} /mnt && dd if=/dev/zero of={0} bs=2k count=1",
+        (
+            "mkfs.ext4 -q {0} && mount -o ro,noload {0} /mnt"
+            " && dd if=/dev/zero of={0} bs=2k count=1 && udevadm trigger --settle {0}"
+        ),
         "disk-in-use",
     ),
 }

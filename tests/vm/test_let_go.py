@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from tests.lab.lvmkit import make_pool, make_vg, raw_thin
@@ -94,6 +95,7 @@ def grown(m: Machine, device: str, first: int, count: int) -> None:
 
 
 def acts(m: Machine) -> list[tuple[str, str]]:
-    """What was done since the pool was set up."""
+    """What was done since the pool was set up, in its order: a pool may take more than one step."""
     wanted = ("extend-data", "configure")
-    return [(e["action"], e["result"]) for e in history(m) if e["action"] in wanted]
+    done = [(e["action"], e["result"]) for e in history(m) if e["action"] in wanted]
+    return [act for act, _ in itertools.groupby(done)]
