@@ -74,8 +74,10 @@ def any_group(rng: Random, name: str, members: list[Disk]) -> Vg:
 
 def any_world(rng: Random) -> tuple[State, Settings, Past]:
     disks = [any_disk(rng, letter) for letter in LETTERS[: rng.randint(1, len(LETTERS))]]
-    inside = [disk for disk in disks if rng.random() < 0.15]
     homes = (make_disk("a"), make_disk("z", path="usb-9"))
+    # LVM mixes no sector sizes of itself, and in a mixed group either of them belongs.
+    fits = [disk for disk in disks if disk.sector == homes[0].sector]
+    inside = [disk for disk in fits if rng.random() < 0.15]
     groups = (
         any_group(rng, "vg", [homes[0], *inside]),
         any_group(rng, "other", [homes[1]]),
