@@ -92,8 +92,9 @@ def put(path: Path, text: str, was: str, *, mode: int = 0o644, backup: Path | No
     and what that has of an earlier time is kept as cp's numbered backups are. One that has the text
     is left as it is. ChangedError for one that has anything else.
     """
-    # A link is followed: what is written is the file, and the link stays.
-    path = path.resolve()
+    # A link is followed: what is written is the file, and the link stays. resolve() has no OSError
+    # for one that leads to itself.
+    path = Path(os.path.realpath(path))
     data = text.encode(errors="surrogateescape")
     try:
         old = path.read_bytes()

@@ -242,3 +242,12 @@ def test_a_copy_of_an_earlier_time_is_kept_beside_the_new_one(tmp_path: Path) ->
     kept = {file.name: file.read_text() for file in tmp_path.iterdir()}
     name = backup.name
     assert kept == {path.name: "7", f"{name}.~1~": "1", f"{name}.~2~": "3", name: "5"}
+
+
+def test_a_link_to_itself_is_an_error_like_any_other(tmp_path: Path) -> None:
+    """An answer of the file system, which a step has to take for one that failed."""
+    path = tmp_path / "daemon.json"
+    path.symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links"):
+        files.put(path, "new", "")
+    assert path.is_symlink()
