@@ -69,6 +69,10 @@ class Done:
     code: str = ""
 
 
+Mark = Callable[[str], Awaitable[bool]]
+"""Note in the intent how far an act has come; False if that is not written."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Half:
     """An act that a crash left: `ran` of its steps are known to be done, `mark` notes any more."""
@@ -76,7 +80,7 @@ class _Half:
     action: Action
     trigger: Trigger
     ran: int
-    mark: Callable[[str], Awaitable[None]]
+    mark: Mark
 
 
 Hands = Mapping[type[Step], Callable[[Any, int], Awaitable[Done]]]
@@ -134,11 +138,8 @@ class Executor:
                 told = "an act that was interrupted is to be settled first"
                 return Outcome(Result.FAILED, UNREACHABLE, told)
 
-        async def mark(phase: str) -> None:
-            await self._intend(path, dump_intent(action, trigger, identity, phase))
-
-        noted = await self._intend(path, dump_intent(action, trigger, identity, INTENDED))
-        if action.needs_intent and not noted:
+        mark = self._marker(path, action, trigger, identity)
+        if not await mark(INTENDED) and action.needs_intent:
             outcome = Outcome(Result.REFUSED, "intent-not-written", str(path))
             await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
             # It may still be written, if the disk is only slow.
@@ -220,13 +221,10 @@ class Executor:
         except (KeyError, TypeError, ValueError) as error:
             log.warning("%s: not an intent: %s", path, error)
         else:
-
-            async def mark(phase: str) -> None:
-                await self._intend(path, dump_intent(action, trigger, identity, phase))
-
             if identity not in self._settled:
                 if not all(type(step) in self._hands for step in steps_for(action)):
                     return False
+                mark = self._marker(path, action, trigger, identity)
                 if not await self._settle(identity, _Half(action, trigger, ran, mark), lock):
                     return False
         await self._forget_intent(path)
@@ -281,14 +279,18 @@ class Executor:
         removed = await self._ink.write(lambda: files.remove(path))
         self._unremovable = not removed and not self._ink.late
 
-    async def _intend(self, path: Path, data: bytes) -> bool:
-        return await self._ink.write(lambda: files.write_atomic(path, data))
+    def _marker(self, path: Path, action: Action, trigger: Trigger, identity: str) -> Mark:
+        async def mark(phase: str) -> bool:
+            data = dump_intent(action, trigger, identity, phase)
+            return await self._ink.write(lambda: files.write_atomic(path, data))
+
+        return mark
 
     async def _run_steps(
         self,
         steps: tuple[Step, ...],
         lock: Lock,
-        mark: Callable[[str], Awaitable[None]] | None = None,
+        mark: Mark | None = None,
         *,
         least: int = 0,
     ) -> tuple[Done, int]:

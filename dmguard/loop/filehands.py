@@ -54,26 +54,31 @@ def _move(source: Path, target: Path) -> str | None:
     """What stands in the way; None if it is done."""
     if source.is_symlink():
         return "it is a link"
-    mounts = read_mounts(Path("/"), source) if source.exists() else ()
+    obstacle = _mounted(source) if source.exists() else None
+    if obstacle is None:
+        files.move(source, target)
+    return obstacle
+
+
+def _mounted(path: Path) -> str | None:
+    """Why a folder cannot be given another name for what is mounted in it; None if it can."""
+    mounts = read_mounts(Path("/"), path)
     if mounts is None:
         return "what is mounted there is not known"
-    if mounts:
-        return f"{', '.join(mounts)} mounted there"
-    files.move(source, target)
-    return None
+    return f"{', '.join(mounts)} mounted there" if mounts else None
 
 
 async def _move_back(step: MoveBack, lock: int) -> Done:
     del lock
     obstacle = await asyncio.to_thread(_return, Path(step.aside), Path(step.path))
-    return Done(ok=obstacle is None, complaint=obstacle or "")
+    complaint = "" if obstacle is None else f"{step.path} is not moved: {obstacle}"
+    return Done(ok=obstacle is None, complaint=complaint)
 
 
 def _return(aside: Path, path: Path) -> str | None:
     """What stands in the way; None if it is done. What was there at first had no mounts in it."""
-    mounts = read_mounts(Path("/"), path) if aside.exists() else ()
-    if mounts != ():
-        return f"{path} is not moved: {', '.join(mounts or ('something may be',))} mounted there"
+    if aside.exists() and (obstacle := _mounted(path)) is not None:
+        return obstacle
     spare = files.move_back(aside, path)
     if spare is not None:
         log.warning("%s: what was there by then is %s now", path, spare)

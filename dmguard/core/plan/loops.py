@@ -14,7 +14,7 @@ from dmguard.core.sizing import is_above, usage
 from dmguard.core.units import format_size, round_down, round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dmguard.core.bare import BarePool, Inode
     from dmguard.core.goals import ResizeLoop, Size
@@ -60,7 +60,7 @@ def plan_growth(state: State, settings: Settings, past: Past) -> tuple[GrowLoop,
             policy = policy_of(pool, settings)
             if policy.max_size is None or bare_obstacle(pool, resource) is not None:
                 continue
-            room = max(0, spare_room(state, pool, resource) - spent.get(_system(pool, resource), 0))
+            room = _left(state, pool, resource, spent)
             headroom = min(int((past.data.get(pool.name) or 0.0) * policy.headroom), room // 2)
             target = wanted(pool, resource, policy, headroom)
             growth = cut_to(pool, resource, target, room)
@@ -111,6 +111,11 @@ def spare_room(state: State, pool: BarePool, resource: Resource) -> int:
         return 0
     owed = {inode: size for inode, size in _owed(state) if inode[0] == file.inode[0]}
     return max(0, file.room - sum((owed | {file.inode: file.owed}).values()))
+
+
+def _left(state: State, pool: BarePool, resource: Resource, spent: Mapping[int, int]) -> int:
+    """What is left of that when so much of each file system is promised already."""
+    return max(0, spare_room(state, pool, resource) - spent.get(_system(pool, resource), 0))
 
 
 def _owed(state: State) -> Iterator[tuple[Inode, int]]:
@@ -180,7 +185,7 @@ def plan_resize(
     for resource, size in ((Resource.METADATA, goal.metadata), (Resource.DATA, goal.data)):
         if size is None:
             continue
-        room = max(0, spare_room(state, pool, resource) - spent.get(_system(pool, resource), 0))
+        room = _left(state, pool, resource, spent)
         outcome = _resize(pool, resource, size, policy_of(pool, settings), room)
         if isinstance(outcome, Refusal):
             refusals.append(outcome)

@@ -195,8 +195,8 @@ def undo_configure(action: Configure, ran: int, state: State) -> tuple[Step, ...
     """As it was: a consumer that does not start with the pool starts without it again.
 
     Each step sees for itself whether there is anything to take back, for the last one that was
-    done may not be counted in `ran`. Nothing is put back under one that still runs,
-    and nothing but itself if it was not come to the first change.
+    done may not be counted in `ran`. Nothing is put back under one that still runs. Before the
+    first change there is nothing to put back, and it is only started again.
     """
     del state
     start = _start(action) if action.ran_before else ()
