@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
 
-HOSTS = "ls -d /sys/bus/pseudo/drivers/scsi_debug/adapter*"
+DRIVER = "/sys/bus/pseudo/drivers/scsi_debug"
+HOSTS = f"ls -d {DRIVER}/adapter*"
 NODES = "target*/*:*/block/* 2>/dev/null"
 LIST = f"{HOSTS}/host*/{NODES}"
 
@@ -27,20 +28,28 @@ def add(m: Machine, count: int, size_mb: int = 16, options: str = "") -> list[st
     """Add disks in one burst; size and options hold for all, as the first call sets them."""
     before = set(present(m))
     m.run(
-        f"test -d /sys/bus/pseudo/drivers/scsi_debug || modprobe scsi_debug"
+        f"test -d {DRIVER} || modprobe scsi_debug"
         f" per_host_store=1 add_host=0 dev_size_mb={size_mb} {options}"
     )
-    m.run(f"echo {count} >/sys/bus/pseudo/drivers/scsi_debug/add_host")
+    m.run(f"echo {count} >{DRIVER}/add_host")
     m.wait_until(f"test $({LIST} | wc -l) -ge {len(before) + count} && udevadm settle", 60)
     return [node for node in present(m) if node not in before]
 
 
 def pull(m: Machine, node: str) -> str:
     """Pull a disk out, in use or not; return the place that it was in."""
-    device = f"/sys/block/{shlex.quote(node.removeprefix('/dev/'))}/device"
-    place = m.run(f"readlink -f {device} | grep -o 'host[0-9]*'").out.strip()
-    m.run(f"echo 1 >{device}/delete && udevadm settle")
+    place = m.run(f"readlink -f {_device(node)} | grep -o 'host[0-9]*'").out.strip()
+    m.run(pulling(node))
     return place
+
+
+def pulling(node: str) -> str:
+    """The same in words of the shell."""
+    return f"echo 1 >{_device(node)}/delete && udevadm settle"
+
+
+def _device(node: str) -> str:
+    return f"/sys/block/{shlex.quote(node.removeprefix('/dev/'))}/device"
 
 
 def back(m: Machine, place: str = "host*") -> None:
@@ -48,7 +57,15 @@ def back(m: Machine, place: str = "host*") -> None:
 
     A disk has another name than before as long as something holds what it was.
     """
-    m.run(f"for h in /sys/class/scsi_host/{place}; do echo '- - -' >$h/scan; done")
-    # The scan returns before the kernel has made the disk's node.
+    m.run(returning(place))
+
+
+def returning(place: str = "host*") -> str:
+    """The same in words of the shell."""
     there, wanted = f"$({HOSTS}/{place}/{NODES} | wc -l)", f"$({HOSTS}/{place} | wc -l)"
-    m.wait_until(f"test {there} -eq {wanted} && udevadm settle", 20, 0.1)
+    # The scan returns before the kernel has made the disk's node.
+    return (
+        f"for h in /sys/class/scsi_host/{place}; do echo '- - -' >$h/scan; done"
+        f"; timeout 20 sh -c 'until test {there} -eq {wanted}; do sleep 0.1; done'"
+        " && udevadm settle"
+    )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from tests.lab.lvmkit import docker_loop_lvm
 from tests.vm.kit import MIB, wait_for
+from tests.vm.setupkit import LIB
 
 if TYPE_CHECKING:
     from tests.lab.channel import Result, Running
     from tests.lab.machine import Machine
 
-LIB = "/var/lib/dmguard"
 _STEPS = 4
 
 # Each file of the container has its own content; what it counts was synced.

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tests.vm.conftest import Factory
 
 LEDGER = "/var/lib/dmguard/disks.json"
-DEBUG = "/sys/bus/pseudo/drivers/scsi_debug"
 LARGE = 80 * MIB
 BLANK = hashlib.sha256(bytes(16 * MIB)).hexdigest()
 """The checksum of a disk that nobody has written to."""
@@ -117,9 +116,9 @@ def make_used(m: Machine) -> tuple[dict[str, str], dict[str, str]]:
     """Every kind of used disk: nodes by kind, and codes by node."""
     kinds = [*CRAFTED, *COMMANDS, "leg"]
     nodes = dict(zip(kinds, scsi.add(m, len(kinds)), strict=True))
-    m.run(f"echo 1 >{DEBUG}/removable")
+    m.run(f"echo 1 >{scsi.DRIVER}/removable")
     nodes["removable"] = scsi.add(m, 1)[0]
-    m.run(f"echo 0 >{DEBUG}/removable")
+    m.run(f"echo 0 >{scsi.DRIVER}/removable")
     expected = {nodes["leg"]: "disk-multipath-leg", nodes["removable"]: "disk-removable"}
     for kind, (pieces, code) in CRAFTED.items():
         put(m, nodes[kind], pieces(16 * MIB))
@@ -210,7 +209,7 @@ def test_a_disk_of_other_sectors_or_with_a_double_is_left_until_that_is_gone(
     assert pvs(m, "big") == [base, large]
 
     # From here on every disk that udev looks at has the serial of the first.
-    m.run(f"udevadm settle && echo 0 >{DEBUG}/vpd_use_hostno")
+    m.run(f"udevadm settle && echo 0 >{scsi.DRIVER}/vpd_use_hostno")
     twins = scsi.add(m, 2)
     doubles = {(twin, "disk-not-unique") for twin in twins}
     wait_for("told", lambda: doubles <= set(refusals(m)), timeout=60)
@@ -231,7 +230,7 @@ def assert_claimed_once_it_has_no_double(m: Machine, twins: list[str], others: l
     assert pvs(m, "big") == sorted([*others, twins[0]])
 
     scsi.pull(m, back)
-    m.run(f"echo 1 >{DEBUG}/vpd_use_hostno")
+    m.run(f"echo 1 >{scsi.DRIVER}/vpd_use_hostno")
     scsi.back(m, place)
     (own,) = set(scsi.present(m)) - {*others, twins[0]}
     wait_for("claimed", lambda: claims(m)[1:] == [twins[0], own], timeout=60)

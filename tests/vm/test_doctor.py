@@ -92,6 +92,7 @@ def assert_cured(m: Machine, wrong: Wrong) -> None:
     status, seen = doctor(m, "--fix")
     assert codes(seen["findings"]) == [(wrong.code, wrong.subject)]
     assert seen["findings"][0]["fixable"]
+    assert wrong.code in {done["reason"] for done in seen["done"]}
     assert {done["result"] for done in seen["done"]} == {"done"}
     assert (status, codes(seen["left"])) == (0, []), wrong.code
 

@@ -10,8 +10,9 @@ from dmguard.core.model import Resource
 from dmguard.loop.execute import boundaries
 from tests.vm.bootkit import cut_and_boot, is_active
 from tests.vm.kit import MIB, config, history, wait_for
-from tests.vm.loopkit import LIB, LoopDocker, stopped_at, stops
+from tests.vm.loopkit import LoopDocker, stopped_at, stops
 from tests.vm.manual import procedures
+from tests.vm.setupkit import LIB
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.lab.scsi import DRIVER
 from tests.vm.wrongs.around import LEDGER
-from tests.vm.wrongs.pools import DISK, SCSI, WIPE
+from tests.vm.wrongs.pools import DISK, WIPE
 from tests.vm.wrongs.wrong import OWN, Wrong, own
 
 RULE = '[[claim]]\nvg = "vg"\nmatch = { vendor = "Linux" }\nsettle = "0"'
@@ -31,10 +32,10 @@ def there(node: str) -> str:
 
 def added(options: str) -> str:
     """One more, of another kind."""
-    return f"{options} && echo 1 >{SCSI}/add_host && {there('/dev/sdb')}"
+    return f"{options} && echo 1 >{DRIVER}/add_host && {there('/dev/sdb')}"
 
 
-REMOVED = f"echo -1 >{SCSI}/add_host; udevadm settle"
+REMOVED = f"echo -1 >{DRIVER}/add_host; udevadm settle"
 
 CONTENT = (
     of_disk("disk-signature", f"mkswap -q {DISK}"),
@@ -92,8 +93,8 @@ STATE = (
     ),
     of_disk(
         "disk-removable",
-        added(f"echo 1 >{SCSI}/removable"),
-        f"echo 0 >{SCSI}/removable; {REMOVED}",
+        added(f"echo 1 >{DRIVER}/removable"),
+        f"echo 0 >{DRIVER}/removable; {REMOVED}",
         node="/dev/sdb",
     ),
 )
@@ -118,8 +119,8 @@ RULES = (
     # The disk is in the group by now, and the new one has its serial number.
     of_disk(
         "disk-not-unique",
-        added(f"echo 0 >{SCSI}/vpd_use_hostno"),
-        f"echo 1 >{SCSI}/vpd_use_hostno; {REMOVED}",
+        added(f"echo 0 >{DRIVER}/vpd_use_hostno"),
+        f"echo 1 >{DRIVER}/vpd_use_hostno; {REMOVED}",
         node="/dev/sdb",
     ).between("true", f"{MEMBER}; {FORGET}"),
 )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from tests.lab import scsi
 from tests.vm.wrongs.around import EMPTY, FILL
 from tests.vm.wrongs.wrong import DOCKER, NEW, OWN, POOL, Wrong, fixed, own, told
 
-SCSI = "/sys/bus/pseudo/drivers/scsi_debug"
 DISK = "/dev/sda"
 """A disk of scsi_debug, which can be pulled out while it is in use."""
 WIPE = (
     f"dd if=/dev/zero of={DISK} bs=1M count=16 oflag=direct status=none"
     f"; udevadm trigger --settle {DISK}"
 )
-PULL = "echo 1 >/sys/block/sda/device/delete && udevadm settle"
-BACK = "for h in /sys/class/scsi_host/host*; do echo '- - -' >$h/scan; done; udevadm settle"
 
 ONLY_NEW = f'devices/filter=["a|^{NEW}$|", "r|.*|"]'
 BACKUP = "vgcfgbackup -q -f /tmp/vg.conf vg"
@@ -55,8 +53,8 @@ GROUPS = (
     told(
         "vg-missing-pv",
         POOL,
-        f"vgextend -q -y vg {DISK} && {PULL}",
-        BACK,
+        f"vgextend -q -y vg {DISK} && {scsi.pulling(DISK)}",
+        scsi.returning(),
         f"vgreduce -q vg {DISK}; {WIPE}",
     ),
     told(
