@@ -80,6 +80,13 @@ def is_above(used: Usage | None, threshold: int) -> bool:
     return used is not None and used.used * 100 > threshold * used.total
 
 
+def at_max_size(pool: Pool, policy: Policy) -> bool:
+    """May its data not grow by even one extent?"""
+    if policy.max_size is None or pool.kernel is None:
+        return False
+    return policy.max_size - pool.kernel.size < pool.vg.extent
+
+
 def data_want(pool: Pool, policy: Policy, rate: float | None, available: int) -> int:
     """Bytes by which the data should grow, in whole extents, before any limit.
 

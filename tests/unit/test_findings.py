@@ -71,6 +71,18 @@ def test_a_pool_at_its_ceiling_is_found_when_it_must_grow_and_not_before() -> No
     assert find(make_pool(76), settings=roomy) == {}
 
 
+def test_a_pool_at_its_ceiling_is_not_told_to_want_a_disk() -> None:
+    ceiling = make_settings(replace(PLAIN, max_size=10_003 * MIB))
+    assert set(find(make_pool(80, vg=DRY), settings=ceiling)) == {"pool-ceiling"}
+    roomy = make_settings(replace(PLAIN, max_size=10_004 * MIB))
+    assert set(find(make_pool(80, vg=DRY), settings=roomy)) == {"vg-dry"}
+    # What its metadata wants is another matter.
+    assert set(find(make_pool(80, 80, vg=DRY), settings=ceiling)) == {"pool-ceiling", "vg-dry"}
+    most = METADATA_MAX // EXTENT * EXTENT // MIB
+    at_limit = make_pool(metadata=71, metadata_size=most, vg=DRY)
+    assert set(find(at_limit)) == {"metadata-ceiling"}
+
+
 def test_metadata_at_the_kernels_limit_is_found_when_it_must_grow() -> None:
     most = METADATA_MAX // EXTENT * EXTENT // MIB
     assert list(find(make_pool(metadata=71, metadata_size=most))) == ["metadata-ceiling"]

@@ -13,7 +13,8 @@ _NEVER = 9999
 # LVM hands its reads and writes to the kernel one by one, each with a system call of its own.
 _WRAPPER = f"""#!/bin/sh
 case "${{0##*/}}" in lvm) ;; *) set -- "${{0##*/}}" "$@" ;; esac
-read -r verb nth signal < /run/cut
+verb=
+[ ! -e /run/cut ] || read -r verb nth signal < /run/cut
 # Once, but not for a command that finds the group locked and does nothing.
 if [ "$1" = "$verb" ] && ! grep -qs io_submit /run/calls; then
     exec strace -o /run/calls -e trace=io_submit \\
@@ -31,8 +32,9 @@ class LvmCut:
 
     def __init__(self, m: Machine, verb: str) -> None:
         self.m, self.verb, self.calls = m, verb, 0
-        m.run(f"touch /run/cut && mkdir -p /usr/lib/real && mv /usr/sbin/lvm {_REAL}")
+        m.run(f"mkdir -p /usr/lib/real && cp -n /usr/sbin/lvm {_REAL} && rm /usr/sbin/lvm")
         m.put("/usr/sbin/lvm", _WRAPPER, 0o755)
+        m.run("sync")  # the power may go
 
     def arm(self, left: int | None = None, signal: str = "SIGKILL") -> None:
         """The next such command does all of its calls but so many, and no more; None: all."""

@@ -22,50 +22,15 @@ while [ ! -e /tmp/go ]; do sleep 0.1; done
 exec dmguard setup "$@"
 """
 
-# Stop the LVM command of this name when a device-mapper device of this name is there, or, with a
-# node, when it has made that disk a PV.
-_CATCH = """
-import glob, mmap, os, signal, sys
-
-verb, name = sys.argv[1].encode(), sys.argv[2]
-buffer = mmap.mmap(-1, 4096)
-
-def lvm():
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        try:
-            if open(path, "rb").read().split(b"\\0")[1:2] == [verb]:
-                return path.removesuffix("/cmdline")
-        except OSError:
-            pass
-
-def is_there():
-    if name.startswith("/dev/"):
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECT)
-        os.preadv(fd, [buffer], 0)
-        os.close(fd)
-        return buffer[512:520] == b"LABELONE"
-    return any(open(f).read().strip() == name for f in glob.glob("/sys/block/dm-*/dm/name"))
-
-print("ready", flush=True)
-while not (found := lvm()):
-    pass
-while not is_there():
-    assert os.path.exists(found), "LVM was faster"
-os.kill(int(found.removeprefix("/proc/")), signal.SIGSTOP)
-print("stopped", flush=True)
-"""
-
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a set-up is stopped: behind the `nth` call of `call` on `path`, which strace sees, or
-    in an LVM command (`call`) when a device `path` is there.
-    """
+    """Where a set-up is stopped: behind the `nth` call of `call` on `path`, which strace sees."""
 
     name: str
     call: str
     path: str
-    nth: int = 0
+    nth: int
 
 
 def boundary(
@@ -88,34 +53,23 @@ def boundary(
     return Moment(name, "rename", draft, nth)
 
 
-def stop_set_up(m: Machine, words: str, moment: Moment) -> bool:
-    """Run it until it stands still there. False: LVM was faster, and it is at its end."""
+def stop_set_up(m: Machine, words: str, moment: Moment) -> None:
+    """Run it until it stands still there."""
     m.put("/tmp/run.sh", _RUN)
-    m.run("rm -f /tmp/pid /tmp/go /tmp/trace /tmp/strace /tmp/caught")
+    m.run("rm -f /tmp/pid /tmp/go /tmp/trace /tmp/strace")
     m.start(f"sh /tmp/run.sh {words} > /tmp/out 2>&1")
     m.wait_until("test -s /tmp/pid")
-    if moment.nth:
-        pid = m.run("cat /tmp/pid").out.strip()
-        path = moment.path.replace("PID", pid)
-        # -f for its threads. What they start is traced, too, but has nothing to do with the file.
-        m.start(
-            f"strace -f --seccomp-bpf -p {pid} -P {path} -e trace={moment.call}"
-            f" -e inject={moment.call}:signal=SIGSTOP:when={moment.nth} -o /tmp/trace 2>/tmp/strace"
-        )
-        m.wait_until("grep -q attached /tmp/strace")
-        m.run("touch /tmp/go")
-        m.wait_until("grep -q SIGSTOP /tmp/trace || ! kill -0 $(cat /tmp/pid)", 90)
-        assert "SIGSTOP" in m.run("cat /tmp/trace").out, m.run("cat /tmp/out").out
-    else:
-        m.put("/tmp/catch.py", _CATCH)
-        m.start(f"python3 /tmp/catch.py {moment.call} {moment.path} > /tmp/caught 2>&1")
-        m.wait_until("grep -q ready /tmp/caught")
-        m.run("touch /tmp/go")
-        m.wait_until("grep -qE 'stopped|Error' /tmp/caught", 90)
-        if "stopped" not in m.run("cat /tmp/caught").out:
-            m.wait_until("! kill -0 $(cat /tmp/pid) 2>/dev/null", 60)
-            return False
-    return True
+    pid = m.run("cat /tmp/pid").out.strip()
+    path = moment.path.replace("PID", pid)
+    # -f for its threads. What they start is traced, too, but has nothing to do with the file.
+    m.start(
+        f"strace -f --seccomp-bpf -p {pid} -P {path} -e trace={moment.call}"
+        f" -e inject={moment.call}:signal=SIGSTOP:when={moment.nth} -o /tmp/trace 2>/tmp/strace"
+    )
+    m.wait_until("grep -q attached /tmp/strace")
+    m.run("touch /tmp/go")
+    m.wait_until("grep -q SIGSTOP /tmp/trace || ! kill -0 $(cat /tmp/pid)", 90)
+    assert "SIGSTOP" in m.run("cat /tmp/trace").out, m.run("cat /tmp/out").out
 
 
 def set_up(m: Machine, words: str, status: int = 0) -> str:

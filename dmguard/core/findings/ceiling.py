@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.findings import Finding
 from dmguard.core.obstacle import obstacle
-from dmguard.core.sizing import is_above, metadata_want, policy_for
+from dmguard.core.sizing import at_max_size, is_above, metadata_want, policy_for
 from dmguard.core.units import format_size
 
 if TYPE_CHECKING:
@@ -22,15 +22,13 @@ def find(state: State, settings: Settings) -> Iterator[Finding]:
         if kernel is None or not settings.guards(pool.name) or obstacle(pool, state):
             continue
         policy = policy_for(pool, settings)
-        if is_above(kernel.data, policy.data_threshold) and policy.max_size is not None:
-            room = policy.max_size - kernel.size
-            if room < pool.vg.extent:
-                yield Finding(
-                    "pool-ceiling",
-                    pool.name,
-                    f"{pool.name}: above its threshold and at its max_size"
-                    f" of {format_size(policy.max_size)}",
-                )
+        if is_above(kernel.data, policy.data_threshold) and at_max_size(pool, policy):
+            yield Finding(
+                "pool-ceiling",
+                pool.name,
+                f"{pool.name}: above its threshold and at its max_size"
+                f" of {format_size(policy.max_size or 0)}",
+            )
         if is_above(kernel.metadata, policy.metadata_threshold) and not metadata_want(pool, policy):
             yield Finding(
                 "metadata-ceiling",

@@ -1,4 +1,4 @@
-"""A pool above a threshold whose VG has nothing left for it."""
+"""A pool above a threshold whose VG has nothing left for it, and which might grow if it had."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from dmguard.core.findings import Finding
 from dmguard.core.model import Resource
 from dmguard.core.obstacle import obstacle
-from dmguard.core.sizing import dragged_metadata, is_above, policy_for, reserve_in, usage
+from dmguard.core.sizing import (
+    at_max_size,
+    dragged_metadata,
+    is_above,
+    metadata_want,
+    policy_for,
+    reserve_in,
+    usage,
+)
 from dmguard.core.units import format_size
 
 if TYPE_CHECKING:
@@ -32,8 +40,9 @@ def _is_starved(pool: Pool, resource: Resource, state: State, settings: Settings
         return False
     used = usage(pool.kernel, resource)
     if resource is Resource.METADATA:
-        return is_above(used, policy.metadata_threshold) and pool.vg.free < pool.vg.extent
-    if not is_above(used, policy.data_threshold):
+        wants = is_above(used, policy.metadata_threshold) and metadata_want(pool, policy) > 0
+        return wants and pool.vg.free < pool.vg.extent
+    if not is_above(used, policy.data_threshold) or at_max_size(pool, policy):
         return False
     extent = pool.vg.extent
     with_metadata = extent + dragged_metadata(pool, pool.kernel.size + extent)

@@ -9,7 +9,7 @@ from dmguard.core.findings.host.growth import is_extended_by_lvm, lvm_policy
 from dmguard.core.model import METADATA_CROPPED, Resource
 from dmguard.core.obstacle import obstacle
 from dmguard.core.sizing import is_above, policy_for, reserve_in, usage
-from dmguard.core.units import format_size, round_up
+from dmguard.core.units import format_size, round_down, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +39,10 @@ def _of_step(pool: Pool, state: State, settings: Settings, host: Host) -> Iterat
     used = usage(pool.kernel, Resource.DATA) if pool.kernel else None
     room = max(0, pool.vg.free - reserve_in(pool.vg, state, settings))
     if is_above(used, policy.data_threshold) and room < extent:
-        return  # that is told as vg-dry
+        return  # that is told as vg-dry, or as pool-ceiling
     step = round_up(max(policy.step.of(pool.lv.size), extent), extent)
     if policy.max_size is not None:
-        step = min(step, max(0, policy.max_size - pool.lv.size))
+        step = min(step, max(0, round_down(policy.max_size - pool.lv.size, extent)))
     sizes = f"a step is {format_size(step)}, and {pool.vg.name} has {format_size(room)} for it"
     if used is not None and is_above(used, _SOON) and room < step:
         near = is_above(used, policy.data_threshold - _NEAR)
