@@ -78,6 +78,11 @@ class UnitFacts:
         return self.active == "active"
 
     @property
+    def is_up_or_coming(self) -> bool:
+        """Does it run, or is it to run in a moment?"""
+        return self.active in ("active", "reloading", "activating")
+
+    @property
     def is_there(self) -> bool:
         return self.load not in ("not-found", "masked", "error", "bad-setting")
 
@@ -128,7 +133,8 @@ class Host:
     uuid; `profiles` the texts of LVM's profiles by their names; `files` by their absolute paths;
     `unreadable` the paths of those that are there and cannot be read, as links that lead nowhere;
     `flags` the storage options of the daemons' command lines, by their names; `serving`, for each
-    consumer that runs, the device-mapper name of the pool that it says it uses. `imports`: the
+    consumer that runs, the device-mapper name of the pool that it says it uses, empty if it says it
+    uses none, and None if it does not say, as while it starts or stops. `imports`: the
     files that containerd's configuration imports and that name a pool, with that pool.
     """
 
@@ -145,18 +151,28 @@ class Host:
     units: Mapping[str, UnitFacts] = field(default_factory=dict)
     flags: Mapping[str, Flags] = field(default_factory=dict)
     dmeventd: bool = False
-    serving: Mapping[str, str] = field(default_factory=dict)
+    serving: Mapping[str, str | None] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def agent_runs(self) -> bool | None:
         """Is dmguard's agent on guard?"""
         unit = self.units.get(AGENT)
-        return None if unit is None else unit.active in ("active", "reloading", "activating")
+        return None if unit is None else unit.is_up_or_coming
 
     def is_active(self, unit: str) -> bool:
         known = self.units.get(unit)
         return known is not None and known.is_active
+
+    def is_up_or_coming(self, unit: str) -> bool:
+        known = self.units.get(unit)
+        return known is not None and known.is_up_or_coming
+
+    def serves(self, consumer: str) -> str | None:
+        """The pool that it uses; empty if that is none, as of one that does not run; None if it
+        does not say.
+        """
+        return self.serving.get(consumer, "")
 
     def has(self, command: str, unit: str) -> bool:
         """Is a service here: the program, or a unit of another one?"""

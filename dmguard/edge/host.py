@@ -88,11 +88,13 @@ async def read_host(
         read_volumes(runner, dmeventd=dmeventd),
         read_units(runner, _units(policies)),
     )
-    running = {
+    of_consumers = {
         name: unit
         for name, policy in policies.items()
-        if (unit := units.get(policy.unit)) is not None and unit.is_active
+        if (unit := units.get(policy.unit)) is not None
     }
+    running = {name: unit for name, unit in of_consumers.items() if unit.is_active}
+    active = {name: unit.active for name, unit in of_consumers.items()}
     docker = await ask_docker(root / SOCKET) if "docker" in running else Engine()
     daemons = known_daemons(policies)
     flags = {name: read_flags(root, program) for name, program in daemons.items()}
@@ -117,7 +119,7 @@ async def read_host(
         flags={**flags, "containerd": Flags(config_file=containerd)},
         units=units,
         dmeventd=dmeventd,
-        serving=await read_serving(runner, consumers, running, docker),
+        serving=await read_serving(runner, consumers, active, docker),
         imports=read_imports(root, containerd),
     )
 

@@ -236,14 +236,18 @@ class Executor:
             await self._ink.write(lambda: files.move(path, self._paths.left))
 
     async def _settle(self, identity: str, half: _Half, lock: Lock) -> bool:
-        """False: systemd could not be asked, so that it is still to be done."""
+        """False: systemd or the consumer could not be asked, so that it is still to be done."""
         action, ran = half.action, half.ran
         host = action.witness is Witness.HOST
         state = await self._observer.look(fresh=True, disks=not host, host=host)
         result = self._recorded(identity)
         if result is None:
             outcome = Outcome(Result.DONE, "resumed")
-            if not is_met(action, state):
+            met = is_met(action, state)
+            if met is None and action.on_consumer:
+                # To stop it once more, or to put back what it uses, would be a guess.
+                return False
+            if not met:
                 outcome = await self._finish(half, state, lock)
             if outcome.reason == UNREACHABLE:
                 return False

@@ -249,24 +249,59 @@ def test_only_a_consumer_that_runs_and_has_a_pool_is_asked(tmp_path: Path) -> No
         "ctr",
         f"echo ctr >> {asked}; echo 'io.containerd.snapshotter.v1 devmapper linux/amd64 ok'",
     )
-    containerd, docker = Consumer("containerd", "vg-q"), Engine(pool="vg-p")
+    containerd, docker = Consumer("containerd", "vg-q"), Engine("24.0.9", "vg-p")
 
-    async def ask(*running: str, consumers: tuple[Consumer, ...] = (containerd,)) -> dict[str, str]:
+    async def ask(
+        *running: str, consumers: tuple[Consumer, ...] = (containerd,)
+    ) -> dict[str, str | None]:
+        units = dict.fromkeys(running, "active")
         with Runner(f"{tmp_path}:/usr/bin:/bin") as runner:
-            return await read_serving(runner, consumers, running, docker)
+            return await read_serving(runner, consumers, units, docker)
 
     assert run(ask()) == {}
-    assert run(ask("docker", "containerd", consumers=())) == {"docker": "vg-p"}
+    assert run(ask("docker", "containerd", consumers=())) == {"docker": "vg-p", "containerd": ""}
     assert not asked.exists()
     assert run(ask("docker", "containerd")) == {"docker": "vg-p", "containerd": "vg-q"}
 
 
-def test_a_plugin_in_error_serves_nothing(tmp_path: Path) -> None:
-    script(tmp_path, "ctr", "echo 'io.containerd.snapshotter.v1 devmapper linux/amd64 error'")
+LISTED = "echo 'io.containerd.snapshotter.v1 devmapper linux/amd64 {}'"
 
-    async def ask() -> dict[str, str]:
+
+@pytest.mark.parametrize(
+    ("answer", "serves"),
+    [(LISTED.format("ok"), "q"), (LISTED.format("error"), ""), ("exit 1", None)],
+    ids=["is well", "is in error", "does not say"],
+)
+def test_containerds_plugin_in_error_serves_nothing_and_one_that_is_silent_may_serve(
+    tmp_path: Path, answer: str, serves: str | None
+) -> None:
+    script(tmp_path, "ctr", answer)
+
+    async def ask() -> dict[str, str | None]:
         consumers = (Consumer("containerd", "q"),)
         with Runner(f"{tmp_path}:/usr/bin:/bin") as runner:
-            return await read_serving(runner, consumers, ("containerd",), Engine())
+            return await read_serving(runner, consumers, {"containerd": "active"}, Engine())
 
-    assert asyncio.run(ask()) == {}
+    assert asyncio.run(ask()) == {"containerd": serves}
+
+
+@pytest.mark.parametrize("active", ["activating", "deactivating", "reloading"])
+def test_what_starts_or_stops_just_now_is_asked_nothing(tmp_path: Path, active: str) -> None:
+    consumers = (Consumer("containerd", "q"), Consumer("isulad", "q"), Consumer("docker", "q"))
+
+    async def ask(state: str) -> dict[str, str | None]:
+        with Runner(str(tmp_path)) as runner:
+            units = {consumer.name: state for consumer in consumers}
+            return await read_serving(runner, consumers, units, Engine())
+
+    assert asyncio.run(ask(active)) == {"docker": None, "containerd": None, "isulad": None}
+    assert asyncio.run(ask("failed")) == {}
+
+
+def test_a_docker_that_uses_no_pool_is_told_from_one_that_does_not_answer(tmp_path: Path) -> None:
+    async def ask(said: Engine) -> dict[str, str | None]:
+        with Runner(str(tmp_path)) as runner:
+            return await read_serving(runner, (), {"docker": "active"}, said)
+
+    assert asyncio.run(ask(Engine("24.0.9"))) == {"docker": ""}
+    assert asyncio.run(ask(Engine())) == {"docker": None}

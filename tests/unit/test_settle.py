@@ -240,6 +240,39 @@ def test_what_cannot_be_told_is_not_taken_back(tmp_path: Path) -> None:
     assert bench.did == list(steps_for(CONFIGURE))
 
 
+@pytest.mark.parametrize("phase", [PHASES[0], PHASES[-2], PHASES[-1]])
+def test_a_consumer_that_does_not_answer_is_left_until_it_does(tmp_path: Path, phase: str) -> None:
+    """It is configured as it should be, and was started with the boot: it is not stopped again."""
+    bench = Watched(tmp_path, lambda _: Done(ok=True))
+    assert AFTER.host is not None
+    silent = replace(AFTER, host=replace(AFTER.host, serving={"docker": None}))
+    bench.observer.state = silent
+    leave_intent(bench, phase)
+    resume(bench)
+    assert bench.did == []
+    assert not read_history(bench.paths)
+    assert bench.paths.apart.exists(), "it is still to be settled"
+
+    bench.observer.state = AFTER
+    resume(bench)
+    assert bench.did == []
+    (entry,) = read_history(bench.paths)
+    assert (entry.result, entry.reason) == ("done", "resumed")
+    assert not bench.paths.apart.exists()
+
+
+def test_a_consumer_that_does_not_answer_after_its_start_is_not_taken_back(tmp_path: Path) -> None:
+    bench = Watched(tmp_path, lambda _: Done(ok=True))
+    assert AFTER.host is not None
+    bench.observer.state = replace(AFTER, host=replace(AFTER.host, serving={"docker": None}))
+    assert act(bench).result is not Result.DONE
+    assert bench.did == list(steps_for(CONFIGURE))
+    bench.did.clear()
+    bench.observer.state = replace(AFTER, host=replace(AFTER.host, serving={"docker": ""}))
+    assert act(bench).result is not Result.DONE
+    assert bench.did[-len(UNDO) :] == list(UNDO), "one that says it uses none is"
+
+
 def test_a_consumer_that_answers_late_is_asked_again(tmp_path: Path) -> None:
     bench = Watched(tmp_path, lambda _: Done(ok=True))
     states = [BEFORE, BEFORE, AFTER]

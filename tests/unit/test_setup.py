@@ -438,6 +438,46 @@ def test_an_empty_pool_is_given_to_a_consumer() -> None:
     assert kinds(plan(unconfigured(ready()))) == [Configure]
 
 
+@pytest.mark.parametrize("name", ["docker", "containerd", "isulad"])
+def test_a_consumer_that_does_not_say_what_it_uses_is_not_stopped(name: str) -> None:
+    """It has just been started, or is slow; one that does not run, or uses another, is no such."""
+    goal = replace(GOAL, consumer=name)
+    state, _ = carry_out(with_host(BARE, programs=HOST.programs | {"isulad"}), goal)
+    assert plan(state, goal) == Plan()
+    silent = plan(with_host(state, serving={name: None}), goal)
+    assert codes(silent) == ["consumer-silent"]
+    assert silent.actions == ()
+    for serving in ({}, {name: ""}, {name: "vg-old"}):
+        assert kinds(plan(with_host(state, serving=serving), goal)) == [Configure], serving
+
+
+def test_a_silent_consumer_with_another_configuration_is_configured_if_it_loses_nothing() -> None:
+    state = with_host(unconfigured(ready()), serving={"docker": None})
+    assert kinds(plan(state)) == [Configure]
+    data = DockerData("/var/lib/docker", there=True, drivers=frozenset({"overlay2"}))
+    assert codes(plan(with_host(state, docker=data))) == ["consumer-has-data"]
+
+
+def test_images_of_a_driver_that_still_runs_are_not_hidden_by_a_file_that_was_edited() -> None:
+    data = DockerData("/var/lib/docker", there=True, drivers=frozenset({"overlay2"}))
+    state = with_host(ready(), docker=data, serving={"docker": ""})
+    assert codes(plan(state)) == ["consumer-has-data"]
+
+
+@pytest.mark.parametrize(
+    ("active", "is_started_again"),
+    [("active", True), ("activating", True), ("reloading", True), ("inactive", False)],
+)
+def test_a_consumer_that_ran_or_was_to_run_is_started_again(
+    active: str,
+    is_started_again: bool,  # noqa: FBT001
+) -> None:
+    units = {"containerd.service": UnitFacts("containerd.service", active=active)}
+    (configure,) = plan(with_host(unconfigured(ready(CONTAINERD)), units=units), CONTAINERD).actions
+    assert isinstance(configure, Configure)
+    assert configure.ran_before is is_started_again
+
+
 CONTAINERD = replace(GOAL, consumer="containerd")
 
 

@@ -157,6 +157,17 @@ def test_what_docker_has_is_moved_aside_only_when_that_is_said(machines: Factory
     m.run("docker import /usr/share/lab/busybox.tar busybox", timeout=120)
     assert_docker_works(m)
     assert_told_by_docker(m)
+    assert_not_stopped_while_silent(m, f"--move-data {blank}")
+
+
+def assert_not_stopped_while_silent(m: Machine, words: str) -> None:
+    """A Docker that does not answer is not taken for one that uses no pool."""
+    pid = m.run("pgrep -x dockerd").out
+    m.run("pkill -STOP -x dockerd")
+    assert "consumer-silent" in set_up(m, words, 4)
+    m.run("pkill -CONT -x dockerd")
+    assert "all is set up already" in set_up(m, words)
+    assert m.run("pgrep -x dockerd").out == pid
 
 
 def assert_told_by_docker(m: Machine) -> None:

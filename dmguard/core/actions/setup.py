@@ -205,7 +205,8 @@ class Configure(Told):
         file = state.host.files.get(self.path)
         if file is None or file.text != self.text:
             return False
-        return state.host.serving.get(self.consumer) == self.dm_name
+        serves = state.host.serves(self.consumer)
+        return None if serves is None else serves == self.dm_name
 
     def words(self) -> Words:
         aside = f", with what it had in {self.data} moved to {self.aside}" if self.aside else ""

@@ -156,6 +156,17 @@ SETUP = (
         " and then pool_name from its configuration.",
     ),
     Code(
+        "consumer-silent",
+        "4f59e584132f4c67829cdda6f2e4c3c4",
+        Severity.WARNING,
+        "The consumer does not say which pool it uses",
+        "It is configured for the pool, and it is starting or stopping, or it runs and does not"
+        " answer.",
+        "None: nothing was changed, and it was not stopped.",
+        "Wait until it answers (systemctl status, docker info, ctr plugins ls) or stop it, and run"
+        " the command again.",
+    ),
+    Code(
         "name-invalid",
         "59fbe94ccf4f4e3e9a2e0f8eb99003b0",
         Severity.ERROR,

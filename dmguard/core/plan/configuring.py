@@ -63,6 +63,7 @@ def plan_move(name: str, state: State, host: Host, goal: SetUp) -> str:
     """
     used = next((c.dm_name for c in state.consumers if c.name == name), None)
     kept = {"docker": host.docker, "isulad": host.isulad}
+    # One that runs knows better than its file, which may have been edited since it was started.
     if name not in kept or host.serving.get(name, used) == dm_name(goal.vg, goal.pool):
         return ""
     data = kept[name]

@@ -39,8 +39,11 @@ def plan_consumer(
     name = _choose(host, goal)
     pool = dm_name(goal.vg, goal.pool)
     used = next((c.dm_name for c in state.consumers if c.name == name), None)
-    if not name or used == host.serving.get(name) == pool:
+    serves = host.serves(name) if name else ""
+    if not name or used == serves == pool:
         return ()
+    if used == pool and serves is None:
+        raise refuse(goal, "consumer-silent", f"{name} is configured for it")
     check_pool(name, state, host, goal)
     path = SERVICES[name].path
     if path in host.unreadable:
@@ -72,7 +75,7 @@ def plan_consumer(
         old=old,
         data=root,
         aside=_free_name(f"{root}.before-{pool}", name, host) if root else "",
-        ran_before=any(host.is_active(unit) for unit in units),
+        ran_before=any(host.is_up_or_coming(unit) for unit in units),
     )
     return (configure,)
 
