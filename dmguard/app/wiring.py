@@ -150,6 +150,7 @@ def _senses(
         late=books.read_late,
         bare=below.fill,
         raws=below.read_raws,
+        heads=below.read_heads,
         host=_host_reader(runner, in_force),
     )
 

@@ -14,32 +14,29 @@ Whatever cannot be told is an error, never 'blank' and never 'unused'. Facts beh
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import errno
 import fnmatch
 import json
 import os
 import re
 import stat
-import threading
 import time
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from dmguard.core.halfpv import LABEL_SPACE, unmade
 from dmguard.core.model import Devno, Disk, Probe
+from dmguard.edge.deadline import DoubtError, within
 from dmguard.edge.mounts import unescape
 from dmguard.edge.run import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    import threading
+    from collections.abc import Iterable, Iterator
 
     from dmguard.edge.run import Runner
-
-T = TypeVar("T")
 
 EDGE = 4 << 20
 """Bytes read at either end of a disk."""
@@ -89,10 +86,6 @@ _MIDDLE = tuple(
 )
 """Where filesystems keep copies of their superblock, with and without a first partition's 1 MiB:
 btrfs at 64 MiB and 256 GiB, ext4 of 4 KiB blocks in the groups 1, 3, 5, 7, 9, 25 and 27."""
-
-
-class DoubtError(Exception):
-    """It could not be told: one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,47 +146,6 @@ async def probe(
         users=using,
         mentions=mentioned,
     )
-
-
-_asked: set[str] = set()
-
-
-async def within(seconds: float, what: str, work: Callable[[threading.Event], T]) -> T:
-    """Run blocking work in a thread of its own. DoubtError if there is no answer in time.
-
-    A thread that waits for a dead disk cannot be ended. It is a daemon, as an executor's threads
-    are not: those are joined when the interpreter ends, for ever if need be. Until it has come
-    back nothing else is started for the same `what`. `work` is told to stop by its event.
-    """
-    if what in _asked:
-        raise DoubtError(f"{what}: an earlier look at it has not come back")
-    future: concurrent.futures.Future[T] = concurrent.futures.Future()
-    future.set_running_or_notify_cancel()
-    stop = threading.Event()
-
-    def body() -> None:
-        try:
-            result = work(stop)
-        except BaseException as error:  # noqa: BLE001 - handed to the one who waits
-            _asked.discard(what)
-            future.set_exception(error)
-        else:
-            _asked.discard(what)
-            future.set_result(result)
-
-    _asked.add(what)
-    try:
-        threading.Thread(target=body, name=f"look {what}", daemon=True).start()
-    except RuntimeError as error:  # no more threads
-        _asked.discard(what)
-        raise DoubtError(f"{what}: {error}") from error
-    try:
-        async with asyncio.timeout(seconds):
-            return await asyncio.wrap_future(future)
-    except TimeoutError:
-        raise DoubtError(f"{what}: no answer within {seconds:g} s") from None
-    finally:
-        stop.set()
 
 
 def _look(

@@ -30,7 +30,7 @@ class Senses:
 
     `appeared`: when udev first saw a device; `dmeventd`: is its socket there; `late`: the pools
     that this boot waited for in vain; `bare`: what lies below pools that are none of LVM's, and
-    `raws` those that are configured.
+    `raws` those that are configured, and `heads` what is at the beginning of their metadata.
     """
 
     survey: Survey | None = None
@@ -42,6 +42,7 @@ class Senses:
     host: Callable[[State], Awaitable[Host]] | None = None
     bare: Callable[[tuple[BarePool, ...]], tuple[BarePool, ...]] = lambda pools: pools
     raws: Callable[[tuple[BarePool, ...]], tuple[RawPool, ...]] = lambda _: ()
+    heads: Callable[[tuple[RawPool, ...]], Awaitable[tuple[RawPool, ...]]] | None = None
 
 
 class Observer:
@@ -93,6 +94,8 @@ class Observer:
             # Reading LVM takes long; what it says is joined with what the kernel says now.
             kernels = self._kernel_pools()
         state = self._join(kernels)
+        if state.raws and self._senses.heads is not None:
+            state = replace(state, raws=await self._senses.heads(state.raws))
         if disks and self._senses.survey is not None:
             self._disks = await self._senses.survey.read(state)
             state = replace(state, disks=self._disks)
