@@ -360,6 +360,32 @@ def test_a_group_of_another_is_not_used_unless_it_is_named() -> None:
     assert kinds(plan(state, replace(GOAL, disks=(), named=True))) == [CreatePool, Configure]
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_the_same_words_take_no_other_disk_that_has_the_name_of_one_of_theirs(
+    named: bool,  # noqa: FBT001
+) -> None:
+    """The kernel gives names in the order in which it finds disks: after a boot sdc is another."""
+    goal = replace(GOAL, consumer="", named=named)
+    state = ready(goal)
+    assert plan(state, goal) == Plan()
+    other = make_disk("d", name="sdc", links=("/dev/disk/by-id/scsi-d",))
+    moved = replace(state, disks=(TWO[0], other))
+    planned = plan(moved, goal)
+    assert codes(planned) == ["disk-may-be-another"]
+    assert "/dev/disk/by-id/scsi-d" in planned.refusals[0].message
+    told = replace(goal, disks=("/dev/sdb", "/dev/disk/by-id/scsi-d"))
+    (claim,) = plan(moved, told).actions
+    assert isinstance(claim, Claim)
+    assert claim.identity == other.identity
+
+
+def test_a_group_that_is_named_is_made_larger_by_any_disk_while_it_has_no_pool() -> None:
+    state = replace(BARE, vgs=(group(TWO[0]),))
+    goal = replace(GOAL, consumer="", named=True)
+    assert kinds(plan(state, goal)) == [Claim, CreatePool]
+    assert codes(plan(state, replace(goal, named=False))) == ["disk-may-be-another"]
+
+
 def test_without_disks_the_group_must_be_there() -> None:
     assert codes(plan(goal=replace(GOAL, disks=(), named=True))) == ["vg-unknown"]
 

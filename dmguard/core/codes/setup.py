@@ -98,6 +98,16 @@ SETUP = (
         "dmguard disks --json has the serial number and the links of each disk.",
     ),
     Code(
+        "disk-may-be-another",
+        "3244c9c7329b46cb9cc2dc0b176dba28",
+        Severity.ERROR,
+        "A disk that is not in the volume group is named by a name that can move",
+        "The group was made before, without this disk. The kernel names disks in the order in which"
+        " it finds them, so that after a boot such a name can be another disk's.",
+        "None: nothing was changed.",
+        "If this disk is to be added, name it by /dev/disk/by-id, or use dmguard claim.",
+    ),
+    Code(
         "consumer-unclear",
         "eea588361b3b4b5c86bbcd7aca2f1699",
         Severity.ERROR,

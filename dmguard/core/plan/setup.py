@@ -142,11 +142,25 @@ def _old_group(
     new = tuple(disk for disk in disks if disk.devno not in members)
     if not goal.named and len(new) == len(disks):
         raise RefusedError(_refuse(group.name, "vg-there"))
+    if not goal.named or state.pool(goal.pool_name) is not None:
+        # vgcreate took all disks of these words at once: whatever is not in it is no part of them,
+        # or was not when they were carried out.
+        for disk in new:
+            _check_name(disk, goal)
     claims = tuple(
         replace(make_claim(disk, group, "asked"), forced=is_forced(disk, goal)) for disk in new
     )
     pvs = (*group.pvs, *(_foreseen(disk, group.extent) for disk in new))
     return (*_wipes(new, goal), *claims), replace(group, pvs=pvs)
+
+
+def _check_name(disk: Disk, goal: SetUp) -> None:
+    """RefusedError if it is known by a name that may have been another disk's at the last boot."""
+    if any(word in disk.links for word in goal.disks):
+        return
+    lasting = sorted(link for link in disk.links if link.startswith("/dev/disk/by-id/"))
+    way = f"name it {lasting[0]}" if lasting else f"dmguard claim {disk.node} --vg {goal.vg}"
+    raise RefusedError(_refuse(disk.node, "disk-may-be-another", f"if it is meant: {way}"))
 
 
 def _wipes(disks: tuple[Disk, ...], goal: SetUp) -> tuple[Action, ...]:
