@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dmguard.app.guard.extend import Acted, act_by_hand
 from dmguard.app.guard.lock import take_lock
 from dmguard.core.actions import Result
-from dmguard.core.entry import refusal_entry
+from dmguard.core.entry import Outcome, act_entry, refusal_entry
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.steps import UnitStep, every_step
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
-    from dmguard.core.entry import Outcome
     from dmguard.core.goals import KeepSettings, SetUp
     from dmguard.core.model import State
 
 _SEAT_S = 300.0
-_ROUNDS = 64
-"""More than a set-up can have actions: one for each disk, and four more."""
+_TWICE = "it was done, and is to be done once more: something takes it back, or does not show it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,8 @@ async def set_up(
     if goal.consumer:
         await _reach_systemd(plan, connect)
     outcomes: list[tuple[Action, Outcome]] = []
-    now = plan
-    for number in range(_ROUNDS):
+    first = None
+    while True:
         if loop.paths.apart.exists():
             # The agent may be about to settle what an interrupted set-up left.
             (await take(loop.paths.seat, _SEAT_S)).release()
@@ -76,20 +74,24 @@ async def set_up(
             await loop.executor.resume(lock)
             await loop.executor.resume_apart(lock)
             now = await _look(loop, goal)
-            plan = now if number == 0 else plan
+            first = first or now
             if not now.actions:
                 break
             # What comes after the first rests on what is not there yet.
             action = now.actions[0]
             tell(action, None)
-            outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
+            if any((action.act, action.key) == (was.act, was.key) for was, _ in outcomes):
+                outcome = Outcome(Result.FAILED, "act-failed", _TWICE)
+                await loop.recorder.record(act_entry(action, outcome, Trigger.COMMAND))
+            else:
+                outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
         tell(action, outcome)
         outcomes.append((action, outcome))
         if outcome.result is not Result.DONE:
             break
     for refusal in now.refusals:
         await loop.recorder.record(refusal_entry(refusal, Trigger.COMMAND))
-    return SetUpDone(Plan(plan.actions, refusals=now.refusals), tuple(outcomes))
+    return SetUpDone(Plan(first.actions, refusals=now.refusals), tuple(outcomes))
 
 
 async def _reach_systemd(plan: Plan, connect: Callable[[], Awaitable[None]]) -> None:
