@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from dmguard.core.settings import Settings
     from dmguard.core.steps import Prove
     from dmguard.edge.bus import SystemBus
-    from dmguard.loop.execute import Done
     from dmguard.loop.survey import Survey
+    from dmguard.loop.walk import Done
 
 _BRIEF_S = 10.0
 """How long the proof of a disk may take, with the lock held."""

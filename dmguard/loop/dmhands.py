@@ -21,7 +21,7 @@ from dmguard.core.steps.dm import (
 from dmguard.edge.dm import Tables
 from dmguard.edge.loopdev import Loops
 from dmguard.edge.loopfile import LoopChangedError, LoopRoomError, cut_file, grow_file, read_head
-from dmguard.loop.execute import Done
+from dmguard.loop.walk import Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable

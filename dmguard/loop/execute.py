@@ -1,7 +1,6 @@
 """Carries actions out: intent, steps, verify, record. Knows no action and no step by name.
 
-Its hands are passed in: for each kind of step the function that does it. Success is what the
-kernel shows afterwards, not an exit code.
+Success is what the kernel shows afterwards, not an exit code.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmguard.core.actions import (
     Action,
@@ -25,52 +23,33 @@ from dmguard.core.actions import (
 from dmguard.core.codes import CODES
 from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import State, Trigger
-from dmguard.core.steps import Step, after_for, finish_for, lets_go, steps_for, undo_for
+from dmguard.core.steps import after_for, finish_for, lets_go, steps_for, undo_for
 from dmguard.edge import files
 from dmguard.edge.dm import DmParseError
 from dmguard.edge.files import BusyError, Lock
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.run import RunError
-from dmguard.loop.intent import INTENDED, RAN, boundaries, dump_intent, load_intent, read_intent
+from dmguard.loop.intent import INTENDED, dump_intent, load_intent, read_intent
 from dmguard.loop.record import read_history
-from dmguard.loop.turn import is_held, retake
+from dmguard.loop.turn import is_held
+from dmguard.loop.walk import UNREACHABLE, Done, Walk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dmguard.core.steps import Step
     from dmguard.loop.observe import Observer
     from dmguard.loop.record import Ink, Paths, Recorder
+    from dmguard.loop.walk import Hands, Mark
 
 log = logging.getLogger(__name__)
 
-__all__ = ["UNREACHABLE", "Done", "Executor", "Hands", "boundaries"]
-
-_BUSY_TRIES, _BUSY_PAUSE_S = 5, 0.3
 _FINISH_TRIES, _FINISH_PAUSE_S = 3, 1.0
 _LOOK_PAUSE_S = 2.0
 _LOOKS = {witness: 3 if witness is Witness.HOST else 1 for witness in Witness}
 """A consumer that was started just now may not answer at once."""
 
-_RETAKE_S = 120.0
 _NOT_AGAIN_S = 30.0
-UNREACHABLE = "systemd-unreachable"
-"""The code of a step that could not be asked for: nothing was done, and it is to be tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a step ended: it may have failed and still what was wanted be there.
-
-    `code` says why it was not done, where that is more than a failure.
-    """
-
-    ok: bool
-    complaint: str = ""
-    code: str = ""
-
-
-Mark = Callable[[str], Awaitable[bool]]
-"""Note in the intent how far an act has come; False if that is not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +60,6 @@ class _Half:
     trigger: Trigger
     ran: int
     mark: Mark
-
-
-Hands = Mapping[type[Step], Callable[[Any, int], Awaitable[Done]]]
-"""For each kind of step what does it: the step and the descriptor of the lock → how it ended."""
 
 
 class Executor:
@@ -103,6 +78,7 @@ class Executor:
         paths: Paths,
     ) -> None:
         self._hands = hands
+        self._walk = Walk(hands, observer)
         self._observer = observer
         self._recorder = recorder
         self._ink = ink
@@ -145,7 +121,7 @@ class Executor:
             # It may still be written, if the disk is only slow.
             await self._forget_intent(path)
             return outcome
-        done, ran = await self._run_steps(steps_for(action), lock, mark)
+        done, ran = await self._walk.run(steps_for(action), lock, mark)
         met, outcome = await self._verify(action, done, ran)
         outcome = replace(outcome, seconds=time.monotonic() - began)
         if done.code == UNREACHABLE and ran and finish_for(action, ran, self._glance()):
@@ -275,7 +251,7 @@ class Executor:
     async def _follow(self, action: Action, ran: int, state: State, lock: Lock) -> None:
         """What comes after an act that is done; that it failed is no failure of the act."""
         steps = after_for(action, ran, state)
-        done, _ = await self._run_steps(steps, lock)
+        done, _ = await self._walk.run(steps, lock)
         if not done.ok:
             log.warning("%s: %s: %s", subject(action), steps[-1], done.complaint)
 
@@ -290,67 +266,6 @@ class Executor:
 
         return mark
 
-    async def _run_steps(
-        self,
-        steps: tuple[Step, ...],
-        lock: Lock,
-        mark: Mark | None = None,
-        *,
-        least: int = 0,
-    ) -> tuple[Done, int]:
-        """Run them until one does not succeed; how the last one ended, and how many succeeded.
-
-        No fewer than `least` are marked as done.
-        """
-        for number, step in enumerate(steps):
-            done, ran = await self._do(step, lock), number
-            for _ in range(_BUSY_TRIES):
-                if done.code != "vg-busy" or not step.at_once:
-                    break
-                # What it rests on was true before the lock was waited for: it is proved anew.
-                await asyncio.sleep(_BUSY_PAUSE_S)
-                done, ran = await self._prove_again(steps, number, lock)
-                if not done.ok:
-                    break
-                done, ran = await self._do(step, lock), number
-            if not done.ok:
-                return done, ran
-            if mark is not None:
-                await mark(f"{RAN}-{max(number + 1, least)}")
-        return Done(ok=True), len(steps)
-
-    async def _prove_again(
-        self, steps: tuple[Step, ...], number: int, lock: Lock
-    ) -> tuple[Done, int]:
-        """The proofs right before a step, once more."""
-        first = number
-        while first > 0 and steps[first - 1].is_proof:
-            first -= 1
-        for proof in range(first, number):
-            done = await self._do(steps[proof], lock)
-            if not done.ok:
-                return done, proof
-        return Done(ok=True), number
-
-    async def _do(self, step: Step, lock: Lock) -> Done:
-        if not step.lets_go:
-            return await self._ask(step, lock.descriptor)
-        # Not in a `finally`: who is cancelled is not to wait for the lock.
-        lock.release()
-        done = await self._ask(step, lock.descriptor)
-        await retake(lock, _RETAKE_S)
-        # Whatever others did meanwhile is read anew.
-        self._observer.forget()
-        return done
-
-    async def _ask(self, step: Step, lock: int) -> Done:
-        if type(step) not in self._hands:
-            return Done(ok=False, complaint=f"not by this command: {step}")
-        try:
-            return await self._hands[type(step)](step, lock)
-        except (RunError, ReportError, DmParseError, OSError) as error:
-            return Done(ok=False, complaint=str(error))
-
     async def _finish(self, half: _Half, state: State, lock: Lock) -> Outcome:
         """Complete the half of an act that a crash left, or take it back."""
         action, ran = half.action, half.ran
@@ -360,7 +275,7 @@ class Executor:
             if not steps:
                 break
             # What was done before stays done: another crash must not make it look undone.
-            done, again = await self._run_steps(steps, lock, half.mark, least=ran)
+            done, again = await self._walk.run(steps, lock, half.mark, least=ran)
             ran = max(ran, again)
             met, outcome = await self._verify(action, done, ran)
             if outcome.result is Result.DONE:
@@ -409,12 +324,12 @@ class Executor:
 
     async def _undo_step(self, step: Step, lock: Lock) -> Done:
         for _ in range(_FINISH_TRIES - 1):
-            done = await self._do(step, lock)
+            done = await self._walk.do(step, lock)
             if not step.is_proof or done.code != "disk-changed":
                 return done
             # udev still looks at a disk that LVM let go just now.
             await asyncio.sleep(_FINISH_PAUSE_S)
-        return await self._do(step, lock)
+        return await self._walk.do(step, lock)
 
     async def _verify(self, action: Action, done: Done, ran: int) -> tuple[bool | None, Outcome]:
         """Does the host show it (None: that cannot be told), and so how it ended."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from dmguard.core.steps import MoveBack, MovePath, PutFile, RemoveFile
 from dmguard.edge import files
 from dmguard.edge.mounts import read_mounts
-from dmguard.loop.execute import Done
+from dmguard.loop.walk import Done
 
 if TYPE_CHECKING:
-    from dmguard.loop.execute import Hands
+    from dmguard.loop.walk import Hands
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from dmguard.core.steps import Lvm, Prove, ProveStopped, UnitStep, UnitVerb, Unm
 from dmguard.edge import label, lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.dmhands import DmHands
-from dmguard.loop.execute import UNREACHABLE, Done
 from dmguard.loop.filehands import FILE_HANDS
+from dmguard.loop.walk import UNREACHABLE, Done
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from dmguard.core.model import Unit
     from dmguard.edge.run import Completed, Runner
-    from dmguard.loop.execute import Hands
+    from dmguard.loop.walk import Hands
 
 _LONGEST_JOB_S = 120.0
 """How long a unit is waited for."""

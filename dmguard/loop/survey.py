@@ -13,7 +13,7 @@ from dmguard.core.model import Probe
 from dmguard.core.obstacle import vg_obstacle
 from dmguard.core.steps import Proof
 from dmguard.core.verdict import CONTENT, objections
-from dmguard.loop.execute import Done
+from dmguard.loop.walk import Done
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable

@@ -36,7 +36,7 @@ from tests.unit.bares import make_head
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmguard.loop.execute import Done
+    from dmguard.loop.walk import Done
 
 MIB = 1 << 20
 NAME = "docker-98:0-15970-pool"

@@ -8,8 +8,9 @@ from dmguard.core.entry import Entry
 from dmguard.core.model import State
 from dmguard.core.steps import Lvm, Step
 from dmguard.loop.books import Books
-from dmguard.loop.execute import Done, Executor, Hands
+from dmguard.loop.execute import Executor
 from dmguard.loop.record import Ink, Paths, Recorder
+from dmguard.loop.walk import Done, Hands
 
 if TYPE_CHECKING:
     from dmguard.edge.systemd import JournalWriter

@@ -9,9 +9,9 @@ import pytest
 
 from dmguard.core.model import State, Trigger
 from dmguard.core.wake import Wake
-from dmguard.loop.execute import Done
 from dmguard.loop.memory import Memory
 from dmguard.loop.reconcile import Reconciler
+from dmguard.loop.walk import Done
 from tests.unit.builders import make_pool, make_settings, make_state
 from tests.unit.fakes import Bench, finish
 

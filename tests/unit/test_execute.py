@@ -15,8 +15,9 @@ from dmguard.core.steps import steps_for
 from dmguard.edge.dm import DmParseError
 from dmguard.edge.files import Lock, write_atomic
 from dmguard.edge.run import CommandMissingError
-from dmguard.loop.execute import Done, boundaries
+from dmguard.loop.intent import boundaries
 from dmguard.loop.record import read_history
+from dmguard.loop.walk import Done
 from tests.unit.builders import in_kernel, make_extend, make_pool, make_refresh, make_state
 from tests.unit.fakes import Bench, finish
 

@@ -22,8 +22,8 @@ from dmguard.core.steps import (
 )
 from dmguard.core.steps.dm import DmStep
 from dmguard.edge.run import Completed
-from dmguard.loop.execute import UNREACHABLE, Done, Hands
 from dmguard.loop.hands import make_hands
+from dmguard.loop.walk import UNREACHABLE, Done, Hands
 from tests.unit.disks import DISK
 
 if TYPE_CHECKING:

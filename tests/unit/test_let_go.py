@@ -16,9 +16,9 @@ from dmguard.core.model import Trigger
 from dmguard.core.settings import Settings
 from dmguard.core.steps import MovePath, ProveStopped, UnitStep, UnitVerb, steps_for
 from dmguard.edge.files import BusyError, Lock
-from dmguard.loop import execute
-from dmguard.loop.execute import Done
+from dmguard.loop import execute, walk
 from dmguard.loop.record import read_history
+from dmguard.loop.walk import Done
 from tests.unit.builders import make_pool, make_state
 from tests.unit.disks import START
 from tests.unit.fakes import Bench
@@ -233,7 +233,7 @@ def test_a_death_while_it_waits_is_settled_by_the_agent_and_no_pool_waits_for_th
 def test_a_lock_that_does_not_come_free_again_leaves_the_act_for_later(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execute, "_RETAKE_S", 0.0)
+    monkeypatch.setattr(walk, "_RETAKE_S", 0.0)
 
     async def work(setup: SetUp) -> None:
         configuring = asyncio.create_task(setup.configure())

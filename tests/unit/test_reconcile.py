@@ -12,7 +12,7 @@ from dmguard.core.model import Mode, Probe, State, Trigger, Usage
 from dmguard.core.wake import Wake
 from dmguard.edge.files import Lock, write_atomic
 from dmguard.edge.lvm import ReportError
-from dmguard.loop.execute import Done
+from dmguard.loop.walk import Done
 from tests.unit.builders import (
     MIB,
     in_kernel,

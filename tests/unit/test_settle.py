@@ -28,9 +28,11 @@ from dmguard.core.steps import (
 )
 from dmguard.edge.files import Lock, write_atomic
 from dmguard.edge.run import CommandMissingError
-from dmguard.loop import execute
-from dmguard.loop.execute import UNREACHABLE, Done, Executor, boundaries
+from dmguard.loop import execute, walk
+from dmguard.loop.execute import Executor
+from dmguard.loop.intent import boundaries
 from dmguard.loop.record import read_history
+from dmguard.loop.walk import UNREACHABLE, Done
 from tests.unit.builders import make_extend
 from tests.unit.fakes import Bench, finish
 
@@ -82,8 +84,9 @@ class Watched(Bench):
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_LOOK_PAUSE_S", "_FINISH_PAUSE_S", "_BUSY_PAUSE_S"):
+    for name in ("_LOOK_PAUSE_S", "_FINISH_PAUSE_S"):
         monkeypatch.setattr(execute, name, 0.0)
+    monkeypatch.setattr(walk, "_BUSY_PAUSE_S", 0.0)
 
 
 def start_fails(step: Step) -> Done:

@@ -20,8 +20,9 @@ from dmguard.core.host import AGENT, FileText, Host, UnitFacts
 from dmguard.core.model import State, Trigger
 from dmguard.core.steps import after_for, steps_for
 from dmguard.edge.files import Lock, append_line, write_atomic
-from dmguard.loop.execute import Done, boundaries
+from dmguard.loop.intent import boundaries
 from dmguard.loop.record import read_history
+from dmguard.loop.walk import Done
 from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, START, consumer, host, make_disk, vg_of
 from tests.unit.fakes import Bench, finish
 

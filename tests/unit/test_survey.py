@@ -10,8 +10,8 @@ import pytest
 
 from dmguard.core.model import Disk, Probe, State
 from dmguard.core.steps import Proof, Prove
-from dmguard.loop.execute import Done
 from dmguard.loop.survey import Survey
+from dmguard.loop.walk import Done
 from tests.unit.disks import DISK, host, make_disk, vg_of
 
 HOME = make_disk("a")

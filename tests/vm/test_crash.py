@@ -10,7 +10,7 @@ import pytest
 
 from dmguard.core import actions
 from dmguard.core.model import Resource
-from dmguard.loop.execute import boundaries
+from dmguard.loop.intent import boundaries
 from tests.vm.kit import MIB, NO_DMEVENTD, config, entries, history, size_of, wait_for
 from tests.vm.mortal import (
     CLAIMS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.actions import GrowLoop
 from dmguard.core.model import Resource
-from dmguard.loop.execute import boundaries
+from dmguard.loop.intent import boundaries
 from tests.vm.bootkit import cut_and_boot, is_active
 from tests.vm.kit import MIB, config, history, wait_for
 from tests.vm.loopkit import LoopDocker, stopped_at, stops
