@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 _LARGEST = 1 << 20
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _OF_CONTENT = ("security.ima", "security.evm")
 """Extended attributes that are sums of what is in a file."""
 
@@ -23,6 +24,14 @@ class BusyError(Exception):
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path}: held by another dmguard, or by an LVM command that it started")
         self.path = path
+
+
+def boot_id() -> str:
+    """What tells this boot from all others; empty if the kernel does not say."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 def write_atomic(

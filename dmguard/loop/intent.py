@@ -11,6 +11,7 @@ from dmguard.core.actions import dump_action, load_action
 from dmguard.core.codes import CODES
 from dmguard.core.model import Trigger
 from dmguard.core.steps import steps_for
+from dmguard.edge.files import boot_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ def boundaries(action: Action) -> tuple[str, ...]:
 def dump_intent(action: Action, trigger: Trigger, identity: str, phase: str) -> bytes:
     """The text of the file."""
     values = {"id": identity, "trigger": trigger, "phase": phase, "at": time.time()}
+    values["boot"] = boot_id()
     values["action"] = dump_action(action)
     return json.dumps(values).encode()
 
@@ -61,8 +63,17 @@ def load_intent(values: dict[str, Any]) -> tuple[Action, Trigger, str, int]:
 
     KeyError, TypeError or ValueError for one that is none.
     """
-    action = load_action(values["action"])
+    # The kernel numbers disks anew at each boot, and 3 is another one's by then.
+    is_of_this_boot = values.get("boot") == boot_id() != ""
+    action = load_action(values["action"] if is_of_this_boot else _unnumbered(values["action"]))
     if action.reason not in CODES:
         raise ValueError(f"unknown reason {action.reason!r}")
     _, _, ran = str(values.get("phase", "")).partition(f"{RAN}-")
     return action, Trigger(values["trigger"]), str(values["id"]), int(ran or 0)
+
+
+def _unnumbered(value: Any) -> Any:
+    """The same without the sequence numbers of disks."""
+    if isinstance(value, dict):
+        return {key: None if key == "diskseq" else _unnumbered(its) for key, its in value.items()}
+    return [_unnumbered(its) for its in value] if isinstance(value, list) else value

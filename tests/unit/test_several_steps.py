@@ -19,7 +19,7 @@ from dmguard.core.entry import Entry, Outcome
 from dmguard.core.host import AGENT, FileText, Host, UnitFacts
 from dmguard.core.model import State, Trigger
 from dmguard.core.steps import after_for, steps_for
-from dmguard.edge.files import Lock, append_line, write_atomic
+from dmguard.edge.files import Lock, append_line, boot_id, write_atomic
 from dmguard.loop.intent import boundaries
 from dmguard.loop.record import read_history
 from dmguard.loop.walk import Done
@@ -208,8 +208,8 @@ def test_a_unit_is_proved_by_systemd_and_a_pool_by_the_kernel(
     assert bench.observer.looks == [False] * len(looks)
 
 
-def leave_intent(bench: Bench, phase: str, action: object = None) -> None:
-    values = {"id": "1234", "trigger": "udev", "phase": phase, "at": 1.0}
+def leave_intent(bench: Bench, phase: str, action: object = None, **more: str) -> None:
+    values = {"id": "1234", "trigger": "udev", "phase": phase, "at": 1.0, **more}
     values["action"] = action or dump_action(CLAIM)
     write_atomic(bench.paths.intent, json.dumps(values).encode())
 
@@ -261,6 +261,48 @@ def test_an_interrupted_claim_whose_label_is_there_is_completed(bench: Bench) ->
     assert ran(bench) == [*FINISH, "pvchange"]
     (entry,) = read_history(bench.paths)
     assert (entry.code, entry.result, entry.reason) == ("disk-claimed", "done", "resumed")
+
+
+NAMELESS = make_disk("b", serial="", wwn="", path="")
+"""A disk that nothing but its name tells from others, as in Xen."""
+
+
+@pytest.mark.parametrize("action", ["claim", "group"])
+@pytest.mark.parametrize(
+    ("boot", "seq", "is_taken_back"),
+    [("same", 16, True), ("same", 17, False), ("other", 16, False), ("none", 16, False)],
+)
+def test_a_disk_that_is_told_by_its_name_alone_is_the_same_only_in_the_same_boot(
+    bench: Bench,
+    action: str,
+    boot: str,
+    seq: int,
+    is_taken_back: bool,  # noqa: FBT001
+) -> None:
+    """Another may have its name, and its number in the kernel's order, after the next."""
+    assert NAMELESS.identity == "name:sdb"
+    claim = replace(CLAIM, identity="name:sdb", diskseq=16, size=NAMELESS.size)
+    ref = replace(DiskRef.of(NAMELESS), diskseq=16)
+    its = claim if action == "claim" else CreateVg("new", (ref,))
+    boots = {"same": {"boot": boot_id()}, "other": {"boot": "f" * 32}, "none": {}}
+    leave_intent(bench, "ran-1", dump_action(its), **boots[boot])
+    bench.observer.state = host(HOME, replace(NAMELESS, diskseq=seq))
+    resume(bench)
+    assert (ran(bench)[:2] == ["prove", "unmake"]) is is_taken_back
+    assert bool(ran(bench)) is is_taken_back
+    assert [entry.reason for entry in read_history(bench.paths)] == ["act-interrupted"]
+
+
+def test_an_intent_says_of_which_boot_it_is(bench: Bench) -> None:
+    seen: list[str] = []
+
+    def do() -> Done:
+        seen.append(json.loads(bench.paths.intent.read_text())["boot"])
+        return OK
+
+    bench.does = do
+    act(bench)
+    assert set(seen) == {Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
 
 
 def test_a_second_crash_finds_no_less_done_than_the_first(bench: Bench) -> None:

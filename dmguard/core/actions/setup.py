@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DiskRef:
-    """All that one disk can be told by; `size` in bytes."""
+    """All that one disk can be told by; `size` in bytes. `diskseq` None: not known, or that of an
+    earlier boot.
+    """
 
     disk: str
     identity: str
@@ -31,8 +33,14 @@ class DiskRef:
         return cls(disk.node, disk.identity, disk.devno, disk.diskseq, disk.size)
 
     def find(self, disks: Iterable[Disk]) -> Disk | None:
-        """The same disk now: after a reboot it may have another name. None if there is a doubt."""
+        """The same disk now: after a reboot it may have another name. None if there is a doubt.
+
+        If a name is all that it is told by, another disk can have that. `diskseq` is a number that
+        the kernel gives to no other in this boot.
+        """
         found = [d for d in disks if d.identity == self.identity and d.size == self.size]
+        if self.identity.startswith("name:"):
+            found = [disk for disk in found if disk.diskseq == self.diskseq is not None]
         return found[0] if len(found) == 1 else None
 
 

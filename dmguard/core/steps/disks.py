@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import Claim, ResizePv, RestorePv
+from dmguard.core.actions import Claim, DiskRef, ResizePv, RestorePv
 from dmguard.core.steps.config import QUIET
 from dmguard.core.steps.kinds import Lvm, Proof, Prove, Unmake
 
@@ -99,8 +99,8 @@ def _same_disk(action: Claim, ran: int, state: State) -> Disk | None:
     """The disk, if there is one and it was proved blank before anything else was done."""
     if ran < 1:
         return None
-    found = [d for d in state.disks if d.identity == action.identity and d.size == action.size]
-    return found[0] if len(found) == 1 else None
+    ref = DiskRef(action.disk, action.identity, action.devno, action.diskseq, action.size)
+    return ref.find(state.disks)
 
 
 STEPS: Table = {Claim: claim, ResizePv: resize_pv, RestorePv: restore_pv}
