@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 LVM = "lvm"
 READ_CONFIG = "global/notify_dbus=0 global/wait_for_locks=0 log/report_command_log=0"
+REPORT_ALONE = {"LVM_REPORT_FD": "1", "LVM_OUT_FD": "2"}
+"""For the environment: of what LVM prints only the report goes to stdout (lvm(8)).
+
+The rest otherwise stands in the middle of its JSON, as "Retrying metadata scan." where the metadata
+of any one PV is damaged, seen with 2.03.16 and 2.03.31; neither -qq nor log/silent keeps it quiet.
+"""
 _THRESHOLD = "activation/thin_pool_autoextend_threshold"
 _PERCENT = "activation/thin_pool_autoextend_percent"
 _COLUMNS = {
@@ -64,7 +70,7 @@ async def _read_once(runner: Runner) -> tuple[Vg, ...]:
     argv += ["--binary", "--config", READ_CONFIG]
     for name, columns in _COLUMNS.items():
         argv += ["--configreport", name, "--options", columns]
-    completed = await runner.read(argv, check=False)
+    completed = await runner.read(argv, check=False, variables=REPORT_ALONE)
     try:
         vgs = parse_report(completed.stdout)
     except ReportError:

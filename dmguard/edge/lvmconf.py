@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.host import PROFILE_DIR, THIN_COMMAND, DeviceEntry, LvmConf, PoolVolumes
-from dmguard.edge.lvm import LVM, READ_CONFIG, ReportError, is_busy
+from dmguard.edge.lvm import LVM, READ_CONFIG, REPORT_ALONE, ReportError, is_busy
 from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError, RunError
 
@@ -150,7 +150,7 @@ async def read_volumes(
     argv += ["--config", READ_CONFIG, "--options", options]
 
     async def ask() -> str:
-        completed = await runner.read(argv, check=False)
+        completed = await runner.read(argv, check=False, variables=REPORT_ALONE)
         if is_busy(completed):
             raise VolumesBusyError
         if not completed.stdout and completed.status != 0:

@@ -18,10 +18,12 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -29,6 +31,8 @@ _GRACE_S = 2.0
 _LIMIT = 64 << 20
 _TOLD = 3
 """Lines of a complaint: LVM says the cause before what comes of it."""
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -127,11 +131,16 @@ class Runner:
         timeout_s: float = 20.0,
         check: bool = True,
         aside: bool = False,
+        variables: Mapping[str, str] = _NONE,
     ) -> Completed:
-        """Run a command that changes nothing. RunError when it fails, hangs or is not there."""
+        """Run a command that changes nothing. RunError when it fails, hangs or is not there.
+
+        `variables` are added to its environment.
+        """
         loop = asyncio.get_running_loop()
         readers = self._aside if aside else self._readers
-        completed = await loop.run_in_executor(readers, self._read, tuple(argv), timeout_s)
+        work = partial(self._read, tuple(argv), timeout_s, variables)
+        completed = await loop.run_in_executor(readers, work)
         if check and completed.status != 0:
             raise CommandFailedError(completed)
         return completed
@@ -164,7 +173,9 @@ class Runner:
         if not future.cancelled():
             future.exception()  # seen: a cancelled caller is not there to look
 
-    def _spawn(self, argv: tuple[str, ...], stdin: int) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, argv: tuple[str, ...], stdin: int, variables: Mapping[str, str] = _NONE
+    ) -> subprocess.Popen[bytes]:
         self._recent.append(Started(argv, time.time()))
         try:
             return subprocess.Popen(
@@ -172,20 +183,22 @@ class Runner:
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=self._environment,
+                env={**self._environment, **variables},
                 cwd="/",
                 start_new_session=True,  # a terminal's Ctrl-C is not for LVM
             )
         except FileNotFoundError as error:
             raise CommandMissingError(argv) from error
 
-    def _read(self, argv: tuple[str, ...], timeout_s: float) -> Completed:
+    def _read(
+        self, argv: tuple[str, ...], timeout_s: float, variables: Mapping[str, str]
+    ) -> Completed:
         began = time.monotonic()
         self._stuck = [stuck for stuck in self._stuck if stuck[1].poll() is None]
         if any(program == argv[0] for program, _ in self._stuck):
             # It hangs on a dead disk and cannot be killed. Another would hang beside it.
             raise CommandTimeoutError(argv, timeout_s)
-        child = self._spawn(argv, subprocess.DEVNULL)
+        child = self._spawn(argv, subprocess.DEVNULL, variables)
         try:
             out, err = child.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:

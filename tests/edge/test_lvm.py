@@ -186,6 +186,21 @@ def test_a_failure_without_a_report_has_lvms_own_words(fake: FakeLvm) -> None:
         run(lvm.read_vgs(fake.runner))
 
 
+def test_what_lvm_says_beside_its_report_is_not_taken_for_a_part_of_it(tmp_path: Path) -> None:
+    """As lvm 2.03.16 does in the middle of it when the metadata of any one PV is damaged."""
+    (tmp_path / "answer").write_text(full_report())
+    script(
+        tmp_path / "bin",
+        "lvm",
+        f"head -c 20 {tmp_path}/answer >&${{LVM_REPORT_FD:-1}}\n"
+        "echo '  Retrying metadata scan.' >&${LVM_OUT_FD:-1}\n"
+        f"tail -c +21 {tmp_path}/answer >&${{LVM_REPORT_FD:-1}}",
+    )
+    with Runner(path=f"{tmp_path}/bin:{SEARCH_PATH}") as runner:
+        vgs = run(lvm.read_vgs(runner))
+    assert [vg.name for vg in vgs] == ["docker", "my-vg"]
+
+
 def test_an_answer_that_is_no_report_is_an_error_even_from_a_success(fake: FakeLvm) -> None:
     fake.answers("Rescanning devices\n")
     with fake.runner, pytest.raises(ReportError, match="lvm fullreport"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,9 +120,18 @@ def test_the_timer_alone_meets_a_writer_within_one_period(machines: Factory) -> 
 
 @pytest.mark.parametrize("flavour", ["bookworm", "trixie"])
 def test_pools_are_found_whatever_they_are_called(machines: Factory, flavour: str) -> None:
-    """Hyphens in both names, and a pool with LVM thin volumes, which is vg-pool-tpool."""
-    m = machines(flavour, disks=[2 << 30], append=NO_DMEVENTD, config=config(guard='resync = "1h"'))
-    make_vg(m, "my-vg", m.disks)
+    """Hyphens in both names, and a pool with LVM thin volumes, which is vg-pool-tpool. Beside them
+    two groups that lost the text of their metadata, all of it and half.
+    """
+    disks = [2 << 30, 32 * MIB, 32 * MIB, 32 * MIB]
+    m = machines(flavour, disks=disks, append=NO_DMEVENTD, config=config(guard='resync = "1h"'))
+    make_vg(m, "lost", m.disks[1:2])
+    make_vg(m, "half", m.disks[2:])
+    for disk in (m.disks[1], m.disks[3]):
+        m.run(f"dd if=/dev/zero of={disk.device} bs=512 seek=9 count=200 conv=notrunc,fsync")
+    report = m.run("lvm fullreport --reportformat json").out
+    assert "Retrying" in report, "LVM talks in the middle of its report"
+    make_vg(m, "my-vg", m.disks[:1])
     make_pool(m, "my-vg", "a-pool", "100m")
     device = raw_thin(m, "my-vg", "a-pool", "t0", 600 * MIB, 0)
     m.run("lvcreate -y --type thin-pool -L 100m --poolmetadatasize 4m -c 64k -Zn -n lvm my-vg")
@@ -138,3 +148,10 @@ def test_pools_are_found_whatever_they_are_called(machines: Factory, flavour: st
     assert pool_status(m, "my-vg", "lvm")["mode"] == "rw"
     told = wait_for("both told", lambda: len(e := entries(m, "extend-data")) > 1 and e)
     assert sorted(entry["DMGUARD_POOL"] for entry in told) == ["my-vg/a-pool", "my-vg/lvm"]
+    assert [vg["name"] for vg in json.loads(m.run("dmguard status --json").out)["vgs"]] == [
+        "half",
+        "my-vg",
+    ]
+    told = json.loads(m.run("dmguard disks --json").out)["disks"]
+    (lost,) = (disk for disk in told if disk["disk"] == m.disks[1].device)
+    assert "disk-orphan-pv" in {reason["code"] for reason in lost["reasons"]}
