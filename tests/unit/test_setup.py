@@ -373,6 +373,9 @@ def test_the_same_words_take_no_other_disk_that_has_the_name_of_one_of_theirs(
     planned = plan(moved, goal)
     assert codes(planned) == ["disk-may-be-another"]
     assert "/dev/disk/by-id/scsi-d" in planned.refusals[0].message
+    seq = replace(other, links=(*other.links, "/dev/disk/by-diskseq/3"))
+    by_seq = replace(goal, disks=("/dev/sdb", "/dev/disk/by-diskseq/3"))
+    assert codes(plan(replace(state, disks=(TWO[0], seq)), by_seq)) == ["disk-may-be-another"]
     told = replace(goal, disks=("/dev/sdb", "/dev/disk/by-id/scsi-d"))
     (claim,) = plan(moved, told).actions
     assert isinstance(claim, Claim)

@@ -38,6 +38,8 @@ _EXTENT = 4 << 20
 """Bytes in an extent of a new VG (lvm2, lib/config/defaults.h, DEFAULT_EXTENT_SIZE)."""
 
 _LEAST_METADATA = 4 << 20
+_LASTING = ("/dev/disk/by-id/", "/dev/disk/by-path/")
+"""Names that say the same after the next boot."""
 
 
 def plan_setup(
@@ -156,7 +158,8 @@ def _old_group(
 
 def _check_name(disk: Disk, goal: SetUp) -> None:
     """RefusedError if it is known by a name that may have been another disk's at the last boot."""
-    if any(word in disk.links for word in goal.disks):
+    # Not any link: /dev/disk/by-diskseq, for one, is numbered anew at each boot.
+    if any(word in disk.links and word.startswith(_LASTING) for word in goal.disks):
         return
     lasting = sorted(link for link in disk.links if link.startswith("/dev/disk/by-id/"))
     way = f"name it {lasting[0]}" if lasting else f"dmguard claim {disk.node} --vg {goal.vg}"
