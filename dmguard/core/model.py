@@ -25,6 +25,8 @@ METADATA_MAX = 255 * ((1 << 14) - 64) * METADATA_BLOCK
 """The most metadata that the kernel uses, in bytes: 15.875 GiB (Linux,
 drivers/md/persistent-data/dm-space-map-metadata.h, DM_SM_METADATA_MAX_BLOCKS)."""
 
+TAG = "dmguard"
+"""The LVM tag of PVs that dmguard made."""
 
 METADATA_CROPPED = 33161216 * 512
 """Bytes of metadata that LVM gives a pool at most with allocation/thin_pool_crop_metadata."""

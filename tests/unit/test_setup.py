@@ -39,6 +39,7 @@ from dmguard.core.model import (
     Usage,
     Vg,
     Volume,
+    dm_name,
 )
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.plan.setup import pool_sizes
@@ -383,10 +384,17 @@ def test_the_same_words_take_no_other_disk_that_has_the_name_of_one_of_theirs(
 
 
 def test_a_group_that_is_named_is_made_larger_by_any_disk_while_it_has_no_pool() -> None:
-    state = replace(BARE, vgs=(group(TWO[0]),))
+    """One that dmguard made is an exception: it has all disks that it was to have."""
+    of_another = group(TWO[0])
+    state = replace(BARE, vgs=(of_another,))
     goal = replace(GOAL, consumer="", named=True)
     assert kinds(plan(state, goal)) == [Claim, CreatePool]
     assert codes(plan(state, replace(goal, named=False))) == ["disk-may-be-another"]
+    ours = replace(of_another, pvs=tuple(replace(pv, tags=("dmguard",)) for pv in of_another.pvs))
+    state = replace(BARE, vgs=(ours,))
+    assert codes(plan(state, goal)) == ["disk-may-be-another"]
+    lasting = replace(goal, disks=("/dev/sdb", TWO[1].links[0]))
+    assert kinds(plan(state, lasting)) == [Claim, CreatePool]
 
 
 def test_without_disks_the_group_must_be_there() -> None:
@@ -759,6 +767,23 @@ def test_a_name_that_lvm_does_not_take_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["-f", ".", "..", "a/b", ""])
 def test_neither_for_a_group(name: str) -> None:
     assert codes(plan(goal=replace(GOAL, vg=name, named=True))) == ["name-invalid"]
+
+
+def test_two_names_are_refused_that_the_device_mapper_does_not_take_together() -> None:
+    """Hyphens count twice, and LVM adds six characters for what is below the pool."""
+    for vg, pool in (("v" * 60, "p" * 60), ("v" * 20, "-".join("p" * 34))):
+        fits = replace(GOAL, vg=vg, pool=pool)
+        assert len(dm_name(vg, pool)) == 121
+        assert kinds(plan(goal=fits)) == [CreateVg, CreatePool, Configure]
+        assert codes(plan(goal=replace(fits, pool=f"{pool}p"))) == ["name-invalid"]
+
+
+def test_a_pool_that_is_smaller_than_its_chunk_is_refused() -> None:
+    goal = replace(GOAL, consumer="", chunk=GIB)
+    assert kinds(plan(goal=replace(goal, data=Amount(size=GIB)))) == [CreateVg, CreatePool]
+    small = replace(BARE, disks=(make_disk("b", size=GIB),))
+    refused = plan(small, replace(goal, disks=("/dev/sdb",)))
+    assert codes(refused) == ["vg-too-small"]
 
 
 def test_names_that_lvm_takes_are_taken() -> None:

@@ -68,8 +68,8 @@ LOOPS = (
         "3454ab5d024d484c92e1cdca654424c3",
         Severity.WARNING,
         "The file behind a loop device cannot be found",
-        "The path that the kernel shows does not lead to it: it was removed or replaced, or it is"
-        " in another mount namespace.",
+        "The path that the kernel shows does not lead to it: it was removed or replaced, it is"
+        " in another mount namespace, or its name is not UTF-8.",
         "If it was removed, its data is gone for good at the next boot.",
         "losetup --list shows the path. Stop whoever uses the pool only after its data was copied.",
     ),

@@ -181,7 +181,8 @@ SETUP = (
         "59fbe94ccf4f4e3e9a2e0f8eb99003b0",
         Severity.ERROR,
         "LVM does not take such a name",
-        "Names are of letters, digits, +, _, . and -, and some are kept for volumes of LVM's own.",
+        "Names are of letters, digits, +, _, . and -, and some are kept for volumes of LVM's own."
+        " The device-mapper's name is made of both, with hyphens doubled, and is limited, too.",
         "None: nothing was changed.",
         "Give another name with --vg or --pool.",
     ),

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import Act, CreatePool, CreateVg, DiskRef, Monitor, WipeDisk
 from dmguard.core.halfpv import LABEL_SPACE
 from dmguard.core.host import Host
-from dmguard.core.model import METADATA_CROPPED, Pv, Vg
-from dmguard.core.names import pool_fault, vg_fault
+from dmguard.core.model import METADATA_CROPPED, TAG, Pv, Vg
+from dmguard.core.names import both_fault, pool_fault, vg_fault
 from dmguard.core.obstacle import obstacle, vg_obstacle
 from dmguard.core.plan import Refusal, RefusedError, refuse
 from dmguard.core.plan.activate import make_activation
@@ -80,6 +80,9 @@ def _against_names(goal: SetUp) -> Iterator[Refusal]:
     for name, fault in ((goal.vg, vg_fault(goal.vg)), (goal.pool, pool_fault(goal.pool))):
         if fault:
             yield _refuse(repr(name), "name-invalid", f"it {fault}")
+            return
+    if fault := both_fault(goal.vg, goal.pool):
+        yield _refuse(goal.pool_name, "name-invalid", f"it {fault}")
 
 
 def _against_disks(disks: tuple[Disk, ...], state: State, goal: SetUp) -> Iterator[Refusal]:
@@ -144,7 +147,7 @@ def _old_group(
     new = tuple(disk for disk in disks if disk.devno not in members)
     if not goal.named and len(new) == len(disks):
         raise RefusedError(_refuse(group.name, "vg-there"))
-    if not goal.named or state.pool(goal.pool_name) is not None:
+    if not goal.named or state.pool(goal.pool_name) is not None or _is_ours(group):
         # vgcreate took all disks of these words at once: whatever is not in it is no part of them,
         # or was not when they were carried out.
         for disk in new:
@@ -154,6 +157,10 @@ def _old_group(
     )
     pvs = (*group.pvs, *(_foreseen(disk, group.extent) for disk in new))
     return (*_wipes(new, goal), *claims), replace(group, pvs=pvs)
+
+
+def _is_ours(group: Vg) -> bool:
+    return any(TAG in pv.tags for pv in group.pvs)
 
 
 def _check_name(disk: Disk, goal: SetUp) -> None:
@@ -191,7 +198,8 @@ def _new_pool(group: Vg, goal: SetUp, profile: ProfileFile, *, monitor: bool) ->
     if any(volume.name == goal.pool for volume in group.volumes):
         raise RefusedError(_refuse(goal.pool_name, "name-taken", act=Act.CREATE_POOL))
     size, metadata = pool_sizes(group, goal)
-    least = max(group.extent, goal.data.size or 0)
+    # LVM makes no pool that is smaller than one chunk (lvm2, lib/metadata/lv_manip.c).
+    least = max(group.extent, goal.data.size or 0, round_up(goal.chunk, group.extent))
     if size < least:
         needed = f"at least {format_size(2 * metadata + least)} is needed"
         raise RefusedError(_refuse(goal.pool_name, "vg-too-small", needed, Act.CREATE_POOL))

@@ -6,15 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Claim, DiskRef, ResizePv, RestorePv
+from dmguard.core.model import TAG
 from dmguard.core.steps.config import QUIET
 from dmguard.core.steps.kinds import Lvm, Proof, Prove, Unmake
 
 if TYPE_CHECKING:
     from dmguard.core.model import Disk, State
     from dmguard.core.steps.kinds import Step, Table
-
-TAG = "dmguard"
-"""The LVM tag of PVs that dmguard claimed."""
 
 
 def claim(action: Claim) -> tuple[Step, ...]:
