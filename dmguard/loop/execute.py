@@ -77,7 +77,6 @@ class Executor:
         ink: Ink,
         paths: Paths,
     ) -> None:
-        self._hands = hands
         self._walk = Walk(hands, observer)
         self._observer = observer
         self._recorder = recorder
@@ -198,7 +197,7 @@ class Executor:
             log.warning("%s: not an intent: %s", path, error)
         else:
             if identity not in self._settled:
-                if not all(type(step) in self._hands for step in steps_for(action)):
+                if not self._walk.can(steps_for(action)):
                     return False
                 mark = self._marker(path, action, trigger, identity)
                 if not await self._settle(identity, _Half(action, trigger, ran, mark), lock):

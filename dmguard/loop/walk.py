@@ -54,6 +54,10 @@ class Walk:
         self._hands = hands
         self._observer = observer
 
+    def can(self, steps: tuple[Step, ...]) -> bool:
+        """Is there a hand for each of them?"""
+        return all(type(step) in self._hands for step in steps)
+
     async def run(
         self,
         steps: tuple[Step, ...],
@@ -108,7 +112,7 @@ class Walk:
         return done
 
     async def _ask(self, step: Step, lock: int) -> Done:
-        if type(step) not in self._hands:
+        if not self.can((step,)):
             return Done(ok=False, complaint=f"not by this command: {step}")
         try:
             return await self._hands[type(step)](step, lock)

@@ -289,8 +289,8 @@ POOLS = (
         "8485ec03c76647fba5350b86ed94a84a",
         Severity.WARNING,
         "The volume group has less room than was asked for",
-        "What was asked for by hand does not fit beside the reserve kept for metadata, or a new pool"
-        " with its metadata would not hold one chunk.",
+        "What was asked for by hand does not fit beside the reserve kept for metadata, or a new"
+        " pool with its metadata would not hold one chunk.",
         "None: nothing was changed.",
         "Ask for less, or for max; or add a disk: vgextend VG /dev/DISK.",
     ),

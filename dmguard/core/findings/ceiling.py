@@ -22,12 +22,13 @@ def find(state: State, settings: Settings) -> Iterator[Finding]:
         if kernel is None or not settings.guards(pool.name) or obstacle(pool, state):
             continue
         policy = policy_for(pool, settings)
-        if is_above(kernel.data, policy.data_threshold) and at_max_size(pool, policy):
+        most = policy.max_size
+        above = is_above(kernel.data, policy.data_threshold)
+        if most is not None and above and at_max_size(pool, policy):
             yield Finding(
                 "pool-ceiling",
                 pool.name,
-                f"{pool.name}: above its threshold and at its max_size"
-                f" of {format_size(policy.max_size or 0)}",
+                f"{pool.name}: above its threshold and at its max_size of {format_size(most)}",
             )
         if is_above(kernel.metadata, policy.metadata_threshold) and not metadata_want(pool, policy):
             yield Finding(
