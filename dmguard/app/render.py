@@ -1,15 +1,14 @@
-"""What a person reads: tables and sentences on standard output. --json is one object."""
+"""What a person reads of pools, disks and actions, and the values of the same for --json."""
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+from dmguard.app.say import complain, say
 from dmguard.core.actions import subject
 from dmguard.core.codes import CODES
-from dmguard.core.entry import describe
+from dmguard.core.outcome import describe
 from dmguard.core.steps import every_step
 from dmguard.core.units import format_seconds, format_size
 
@@ -19,25 +18,13 @@ if TYPE_CHECKING:
     from dmguard.app.guard.extend import Acted
     from dmguard.app.guard.report import Report
     from dmguard.core.actions import Action
-    from dmguard.core.entry import Entry, Outcome
     from dmguard.core.findings import Finding
     from dmguard.core.model import Pool, State, Vg
+    from dmguard.core.outcome import Outcome
     from dmguard.core.plan import Refusal
     from dmguard.core.verdict import Verdict
 
     Outcomes = Sequence[tuple[Action, Outcome]]
-
-
-def say(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
-
-
-def complain(text: str) -> None:
-    sys.stderr.write(f"dmguard: {text}\n")
-
-
-def say_json(values: dict[str, Any]) -> None:
-    say(json.dumps({"schema": 1, **values}, indent=2))
 
 
 def table(
@@ -158,12 +145,6 @@ def is_cure(action: Action, finding: Finding) -> bool:
     if finding.subject.startswith("/dev/"):
         return action.disk == finding.subject
     return action.vg == finding.subject.partition("/")[0]
-
-
-def say_history(entries: Sequence[Entry]) -> None:
-    for entry in entries:
-        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
-        say(f"{at}  {entry.result:<8} {entry.message} [{entry.reason}, {entry.trigger}]")
 
 
 def plan_values(actions: Sequence[Action]) -> list[dict[str, Any]]:

@@ -20,10 +20,11 @@ from dmguard.loop.books import Books
 from dmguard.loop.clients import Clients
 from dmguard.loop.execute import Executor
 from dmguard.loop.hands import make_hands
+from dmguard.loop.ink import Ink
 from dmguard.loop.memory import Memory
 from dmguard.loop.observe import Observer, Senses
 from dmguard.loop.reconcile import Reconciler
-from dmguard.loop.record import Ink, Paths, Recorder
+from dmguard.loop.record import Paths, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

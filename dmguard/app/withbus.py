@@ -29,7 +29,7 @@ async def open_with_bus() -> AsyncIterator[Loop]:
 
 
 async def _try_to_connect(bus: SystemBus) -> bool:
-    from dmguard.app.render import complain
+    from dmguard.app.say import complain
 
     try:
         await bus.connect()

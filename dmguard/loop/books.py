@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dmguard.core.model import State
-    from dmguard.loop.record import Ink, Paths
+    from dmguard.loop.ink import Ink
+    from dmguard.loop.record import Paths
 
 log = logging.getLogger(__name__)
 

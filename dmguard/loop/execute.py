@@ -21,8 +21,8 @@ from dmguard.core.actions import (
     subject,
 )
 from dmguard.core.codes import CODES
-from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import State, Trigger
+from dmguard.core.outcome import Outcome, act_entry
 from dmguard.core.steps import after_for, finish_for, lets_go, steps_for, undo_for
 from dmguard.edge import files
 from dmguard.edge.dm import DmParseError
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dmguard.core.steps import Step
+    from dmguard.loop.ink import Ink
     from dmguard.loop.observe import Observer
-    from dmguard.loop.record import Ink, Paths, Recorder
+    from dmguard.loop.record import Paths, Recorder
     from dmguard.loop.walk import Hands, Mark
 
 log = logging.getLogger(__name__)

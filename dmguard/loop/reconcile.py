@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Claim, Result
-from dmguard.core.entry import finding_entry
 from dmguard.core.findings import Finding
 from dmguard.core.forecast import next_look, time_to
 from dmguard.core.goals import Guard
 from dmguard.core.ledger import keep_books
 from dmguard.core.model import Trigger
+from dmguard.core.outcome import finding_entry
 from dmguard.core.plan import Plan, make_plan
 from dmguard.core.plan.loops import policy_of
 from dmguard.core.sizing import policy_for

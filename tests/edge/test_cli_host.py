@@ -20,10 +20,11 @@ from dmguard.edge.dm import Control, DmUnavailableError
 from dmguard.edge.files import Lock
 from dmguard.edge.run import SEARCH_PATH, Runner
 from dmguard.edge.systemd import JournalWriter
+from dmguard.loop.ink import Ink
 from dmguard.loop.memory import Memory
 from dmguard.loop.observe import Observer
 from dmguard.loop.publish import Publisher
-from dmguard.loop.record import Ink, Paths, Recorder
+from dmguard.loop.record import Paths, Recorder
 from tests.edge.conftest import run, script
 from tests.edge.dmfake import Device, Kernel
 from tests.edge.lvmfake import GIB, full_report

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dmguard.core.entry import Entry
+from dmguard.loop.ink import Ink
 from dmguard.loop.memory import Memory
 from dmguard.loop.publish import Publisher, is_alive, published_findings, read_published
-from dmguard.loop.record import Ink, Paths, Recorder, read_history
+from dmguard.loop.record import Paths, Recorder, read_history
 from tests.edge.conftest import run, until
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from dmguard.core.actions import (
     StartUnit,
     WipeDisk,
 )
-from dmguard.core.entry import Outcome
 from dmguard.core.model import Disk, DiskKind, Resource
+from dmguard.core.outcome import Outcome
 from dmguard.core.settings import SOURCES, ClaimMode, OnRecovered
 from dmguard.core.verdict import Reason, Verdict
 from tests.edge.schema import SCHEMAS, load_schema

@@ -9,7 +9,8 @@ from dmguard.core.model import State
 from dmguard.core.steps import Lvm, Step
 from dmguard.loop.books import Books
 from dmguard.loop.execute import Executor
-from dmguard.loop.record import Ink, Paths, Recorder
+from dmguard.loop.ink import Ink
+from dmguard.loop.record import Paths, Recorder
 from dmguard.loop.walk import Done, Hands
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from dmguard.core.plan import Past
 from dmguard.core.plan.claim import plan_claims
 from dmguard.edge.files import Lock, write_atomic
 from dmguard.loop.books import Books
-from dmguard.loop.record import Ink, Paths
+from dmguard.loop.ink import Ink
+from dmguard.loop.record import Paths
 from tests.unit.builders import make_pool, make_state
 from tests.unit.disks import CLAIMS, host, make_disk, steady, vg_of
 

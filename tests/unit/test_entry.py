@@ -7,16 +7,10 @@ import pytest
 
 from dmguard.core.actions import Act, Action, Result
 from dmguard.core.codes import CODES
-from dmguard.core.entry import (
-    Outcome,
-    act_entry,
-    describe,
-    finding_entry,
-    load_entry,
-    refusal_entry,
-)
+from dmguard.core.entry import load_entry
 from dmguard.core.findings import Finding
 from dmguard.core.model import Resource, Trigger
+from dmguard.core.outcome import Outcome, act_entry, describe, finding_entry, refusal_entry
 from dmguard.core.plan import Refusal
 from tests.unit.builders import GIB, MIB, make_extend, make_refresh
 from tests.unit.disks import ACTIVATE, CLAIM, RESIZE, RESTORE, START

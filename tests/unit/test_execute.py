@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dmguard.core.actions import Action, Result, dump_action
-from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Resource, State, Trigger
+from dmguard.core.outcome import Outcome, act_entry
 from dmguard.core.steps import steps_for
 from dmguard.edge.dm import DmParseError
 from dmguard.edge.files import Lock, write_atomic

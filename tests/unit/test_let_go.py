@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dmguard.app.guard.setup import SetUpDone
     from dmguard.app.wiring import Loop
-    from dmguard.core.entry import Outcome
+    from dmguard.core.outcome import Outcome
     from dmguard.core.steps import Step
 
 HUNGRY = make_state(make_pool(80))

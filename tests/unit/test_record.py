@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from dmguard.core.actions import Result
-from dmguard.core.entry import Outcome, act_entry
 from dmguard.core.model import Trigger
-from dmguard.loop.record import Ink, read_history
+from dmguard.core.outcome import Outcome, act_entry
+from dmguard.loop.ink import Ink
+from dmguard.loop.record import read_history
 from tests.unit.builders import make_extend, make_state
 from tests.unit.fakes import Bench, finish
 
@@ -107,7 +108,7 @@ def test_no_process_waits_for_a_write_that_hangs() -> None:
     """An interpreter ends although what it wrote is still on its way."""
     program = (
         "import asyncio, time\n"
-        "from dmguard.loop.record import Ink\n"
+        "from dmguard.loop.ink import Ink\n"
         "async def main():\n"
         "    ink = Ink(patience_s=0.01)\n"
         "    print(await ink.write(lambda: time.sleep(600)), flush=True)\n"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dmguard.core.actions import Action
-    from dmguard.core.entry import Outcome
+    from dmguard.core.outcome import Outcome
     from dmguard.loop.observe import Observer
 
 CONFIGURE = Configure(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from dmguard.app.guard.setup import SetUpDone, set_up
 from dmguard.core.actions import CreatePool, CreateVg, Result, WipeDisk
-from dmguard.core.entry import Entry, Outcome
 from dmguard.core.model import Probe, State
+from dmguard.core.outcome import Outcome
 from dmguard.core.settings import Settings
 from dmguard.loop.record import Paths
 from tests.unit.disks import make_disk
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
+    from dmguard.core.entry import Entry
     from dmguard.core.goals import SetUp
 
 MANY = tuple(

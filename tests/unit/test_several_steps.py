@@ -15,9 +15,10 @@ from dmguard.core.actions import (
     Result,
     dump_action,
 )
-from dmguard.core.entry import Entry, Outcome
+from dmguard.core.entry import Entry
 from dmguard.core.host import AGENT, FileText, Host, UnitFacts
 from dmguard.core.model import State, Trigger
+from dmguard.core.outcome import Outcome
 from dmguard.core.steps import after_for, steps_for
 from dmguard.edge.files import Lock, append_line, boot_id, write_atomic
 from dmguard.loop.intent import boundaries

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dmguard.app.guard.extend import Acted
-    from dmguard.core.entry import Outcome
+    from dmguard.core.outcome import Outcome
 
 COMMANDS = (
     "run",
@@ -73,23 +73,36 @@ def exit_of_growth(acted: Acted) -> Exit:
     return Exit.REFUSED if codes - {"not-larger"} else Exit.DONE
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; man page and completions are made from it."""
+def build_parser(verbs: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The command line with these verbs; man page and completions are made from the whole."""
     parser = argparse.ArgumentParser(
         prog="dmguard",
         description="Keeps LVM thin pools alive: grows them before their writers feel it.",
     )
     parser.add_argument("--version", action="version", version=f"dmguard {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in verbs:
         import_module(f"dmguard.app.cli.{name}").add_parser(commands)
     return parser
 
 
+def _asked(words: Sequence[str]) -> Sequence[str]:
+    """The verbs that these words can be about: one alone if it comes first.
+
+    To import the others would be most of a short command's time. What lists all verbs, as help
+    and errors do, gets all.
+    """
+    first = words[0] if words else ""
+    if first == "--version":
+        return ()
+    return (first,) if first in COMMANDS else COMMANDS
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run; every error that is foreseen is one line on standard error."""
+    words = sys.argv[1:] if argv is None else argv
     try:
-        status = _run(build_parser().parse_args(argv))
+        status = _run(build_parser(_asked(words)).parse_args(words))
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has gone: what is still buffered goes nowhere.
@@ -99,10 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from dmguard.app.render import complain
-    from dmguard.edge.config import ConfigError
-    from dmguard.edge.files import BusyError
-    from dmguard.loop.reconcile import UNREADABLE
+    from dmguard.app.say import complain
 
     if options.command in NEED_ROOT and os.geteuid() != 0:
         complain(f"{options.command} must be run as root")
@@ -111,10 +121,24 @@ def _run(options: argparse.Namespace) -> int:
         return int(options.execute(options))
     except BrokenPipeError:
         raise
-    except (ConfigError, BusyError, *UNREADABLE) as error:
-        complain(str(error))
-        if isinstance(error, ConfigError):
-            return Exit.USAGE
-        return Exit.BUSY if isinstance(error, BusyError) else Exit.FAILED
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        code = _exit_of_error(error)
+        if code is None:
+            raise
+        complain(str(error))
+        return code
+
+
+def _exit_of_error(error: Exception) -> Exit | None:
+    """The exit code of an error that is foreseen; None for any other, which is a fault of ours."""
+    from dmguard.edge.config import ConfigError
+    from dmguard.edge.files import BusyError
+    from dmguard.loop.reconcile import UNREADABLE
+
+    if isinstance(error, ConfigError):
+        return Exit.USAGE
+    if isinstance(error, BusyError):
+        return Exit.BUSY
+    return Exit.FAILED if isinstance(error, UNREADABLE) else None

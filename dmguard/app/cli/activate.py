@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 from typing import TYPE_CHECKING, Any
-
-from dmguard.core.units import parse_duration
 
 if TYPE_CHECKING:
     from dmguard.app.guard.activate import Activated
@@ -36,6 +33,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _seconds(text: str) -> float:
+    from dmguard.core.units import parse_duration
+
     try:
         return float(int(text)) if text.isdecimal() else parse_duration(text)
     except ValueError as error:
@@ -43,13 +42,16 @@ def _seconds(text: str) -> float:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_execute(options))
 
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.cli import Exit
     from dmguard.app.guard.activate import activate
-    from dmguard.app.render import say, say_json, say_plan
+    from dmguard.app.render import say_plan
+    from dmguard.app.say import say, say_json
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.core.goals import ActivateAll
     from dmguard.core.model import Trigger
@@ -81,7 +83,7 @@ async def _execute(options: argparse.Namespace) -> int:
 
 def _lines(result: Activated) -> list[str]:
     from dmguard.core.actions import subject
-    from dmguard.core.entry import describe
+    from dmguard.core.outcome import describe
 
     lines = [
         f"{subject(action)}: {describe(action, outcome)}" for action, outcome in result.outcomes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +16,17 @@ if TYPE_CHECKING:
 
 
 def execute(options: argparse.Namespace) -> int:
-    if options.raw_from_running is not None:
-        return asyncio.run(_adopt_raw(options))
-    return asyncio.run(_import(options))
+    import asyncio
+
+    adopt = _import if options.raw_from_running is None else _adopt_raw
+    return asyncio.run(adopt(options))
 
 
 async def _adopt_raw(options: argparse.Namespace) -> int:
     from dmguard.app.cli import Exit
     from dmguard.app.guard.adopt import section_of
     from dmguard.app.guard.extend import Acted
-    from dmguard.app.render import say
+    from dmguard.app.say import say
     from dmguard.app.wiring import open_loop
     from dmguard.core.plan import Plan, Refusal
     from dmguard.edge.config import load_settings
@@ -45,7 +45,7 @@ async def _import(options: argparse.Namespace) -> int:
     from dmguard.app.cli import Exit
     from dmguard.app.guard.adopt import read_foreign
     from dmguard.app.guard.extend import Acted
-    from dmguard.app.render import complain, say
+    from dmguard.app.say import complain, say
     from dmguard.core.imports.imported import ForeignError
     from dmguard.core.plan import Plan
 
@@ -116,7 +116,7 @@ async def _keep(goal: KeepSettings, options: argparse.Namespace, told: dict[str,
     """Write it, unless that is only to be shown."""
     from dmguard.app.cli import Exit, exit_of
     from dmguard.app.guard.setup import keep_settings
-    from dmguard.app.render import say
+    from dmguard.app.say import say
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.edge.bus import SystemBus
     from dmguard.edge.config import load_settings
@@ -138,14 +138,13 @@ async def _keep(goal: KeepSettings, options: argparse.Namespace, told: dict[str,
 def _tell(kept: Acted, options: argparse.Namespace, told: dict[str, Any]) -> None:
     """What is done with it, after what was found; as JSON both together."""
     from dmguard.app.render import (
-        complain,
         outcome_values,
         plan_values,
         refusal_values,
-        say_json,
         say_outcomes,
         say_plan,
     )
+    from dmguard.app.say import complain, say_json
 
     if options.json:
         said = {

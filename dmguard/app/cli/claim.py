@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,18 +28,15 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_execute(options))
 
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.disks import claim
-    from dmguard.app.render import (
-        outcome_values,
-        plan_values,
-        refusal_values,
-        say_acted,
-        say_json,
-    )
+    from dmguard.app.render import outcome_values, plan_values, refusal_values, say_acted
+    from dmguard.app.say import say_json
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.core.goals import ClaimByHand
     from dmguard.edge.config import load_settings

@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     from dmguard.app.cli import Exit
-    from dmguard.app.render import complain, say, say_json
+    from dmguard.app.say import complain, say, say_json
     from dmguard.core.settings import show_settings
     from dmguard.edge.config import CONFIG, ConfigError, config_files, load_settings
 

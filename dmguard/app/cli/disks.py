@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,12 +21,15 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_execute(options))
 
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.disks import judge_all
-    from dmguard.app.render import disk_table, disk_values, say, say_json
+    from dmguard.app.render import disk_table, disk_values
+    from dmguard.app.say import say, say_json
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.edge.config import load_settings
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,8 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_execute(options))
 
 
@@ -57,7 +58,8 @@ async def _execute(options: argparse.Namespace) -> int:
 
 
 def _say_json(seen: Recovered, found: tuple[Order, ...]) -> None:
-    from dmguard.app.render import outcome_values, plan_values, say_json
+    from dmguard.app.render import outcome_values, plan_values
+    from dmguard.app.say import say_json
 
     say_json(
         {
@@ -92,7 +94,8 @@ def _values(finding: Finding, plan: Plan) -> dict[str, Any]:
 
 
 def _say(seen: Recovered, found: tuple[Order, ...], *, acts: bool, commands: bool) -> None:
-    from dmguard.app.render import say, say_outcomes, say_plan
+    from dmguard.app.render import say_outcomes, say_plan
+    from dmguard.app.say import say
 
     if acts:
         say_outcomes(seen.outcomes)
@@ -127,9 +130,9 @@ def _heading(finding: Finding) -> str:
 
 
 def _say_finding(finding: Finding, cures: tuple[Action, ...], *, commands: bool) -> None:
-    from dmguard.app.render import say
+    from dmguard.app.say import say
     from dmguard.core.codes import CODES
-    from dmguard.core.entry import describe
+    from dmguard.core.outcome import describe
     from dmguard.core.steps import every_step
 
     row = CODES[finding.code]

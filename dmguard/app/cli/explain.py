@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
-
-from dmguard.core.codes import CODES
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
+
+    from dmguard.core.codes import Code
 
 
 def add_parser(commands: Any) -> None:
@@ -25,34 +25,39 @@ def add_parser(commands: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     from dmguard.app.cli import Exit
-    from dmguard.app.render import complain, say, say_json
+    from dmguard.app.say import complain, say, say_json
+    from dmguard.core.codes import CODES
 
     if options.code is None:
         rows = list(CODES.values())
         if options.json:
-            say_json({"codes": [_values(row.code) for row in rows]})
+            say_json({"codes": [_values(row) for row in rows]})
         else:
             width = max(len(row.code) for row in rows)
             for row in rows:
                 say(f"{row.code:<{width}}  {row.title}")
         return Exit.DONE
     if options.code not in CODES:
-        near = difflib.get_close_matches(options.code, CODES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; dmguard explain lists them"
-        complain(f"no such code: {options.code}{hint}")
+        complain(f"no such code: {options.code}; {_hint(options.code, CODES)}")
         return Exit.NO_MATCH
-    if options.json:
-        say_json(_values(options.code))
-        return Exit.DONE
     row = CODES[options.code]
+    if options.json:
+        say_json(_values(row))
+        return Exit.DONE
     say(f"{row.code}: {row.title}\n")
     for head, text in (("Cause", row.cause), ("Danger", row.danger), ("Cure", row.cure)):
         say(f"{head + ':':<8} {text}")
     return Exit.DONE
 
 
-def _values(code: str) -> dict[str, Any]:
-    row = CODES[code]
+def _hint(code: str, known: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(code, known, n=1)
+    return f"did you mean {near[0]}?" if near else "dmguard explain lists them"
+
+
+def _values(row: Code) -> dict[str, Any]:
     return {
         "code": row.code,
         "message_id": row.message_id,

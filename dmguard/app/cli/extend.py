@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from typing import TYPE_CHECKING, Any
-
-from dmguard.core.goals import ExtendByHand, Size
-from dmguard.core.units import parse_size
 
 if TYPE_CHECKING:
     from dmguard.app.guard.extend import Acted
+    from dmguard.core.goals import Size
 
 
 def add_parser(commands: Any) -> None:
@@ -32,6 +29,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _size(text: str) -> Size:
+    from dmguard.core.goals import Size
+    from dmguard.core.units import parse_size
+
     if text == "max":
         return Size(None)
     try:
@@ -41,6 +41,8 @@ def _size(text: str) -> Size:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     if options.data is None and options.metadata is None:
         options.usage_error("say how much: --data SIZE, --metadata SIZE, or both")
     return asyncio.run(_execute(options))
@@ -51,6 +53,7 @@ async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.extend import extend
     from dmguard.app.render import say_acted
     from dmguard.app.wiring import open_loop
+    from dmguard.core.goals import ExtendByHand
     from dmguard.edge.config import load_settings
 
     goal = ExtendByHand(options.pool, data=options.data, metadata=options.metadata)
@@ -61,7 +64,8 @@ async def _execute(options: argparse.Namespace) -> int:
 
 
 def _say_json(extended: Acted) -> None:
-    from dmguard.app.render import plan_values, say_json
+    from dmguard.app.render import plan_values
+    from dmguard.app.say import say_json
 
     say_json(
         {

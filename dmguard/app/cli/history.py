@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from dmguard.app.render import say, say_history, say_json
+    from dmguard.app.say import say, say_history, say_json
     from dmguard.loop.record import Paths, read_history
 
     entries = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,13 +23,15 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_execute(options))
 
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.cli import Exit
     from dmguard.app.guard.disks import ignore
-    from dmguard.app.render import complain, say, say_json
+    from dmguard.app.say import complain, say, say_json
     from dmguard.app.wiring import open_loop
     from dmguard.edge.config import load_settings
 

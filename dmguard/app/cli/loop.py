@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from typing import TYPE_CHECKING, Any
-
-from dmguard.core.goals import ResizeLoop, Size
-from dmguard.core.units import parse_size
 
 if TYPE_CHECKING:
     from dmguard.app.guard.extend import Acted
+    from dmguard.core.goals import Size
 
 
 def add_parser(commands: Any) -> None:
@@ -45,6 +42,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _size(text: str) -> Size:
+    from dmguard.core.goals import Size
+    from dmguard.core.units import parse_size
+
     try:
         return Size(parse_size(text.removeprefix("+")), relative=text.startswith("+"))
     except ValueError as error:
@@ -52,12 +52,14 @@ def _size(text: str) -> Size:
 
 
 def _status(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_show(options))
 
 
 async def _show(options: argparse.Namespace) -> int:
     from dmguard.app.loops import loop_table, loop_values
-    from dmguard.app.render import say, say_json
+    from dmguard.app.say import say, say_json
     from dmguard.app.wiring import Reach, open_loop
     from dmguard.edge.config import load_settings
 
@@ -75,6 +77,8 @@ async def _show(options: argparse.Namespace) -> int:
 
 
 def _resize(options: argparse.Namespace) -> int:
+    import asyncio
+
     if options.data is None and options.metadata is None:
         options.usage_error("say how much: SIZE, --metadata SIZE, or both")
     return asyncio.run(_grow(options))
@@ -84,8 +88,10 @@ async def _grow(options: argparse.Namespace) -> int:
     from dmguard.app.cli import exit_of_growth
     from dmguard.app.guard.extend import extend
     from dmguard.app.loops import loop_values
-    from dmguard.app.render import say_acted, say_json
+    from dmguard.app.render import say_acted
+    from dmguard.app.say import say_json
     from dmguard.app.wiring import Reach, open_loop
+    from dmguard.core.goals import ResizeLoop
     from dmguard.edge.config import load_settings
 
     goal = ResizeLoop(options.pool, data=options.data, metadata=options.metadata)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,12 +20,15 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_execute(options))
 
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.report import read_report
-    from dmguard.app.render import finding_values, plan_values, say_json, say_plan
+    from dmguard.app.render import finding_values, plan_values, say_plan
+    from dmguard.app.say import say_json
     from dmguard.app.wiring import open_loop
     from dmguard.edge.config import load_settings
 

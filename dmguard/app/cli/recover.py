@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,12 +30,15 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_execute(options))
 
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.recover import recover
-    from dmguard.app.render import finding_values, outcome_values, plan_values, say_json
+    from dmguard.app.render import finding_values, outcome_values, plan_values
+    from dmguard.app.say import say_json
     from dmguard.app.withbus import open_with_bus
     from dmguard.core.goals import Recover
 
@@ -58,7 +60,8 @@ async def _execute(options: argparse.Namespace) -> int:
 
 
 def _say(recovered: Recovered, *, dry_run: bool) -> None:
-    from dmguard.app.render import complain, say, say_findings, say_outcomes, say_plan
+    from dmguard.app.render import say_findings, say_outcomes, say_plan
+    from dmguard.app.say import complain, say
 
     for name in recovered.unknown:
         complain(f"{name}: no guarded pool has that name [no-such-pool]")

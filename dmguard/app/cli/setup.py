@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmguard.app.guard.setup import SetUpDone
     from dmguard.core.actions import Action
-    from dmguard.core.entry import Outcome
     from dmguard.core.goals import KeepSettings, SetUp
+    from dmguard.core.outcome import Outcome
     from dmguard.core.units import Amount
 
 _MATCHED = ("path", "link", "serial", "wwn", "model", "vendor", "bus", "min_size", "max_size")
@@ -214,9 +213,11 @@ def _chunk(text: str) -> int:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     from dmguard.app.cli import Exit
     from dmguard.app.cli.adopt import execute as adopt
-    from dmguard.app.render import complain
+    from dmguard.app.say import complain
 
     if options.source is None and options.raw_from_running is None:
         return asyncio.run(_execute(options))
@@ -317,15 +318,8 @@ def _tell_nothing(action: Action, outcome: Outcome | None) -> None:
 
 
 def _render(done: SetUpDone, options: argparse.Namespace) -> None:
-    from dmguard.app.render import (
-        complain,
-        outcome_values,
-        plan_values,
-        refusal_values,
-        say,
-        say_json,
-        say_plan,
-    )
+    from dmguard.app.render import outcome_values, plan_values, refusal_values, say_plan
+    from dmguard.app.say import complain, say, say_json
 
     if options.json:
         say_json(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -30,10 +29,14 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     return asyncio.run(_execute(options))
 
 
 async def _execute(options: argparse.Namespace) -> int:
+    import asyncio
+
     from dmguard.app.guard.report import read_report
     from dmguard.app.wiring import open_loop
     from dmguard.edge.config import load_settings
@@ -53,15 +56,8 @@ async def _execute(options: argparse.Namespace) -> int:
 def _say(report: Report, loop: Loop) -> None:
     from dmguard.app.guard.report import ruled_disks
     from dmguard.app.loops import loop_table
-    from dmguard.app.render import (
-        consumer_values,
-        disk_table,
-        pool_table,
-        say,
-        say_history,
-        say_plan,
-        vg_table,
-    )
+    from dmguard.app.render import consumer_values, disk_table, pool_table, say_plan, vg_table
+    from dmguard.app.say import say, say_history
 
     guarded = [pool for pool in report.state.pools if loop.settings.guards(pool.name)]
     say(_agent_line(report))
@@ -101,13 +97,8 @@ def _agent_line(report: Report) -> str:
 def _say_json(report: Report, loop: Loop) -> None:
     from dmguard.app.guard.report import pool_values, ruled_disks
     from dmguard.app.loops import loop_values
-    from dmguard.app.render import (
-        consumer_values,
-        disk_values,
-        finding_values,
-        plan_values,
-        say_json,
-    )
+    from dmguard.app.render import consumer_values, disk_values, finding_values, plan_values
+    from dmguard.app.say import say_json
 
     say_json(
         {

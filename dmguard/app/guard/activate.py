@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
-    from dmguard.core.entry import Outcome
+    from dmguard.core.outcome import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dmguard.app.guard.lock import take_lock
 from dmguard.core.actions import Result
-from dmguard.core.entry import refusal_entry
 from dmguard.core.model import Trigger
+from dmguard.core.outcome import refusal_entry
 from dmguard.core.plan import Past, Plan, make_plan
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
-    from dmguard.core.entry import Outcome
     from dmguard.core.goals import ExtendByHand, Goal, ResizeLoop
     from dmguard.core.model import State
+    from dmguard.core.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

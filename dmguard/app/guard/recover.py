@@ -17,9 +17,9 @@ from dmguard.core.plan import Plan, make_plan
 if TYPE_CHECKING:
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
-    from dmguard.core.entry import Outcome
     from dmguard.core.findings import Finding
     from dmguard.core.model import State
+    from dmguard.core.outcome import Outcome
 
 _ROUNDS = 12
 _LONGEST_WAIT_S = 60.0

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from dmguard.app.guard.extend import Acted, act_by_hand
 from dmguard.app.guard.lock import take_lock
 from dmguard.core.actions import Result
-from dmguard.core.entry import Outcome, act_entry, refusal_entry
 from dmguard.core.model import Trigger
+from dmguard.core.outcome import Outcome, act_entry, refusal_entry
 from dmguard.core.plan import Past, Plan, make_plan
 from dmguard.core.steps import UnitStep, every_step
 from dmguard.loop.turn import take

@@ -4,7 +4,7 @@ include/uapi/linux/dm-ioctl.h).
 
 from __future__ import annotations
 
-import platform
+import os
 import re
 import struct
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class DmDevice:
 
 def request_number(command: int, machine: str | None = None) -> int:
     """_IOWR(0xfd, command, struct dm_ioctl) of this architecture (Linux, asm/ioctl.h)."""
-    machine = machine or platform.machine()
+    machine = machine or os.uname().machine
     # Read and write are 1 and 2 in two bits, or 2 and 4 in three: both together are one value.
     other = machine.startswith(("ppc", "mips", "sparc", "alpha"))
     direction = 6 << 29 if other else 3 << 30

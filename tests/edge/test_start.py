@@ -1,0 +1,110 @@
+"""What a command loads: on a slow machine that is most of the time that it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dmguard.app.cli import COMMANDS
+from dmguard.core.entry import Entry
+from tests.edge.schema import TREE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = """
+import atexit, sys
+from pathlib import Path
+atexit.register(lambda: Path(sys.argv[1]).write_text("\\n".join(sys.modules)))
+from dmguard.app.cli import main
+raise SystemExit(main(sys.argv[2:]))
+"""
+FRAME = {"dmguard", "dmguard.app", "dmguard.app.cli"}
+ENTRY = Entry(
+    "pool-late", "activate", "refused", "start", "vg", "vg/pool", "pool-late", "it is late"
+)
+SLOW = {"asyncio", "dbus_next", "logging", "pyudev", "tenacity"}
+"""What only a command that looks at pools needs."""
+ACTING = {"dmguard.core.actions", "dmguard.core.steps", "dmguard.app.render", "dmguard.app.wiring"}
+"""The same of dmguard's own."""
+
+
+class Loads:
+    """Runs commands, and tells the modules that each has loaded in the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._list = folder / "modules"
+
+    def __call__(self, *words: str, code: int = 0, before: str = "") -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", before + PROGRAM, self._list, *words],
+            capture_output=True, text=True, check=False, timeout=60, cwd="/",
+            env={"PATH": os.defpath, "PYTHONPATH": str(TREE)},
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        return set(self._list.read_text().split())
+
+
+@pytest.fixture
+def loads(tmp_path: Path) -> Loads:
+    return Loads(tmp_path)
+
+
+def of_dmguard(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.partition(".")[0] == "dmguard"}
+
+
+def test_the_version_needs_no_verb(loads: Loads) -> None:
+    loaded = loads("--version")
+    assert of_dmguard(loaded) == FRAME
+    assert loaded & SLOW == set()
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_the_help_of_a_verb_needs_no_other_and_nothing_that_the_verb_uses(
+    verb: str, loads: Loads
+) -> None:
+    loaded = loads(verb, "--help")
+    assert of_dmguard(loaded) == FRAME | {f"dmguard.app.cli.{verb}"}
+    assert loaded & SLOW == set()
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["no-such-verb"], 2), ([], 2)])
+def test_what_lists_the_verbs_needs_them_all_and_nothing_that_they_use(
+    words: list[str], code: int, loads: Loads
+) -> None:
+    loaded = loads(*words, code=code)
+    assert of_dmguard(loaded) == FRAME | {f"dmguard.app.cli.{verb}" for verb in COMMANDS}
+    assert loaded & SLOW == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["explain"], 0),
+        (["explain", "pool-late"], 0),
+        (["explain", "no-such-code"], 3),
+        (["config", "show", "--root", "/nowhere"], 0),
+        (["config", "check", "--root", "/nowhere", "--json"], 0),
+    ],
+)
+def test_what_looks_at_no_pool_needs_neither_an_event_loop_nor_actions(
+    words: list[str], code: int, loads: Loads
+) -> None:
+    loaded = loads(*words, code=code)
+    assert loaded & (SLOW | ACTING) == set()
+
+
+def test_the_history_needs_neither_an_event_loop_nor_actions(loads: Loads, tmp_path: Path) -> None:
+    elsewhere = (
+        "from pathlib import Path; from dmguard.loop import record;"
+        f"paths = record.Paths(lib=Path({str(tmp_path)!r})); record.Paths = lambda: paths"
+    )
+    (tmp_path / "history.jsonl").write_text(json.dumps(ENTRY.as_values()) + "\n")
+    loaded = loads("history", before=elsewhere)
+    assert loaded & (SLOW | ACTING) == set()
