@@ -1,8 +1,8 @@
 """systemd-python, wrapped: the notify socket and the journal.
 
 sd_journal_send blocks after a dozen messages while journald stands still, and journald stands
-still when /var is on the pool that has stopped. So a thread of its own writes, and nothing waits
-for it: when the queue is full the oldest message is dropped, and counted.
+still when /var is on the pool that has stopped. So a thread of its own writes, and nothing has to
+wait for it: when the queue is full the oldest message is dropped, and counted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -59,20 +60,24 @@ class JournalWriter:
 
     def __init__(self) -> None:
         self.dropped = 0
-        self._entries: deque[tuple[str, dict[str, str]]] = deque()
+        self._entries: deque[tuple[str, dict[str, str], Future[None]]] = deque()
         self._ready = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
-    def send(self, message: str, **fields: str) -> None:
-        """Queue one entry. Returns at once, always."""
+    def send(self, message: str, **fields: str) -> Future[None]:
+        """Queue one entry. Returns at once, always: the future ends when nothing more is done.
+
+        It is then written, or dropped.
+        """
+        future: Future[None] = Future()
         with self._ready:
             if len(self._entries) >= _QUEUE:
-                self._entries.popleft()
-                self.dropped += 1
-            self._entries.append((message, fields))
+                self._drop(self._entries.popleft()[2])
+            self._entries.append((message, fields, future))
             self._ready.notify()
+        return future
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what is queued, for as long as that, and end."""
@@ -88,12 +93,18 @@ class JournalWriter:
                     self._ready.wait()
                 if not self._entries:
                     return
-                message, fields = self._entries.popleft()
+                message, fields, future = self._entries.popleft()
             try:
                 write_entry(message, fields)
             except (OSError, ValueError, TypeError):
                 # ValueError: text that is no UTF-8. This thread must outlive every message.
-                self.dropped += 1
+                self._drop(future)
+            else:
+                future.set_result(None)
+
+    def _drop(self, future: Future[None]) -> None:
+        self.dropped += 1
+        future.set_result(None)
 
 
 def write_entry(message: str, fields: dict[str, str]) -> None:

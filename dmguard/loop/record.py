@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,13 @@ from dmguard.core.entry import Entry, load_entry
 from dmguard.edge import files
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from dmguard.edge.systemd import JournalWriter
     from dmguard.loop.ink import Ink
 
 _HISTORY_LIMIT = 1 << 20
+_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +79,38 @@ class Paths:
 
 
 class Recorder:
-    """Each entry to the journal and to the history, once."""
+    """Each entry to the journal and to the history, once.
+
+    To the journal first: whoever dies in between is asked by the history what was told, and tells
+    nothing twice. One that stands still is waited for once, and not long.
+    """
 
     def __init__(self, paths: Paths, journal: JournalWriter, ink: Ink) -> None:
         self._paths = paths
         self._journal = journal
         self._ink = ink
+        self._owed: Future[None] | None = None
         self.recent: list[Entry] = []
 
     async def record(self, entry: Entry) -> None:
         entry = replace(entry, at=entry.at or time.time(), id=entry.id or uuid.uuid4().hex)
         self.recent = [*self.recent[-9:], entry]
-        self._journal.send(entry.message, **entry.as_fields())
+        await self._wait_for(self._journal.send(entry.message, **entry.as_fields()))
         line = json.dumps(entry.as_values())
         await self._ink.write(
             lambda: files.append_line(self._paths.history, line, limit=_HISTORY_LIMIT)
         )
+
+    async def _wait_for(self, sent: Future[None]) -> None:
+        import asyncio  # who only reads the history needs none
+
+        if self._owed is not None and not self._owed.done():
+            return
+        self._owed = sent
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                # Shielded: it is the thread's to end.
+                await asyncio.shield(asyncio.wrap_future(sent))
 
 
 def read_history(paths: Paths) -> list[Entry]:

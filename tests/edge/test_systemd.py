@@ -140,6 +140,24 @@ def test_sending_never_waits_for_a_journal_that_stands_still(journal: Journal) -
     assert journal.messages == ["stuck", *[f"m{number}" for number in range(500, 1500)]]
 
 
+def test_it_is_told_when_an_entry_is_written_or_dropped(journal: Journal) -> None:
+    journal.flowing.clear()
+    writer = JournalWriter()
+    stuck = writer.send("stuck")
+    assert journal.entered.wait(BOUND_S)
+    sent = [writer.send(f"m{number}") for number in range(1001)]
+    sent[0].result(BOUND_S)  # dropped
+    assert not any(future.done() for future in (stuck, *sent[1:]))
+    journal.flowing.set()
+    assert stuck.result(BOUND_S) is None
+    assert sent[-1].result(BOUND_S) is None
+    assert journal.messages[-1] == "m1000"
+    journal.fails = True
+    assert writer.send("refused").result(BOUND_S) is None
+    writer.close(BOUND_S)
+    assert writer.dropped == 2
+
+
 def test_closing_writes_what_is_queued(journal: Journal) -> None:
     journal.flowing.clear()
     writer = JournalWriter()

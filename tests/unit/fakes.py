@@ -1,6 +1,7 @@
 """Stand-ins for what the loop reaches the host through."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
@@ -48,11 +49,19 @@ class FakeObserver:
 
 
 class FakeJournal:
+    """Takes every entry at once, or when `flows` is set."""
+
     def __init__(self) -> None:
         self.sent: list[dict[str, str]] = []
+        self.pending: list[Future[None]] = []
+        self.flows = True
 
-    def send(self, message: str, **fields: str) -> None:
+    def send(self, message: str, **fields: str) -> Future[None]:
         self.sent.append({"MESSAGE": message, **fields})
+        self.pending.append(Future())
+        if self.flows:
+            self.pending[-1].set_result(None)
+        return self.pending[-1]
 
 
 class Bench:

@@ -43,6 +43,49 @@ def test_an_entry_goes_to_the_journal_and_to_the_history_with_one_id(bench: Benc
     assert replace(kept, id="", at=0.0) == ENTRY
 
 
+def test_the_history_has_nothing_that_the_journal_has_not(bench: Bench) -> None:
+    """Who is killed in between has told nothing yet, and is not believed to have done so."""
+    bench.journal.flows = False
+
+    async def work() -> None:
+        recording = asyncio.create_task(bench.recorder.record(ENTRY))
+        while not bench.journal.pending:
+            await asyncio.sleep(0)
+        await bench.ink.write(lambda: None)  # after all that was to be written
+        assert read_history(bench.paths) == []
+        assert not recording.done()
+        bench.journal.pending[0].set_result(None)
+        await recording
+        assert len(read_history(bench.paths)) == 1
+
+    asyncio.run(finish(bench, work()))
+
+
+def test_a_journal_that_stands_still_is_waited_for_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    timeout = asyncio.timeout
+
+    def impatient(delay: float) -> asyncio.Timeout:
+        if delay != 77.0:
+            return timeout(delay)
+        waited.append(delay)
+        return timeout(0)
+
+    bench.journal.flows = False
+    monkeypatch.setattr("dmguard.loop.record._PATIENCE_S", 77.0)
+    monkeypatch.setattr(asyncio, "timeout", impatient)
+    record(bench, times=3)
+    assert waited == [77.0]
+    assert len(read_history(bench.paths)) == 3
+
+    for future in bench.journal.pending:
+        future.set_result(None)
+    record(bench)
+    assert waited == [77.0] * 2
+
+
 def test_two_entries_have_two_ids_and_stand_in_their_order(bench: Bench) -> None:
     record(bench, times=2)
     assert len({entry.id for entry in read_history(bench.paths)}) == 2
