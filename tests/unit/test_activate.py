@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import Activate
+from dmguard.core.actions import Action, Activate, Refresh
 from dmguard.core.goals import ActivateAll, Recover
 from dmguard.core.model import Consumer, Mode, Pool, State, dm_name
 from dmguard.core.plan import Past, make_plan
 from dmguard.core.plan.activate import is_wanted, missing_pools
 from dmguard.core.settings import Settings
+from dmguard.core.steps import steps_for
 from tests.unit.builders import in_vg, make_pool, make_pv, make_state, make_vg
 
 EVERY = Settings()
@@ -61,6 +62,13 @@ def test_an_unguarded_pool_is_left_down_even_with_a_consumer() -> None:
     assert activated(state, OTHER, "vg/pool") == ["vg/pool"]
 
 
+def kinds(
+    state: State, settings: Settings, *pools: str, needed: bool = False
+) -> list[type[Action]]:
+    plan = make_plan(state, settings, Past(), ActivateAll(pools, needed=needed))
+    return [type(action) for action in plan.actions]
+
+
 def test_those_asked_for_by_name_are_the_only_ones() -> None:
     state = make_state(DOWN, replace(DOWN, lv=replace(DOWN.lv, name="two", uuid="2")))
     assert activated(state, EVERY, "vg/two") == ["vg/two"]
@@ -89,8 +97,39 @@ def test_the_action_says_what_is_in_the_way() -> None:
                 ("pool_tmeta",),
                 skip=True,
                 monitor=dmeventd,
+                threshold=75,
             ),
         )
+
+
+def test_a_pool_comes_up_with_its_mark() -> None:
+    """Of one that is not guarded the mark is LVM's own."""
+    (action,) = make_plan(make_state(DOWN), EVERY, Past(), ActivateAll()).actions
+    (step,) = steps_for(action)
+    assert "activation/monitoring=0 activation/thin_pool_autoextend_threshold=75" in str(step)
+    (action,) = make_plan(make_state(DOWN), OTHER, Past(), ActivateAll(("vg/pool",))).actions
+    (step,) = steps_for(action)
+    assert "autoextend_threshold" not in str(step)
+    monitored = replace(make_state(DOWN), dmeventd=True)
+    (action,) = make_plan(monitored, EVERY, Past(), ActivateAll()).actions
+    (step,) = steps_for(action)
+    assert "activation/monitoring" not in str(step)
+    assert "activation/thin_pool_autoextend_threshold=75" in str(step)
+
+
+def test_one_that_lvm_brought_up_gets_its_mark_before_its_consumers_start() -> None:
+    up = make_pool()
+    assert up.kernel is not None
+    bare = replace(up, kernel=replace(up.kernel, low_water=0))
+    assert kinds(make_state(up), EVERY) == []
+    assert kinds(make_state(bare), EVERY) == [Refresh]
+    assert kinds(make_state(bare), OTHER) == []
+    # Who names it wants it up, and nothing else.
+    assert kinds(make_state(bare), EVERY, "vg/pool") == []
+    # By day only what a consumer has is touched.
+    assert kinds(make_state(bare), EVERY, needed=True) == []
+    used = replace(make_state(bare), consumers=(DOCKER,))
+    assert kinds(used, EVERY, needed=True) == [Refresh]
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ class Activate(Pooled):
     """Bring a pool up. `components` are its hidden volumes that must be put down first.
 
     `skip`: its activation skip flag is set. `monitor`: LVM may hand it to dmeventd. `auto`: only
-    if LVM would activate it by itself.
+    if LVM would activate it by itself. `threshold`: the percentage at which its low water mark is
+    set; None for LVM's own.
     """
 
     size: int
@@ -116,6 +117,7 @@ class Activate(Pooled):
     skip: bool
     monitor: bool
     auto: bool = False
+    threshold: int | None = None
     reason: str = "pool-inactive"
 
     act: ClassVar[Act] = Act.ACTIVATE

@@ -104,7 +104,9 @@ def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = 
         case ActivateAll():
             lvm = activate.plan_all(state, settings, goal.pools, needed=goal.needed)
             bare = raws.plan_raws(state, settings, goal.pools, needed=goal.needed)
-            return Plan(actions=(*lvm, *bare))
+            # Who names a pool wants it up, and nothing else.
+            marks = () if goal.pools else activate.plan_marks(state, settings, needed=goal.needed)
+            return Plan(actions=(*lvm, *bare, *marks))
         case Examine():
             return _examine(state, settings, past)
         case Recover() | Guard() | None:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import Activate
 from dmguard.core.model import split_dm_name
 from dmguard.core.obstacle import obstacle
+from dmguard.core.plan.keep import plan_refresh
+from dmguard.core.sizing import policy_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dmguard.core.actions import Refresh
     from dmguard.core.model import Pool, State
     from dmguard.core.settings import Settings
 
@@ -24,9 +27,24 @@ def plan_all(
     is down by now may have been taken down to be repaired.
     """
     return tuple(
-        make_activation(pool, state, auto=not (pools or _is_asked_for(pool, state, settings)))
+        _make(pool, state, settings, auto=not (pools or _is_asked_for(pool, state, settings)))
         for pool in state.pools
         if is_inactive(pool, state) and is_meant(pool, state, settings, pools, needed=needed)
+    )
+
+
+def plan_marks(state: State, settings: Settings, *, needed: bool) -> tuple[Refresh, ...]:
+    """New tables for those that are up without their mark: LVM brought them up by itself.
+
+    While a pool's table is loaded anew it is suspended, and the kernel refuses to make a device in
+    it (Linux, drivers/md/dm-thin.c, thin_ctr). Its consumers are not started yet; a minute later
+    one of them would fail for it.
+    """
+    meant = {
+        pool.name for pool in state.pools if is_meant(pool, state, settings, (), needed=needed)
+    }
+    return tuple(
+        action for action in plan_refresh(state, settings, leave=()) if action.pool in meant
     )
 
 
@@ -49,7 +67,7 @@ def plan_late(state: State, settings: Settings) -> Iterator[Activate]:
     for pool in state.pools:
         if is_inactive(pool, state) and is_late(pool, state) and settings.guards(pool.name):
             auto = not _is_asked_for(pool, state, settings)
-            yield make_activation(pool, state, auto=auto)
+            yield _make(pool, state, settings, auto=auto)
 
 
 def is_late(pool: Pool, state: State) -> bool:
@@ -102,7 +120,15 @@ def missing_pools(state: State, settings: Settings, pools: tuple[str, ...]) -> t
     return tuple(sorted((named | guarded) - present))
 
 
-def make_activation(pool: Pool, state: State, *, auto: bool) -> Activate:
+def _make(pool: Pool, state: State, settings: Settings, *, auto: bool) -> Activate:
+    guarded = settings.guards(pool.name)
+    threshold = policy_for(pool, settings).data_threshold if guarded else None
+    return make_activation(pool, state, auto=auto, threshold=threshold)
+
+
+def make_activation(
+    pool: Pool, state: State, *, auto: bool, threshold: int | None = None
+) -> Activate:
     """Bring a pool up; `auto`: only if LVM would do it by itself."""
     return Activate(
         vg=pool.lv.vg,
@@ -113,4 +139,5 @@ def make_activation(pool: Pool, state: State, *, auto: bool) -> Activate:
         skip=pool.lv.skips_activation,
         monitor=state.dmeventd,
         auto=auto,
+        threshold=threshold,
     )

@@ -9,10 +9,10 @@ QUIET = f"{SHORT} activation/monitoring=0"
 """And start no dmeventd inside our own cgroup."""
 
 
-def with_mark(threshold: int) -> str:
-    """QUIET, and the low water mark that the live table gets.
+def with_mark(threshold: int, base: str = QUIET) -> str:
+    """The base, and the low water mark that the live table gets.
 
     It belongs to whoever loads the table last. LVM computes it from this setting (lvm2,
-    lib/thin/thin.c), so growing and refreshing both leave dmguard's own.
+    lib/thin/thin.c), so activating, growing and refreshing all leave dmguard's own.
     """
-    return f"{QUIET} activation/thin_pool_autoextend_threshold={threshold}"
+    return f"{base} activation/thin_pool_autoextend_threshold={threshold}"

@@ -34,6 +34,9 @@ def activate(action: Activate) -> tuple[Step, ...]:
     # activation/auto_activation_volume_list, which a plain activation does not.
     how = "ay" if action.auto else "y"
     ignore = ("--ignoreactivationskip",) if action.skip else ()
+    # Else its table would have to be loaded anew, and while that is done no thin device comes up.
+    if action.threshold is not None:
+        config = with_mark(action.threshold, config)
     steps.append(Lvm(("lvchange", "--activate", how, *ignore, "--config", config, action.pool)))
     return tuple(steps)
 
