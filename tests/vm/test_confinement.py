@@ -18,6 +18,7 @@ from tests.vm.kit import (
     wait_for_mark,
     write,
 )
+from tests.vm.mortal import INTENT
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
@@ -58,6 +59,7 @@ def see_units_and_activation(m: Machine) -> None:
     at = int(acted(m, "activate", ACTIVATE)["__MONOTONIC_TIMESTAMP"])
     # With its mark: to load the table anew would suspend the pool under a Docker that starts.
     wait_for_mark(m, "docker", "thinpool")
+    m.wait_until(f"test ! -e {INTENT}")
     assert [e for e in done(m, "refresh") if int(e["__MONOTONIC_TIMESTAMP"]) > at] == []
 
 
