@@ -35,9 +35,15 @@ def checksums(m: Machine, devices: Iterable[str]) -> dict[str, str]:
 
 
 def wipe(m: Machine, devices: Iterable[str]) -> None:
-    """Zeros from end to end. The device is held open all the time, so nobody finds it half done."""
+    """Zeros from end to end. The device is held open all the time, so nobody finds it half done.
+
+    udev has the kernel forget the partitions, but not if it was just looking at the disk.
+    """
     for device in devices:
         m.run(f"dd if=/dev/zero of={device} bs=1M iflag=fullblock conv=fsync || test $? = 1")
+        name = device.removeprefix("/dev/")
+        gone = f"! ls -d /sys/block/{name}/{name}?*"
+        m.wait_until(f"{gone} || {{ blockdev --rereadpt {device}; {gone}; }}")
 
 
 def gpt_backup(size: int, entries: bytes = bytes(128 * 128)) -> Pieces:

@@ -128,6 +128,9 @@ class Data:
 
     def revive(self) -> None:
         self.m.run("lvchange -q -ay docker/thinpool")
+        # The kernel makes no thin device while the agent has the pool's table loaded anew.
+        wait_for_mark(self.m, "docker", "thinpool")
+        self.m.wait_until(f"test ! -e {INTENT}")
         table = f"0 {1500 * MIB // 512} thin /dev/mapper/docker-thinpool 0"
         self.m.run(f"dmsetup create t0 --table '{table}' && udevadm settle")
 
