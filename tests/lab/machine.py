@@ -184,7 +184,8 @@ class Machine:
         disk.plugged = True
         if self._uml is not None:
             self._uml.console(f"config {disk.name}={disk.path.resolve()}")
-            self.wait_until(f"test -b {disk.device} && udevadm settle", 20, 0.1)
+            # The node is there before udev hears of it.
+            self.run(f"udevadm wait --timeout=20 --settle {disk.device}")
 
     def mconsole(self, command: str) -> str:
         """Give a command to the management console (sysrq, log, config ...)."""

@@ -32,8 +32,11 @@ def add(m: Machine, count: int, size_mb: int = 16, options: str = "") -> list[st
         f" per_host_store=1 add_host=0 dev_size_mb={size_mb} {options}"
     )
     m.run(f"echo {count} >{DRIVER}/add_host")
-    m.wait_until(f"test $({LIST} | wc -l) -ge {len(before) + count} && udevadm settle", 60)
-    return [node for node in present(m) if node not in before]
+    m.wait_until(f"test $({LIST} | wc -l) -ge {len(before) + count}", 60)
+    added = [node for node in present(m) if node not in before]
+    # A node is there before udev hears of it.
+    m.run(f"udevadm wait --timeout=60 --settle {' '.join(added)}", timeout=70)
+    return added
 
 
 def pull(m: Machine, node: str) -> str:

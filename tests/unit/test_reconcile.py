@@ -95,6 +95,42 @@ def test_wakes_during_a_cycle_cause_exactly_one_more(rig: Rig) -> None:
     assert rig.loop._wakes == []
 
 
+def test_an_act_is_named_for_its_event_also_if_that_comes_during_the_look(rig: Rig) -> None:
+    look = rig.observer.look
+
+    async def overtake(**how: bool) -> State:
+        rig.loop.wake(Wake(Trigger.UDEV, "sdb"))
+        rig.loop.wake(Wake(Trigger.DM_EVENT, "vg-pool"))
+        return await look(**how)
+
+    rig.observer.look = overtake  # type: ignore[method-assign]
+    rig.hand(GROWN)
+    rig.cycle(HUNGRY, wake=Wake(Trigger.DBUS))
+    assert [entry.trigger for entry in rig.bench.told()] == ["dm-event"]
+
+
+def test_an_act_is_named_for_the_event_of_the_last_second(rig: Rig) -> None:
+    """The event comes before the chunk that crosses the mark; others wake in between."""
+    rig.hand(GROWN)
+
+    async def work() -> None:
+        rig.observer.state = FINE
+        await rig.loop.cycle(Wake(Trigger.DM_EVENT, "vg-pool"))
+        rig.now += 0.5
+        rig.observer.state = HUNGRY
+        await rig.loop.cycle(Wake(Trigger.DBUS))
+
+    asyncio.run(finish(rig.bench, work()))
+    assert [entry.trigger for entry in rig.bench.told()] == ["dm-event"]
+
+
+def test_an_act_is_not_named_for_an_event_of_long_ago(rig: Rig) -> None:
+    rig.hand(GROWN)
+    rig.cycle(FINE, wake=Wake(Trigger.DM_EVENT, "vg-pool"))
+    rig.cycle(HUNGRY, wake=Wake(Trigger.DBUS))
+    assert [entry.trigger for entry in rig.bench.told()] == ["dbus"]
+
+
 def test_a_lock_that_is_busy_is_tried_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dmguard.loop.reconcile._BUSY_S", 0.0)
     held = Lock.acquire(rig.bench.paths.lock)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import RestorePv, StartUnit, is_stale
+from dmguard.core.actions import Refresh, RestorePv, StartUnit, is_stale
 from dmguard.core.model import Consumer, Mode, Pool, Pv, State, Unit
 from dmguard.core.plan import Past, make_plan
 from dmguard.core.plan.repair import plan_returned, plan_stale, plan_units
@@ -197,3 +197,11 @@ def test_a_unit_is_started_after_all_that_is_done_for_its_pool() -> None:
     state = replace(make_state(pool), consumers=(DOWN,))
     actions = make_plan(state, EVERY, Past()).actions
     assert [str(action.act) for action in actions] == ["extend-data", "start-unit"]
+
+
+def test_its_pool_is_not_suspended_under_it_when_it_is_started() -> None:
+    """A table that is loaded anew while a consumer starts fails it."""
+    up = in_kernel(make_pool(), appeared=1000, low_water=0)
+    down = replace(make_state(up), consumers=(consumer("failed", tried=900),))
+    plan = make_plan(down, EVERY, Past())
+    assert [type(action) for action in plan.actions] == [Refresh, StartUnit]

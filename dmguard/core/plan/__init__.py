@@ -174,15 +174,16 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
         )
     )
     # What writers wait for comes first; a PV that is back is what everything else of its VG
-    # waits for. A consumer that is down waits for nothing that comes after its pool.
+    # waits for. A consumer that is down waits for its pool, and for nothing that comes after it:
+    # to load the pool's table anew is part of it, for that fails a consumer that is just starting.
     actions: tuple[Action, ...] = (
         *repair.plan_returned(state, settings),
         *stale,
         *growth,
         *loops.plan_growth(state, settings, past),
         *activation,
-        *repair.plan_units(state, settings),
         *keep.plan_refresh(state, settings, leave=reloaded),
+        *repair.plan_units(state, settings),
         *claim.plan_resizes(state, settings),
         *claims,
     )

@@ -26,8 +26,8 @@ def of_disk(code: str, make: str, cure: str = WIPE, *, rule: str = RULE, node: s
 
 
 def there(node: str) -> str:
-    """Wait for it."""
-    return f"timeout 20 sh -c 'until test -b {node}; do sleep 0.1; done' && udevadm settle"
+    """Wait until udev knows it: its node is there before that."""
+    return f"udevadm wait --timeout=20 --settle {node}"
 
 
 def added(options: str) -> str:
