@@ -61,9 +61,19 @@ def make_pool(
 def raw_thin(m: Machine, vg: str, pool: str, name: str, size: int, dev_id: int) -> str:
     """Make a thin device behind LVM's back, as Docker does; return its path."""
     device = f"/dev/mapper/{dm_name(vg, pool)}"
-    table = f"0 {size // SECTOR} thin {device} {dev_id}"
     m.run(f"dmsetup message {device} 0 'create_thin {dev_id}'")
-    m.run(f"dmsetup create {name} --table '{table}' && udevadm settle")
+    return bring_thin_up(m, vg, pool, name, size, dev_id)
+
+
+def bring_thin_up(m: Machine, vg: str, pool: str, name: str, size: int, dev_id: int) -> str:
+    """Bring up a thin device that was made already; return its path.
+
+    The kernel refuses that while the pool is suspended, as it is when its guard has its table
+    loaded anew.
+    """
+    table = f"0 {size // SECTOR} thin /dev/mapper/{dm_name(vg, pool)} {dev_id}"
+    m.wait_until(f"dmsetup create {name} --table '{table}'", 10)
+    m.run("udevadm settle")
     return f"/dev/mapper/{name}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from tests.lab.lvmkit import lv_size, make_pool, make_vg, pool_status, raw_thin
+from tests.lab.lvmkit import bring_thin_up, lv_size, make_pool, make_vg, pool_status, raw_thin
 from tests.vm.kit import (
     MIB,
     assert_reads_back,
@@ -128,11 +128,7 @@ class Data:
 
     def revive(self) -> None:
         self.m.run("lvchange -q -ay docker/thinpool")
-        # The kernel makes no thin device while the agent has the pool's table loaded anew.
-        wait_for_mark(self.m, "docker", "thinpool")
-        self.m.wait_until(f"test ! -e {INTENT}")
-        table = f"0 {1500 * MIB // 512} thin /dev/mapper/docker-thinpool 0"
-        self.m.run(f"dmsetup create t0 --table '{table}' && udevadm settle")
+        bring_thin_up(self.m, "docker", "thinpool", "t0", 1500 * MIB, 0)
 
     def assert_converged(self) -> None:
         m = self.m

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tests.lab import loops, scsi
-from tests.lab.lvmkit import make_pool, make_vg, pool_status, raw_thin
+from tests.lab.lvmkit import bring_thin_up, make_pool, make_vg, pool_status, raw_thin
 from tests.vm.disks import COMMANDS, CRAFTED, checksums, put, wipe
 from tests.vm.kit import (
     MIB,
@@ -451,8 +451,7 @@ def test_a_pv_that_is_pulled_and_returns(machines: Factory) -> None:
     # The control: checked as it is told, it grows, and nothing that was synced is lost.
     m.run(f"dmsetup remove t0 && {down} && {up}")
     wait_for("grown", lambda: size_of(m, "docker", "thinpool") > size, timeout=60)
-    table = f"0 {400 * MIB // 512} thin /dev/mapper/docker-thinpool 0"
-    m.run(f"dmsetup create t0 --table '{table}' && udevadm settle")
+    bring_thin_up(m, "docker", "thinpool", "t0", 400 * MIB, 0)
     assert_reads_back(m, device, 0, 52)
 
     assert_taken_back_after_a_change(m)
