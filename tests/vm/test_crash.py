@@ -171,7 +171,9 @@ def test_ten_random_moments_of_death_converge(machines: Factory) -> None:
 def test_stopping_the_service_lets_a_running_lvextend_finish(machines: Factory) -> None:
     """SIGTERM while LVM works: the pool is grown and the act told before the unit is inactive."""
     m, mortal = make_machine(machines, Data)
-    catcher = m.start("until pkill -STOP -x lvm; do :; done; pgrep -x lvm")
+    # By its words: a reader, or one that is just ending, has none of these.
+    growing = "-f '^lvm lvextend '"
+    catcher = m.start(f"until pkill -STOP {growing} && pgrep {growing}; do :; done")
     mortal.cause()
     lvm = catcher.wait(30).out.split()[0]
 
