@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.lab.machine import Machine
 
 MIB = 1 << 20
+LIB = "/var/lib/dmguard"
 
 NO_DMEVENTD = " ".join(
     f"systemd.mask={unit}"

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.lab.lvmkit import docker_loop_lvm
+from tests.vm.boundaries import stops
 from tests.vm.kit import MIB, wait_for
-from tests.vm.setupkit import LIB
+from tests.vm.mortal import run_until
 
 if TYPE_CHECKING:
     from tests.lab.channel import Result, Running
     from tests.lab.machine import Machine
 
-_STEPS = 4
+STEPS = 4
 
 # Each file of the container has its own content; what it counts was synced.
 _WRITER = (
@@ -99,49 +100,5 @@ def mib(count: int) -> int:
 
 
 def stopped_at(m: Machine, name: str, words: str) -> tuple[Running, str]:
-    """Run a resize that stops at this boundary; return it with its pid.
-
-    A SIGSTOP that strace injects takes effect when the call is done.
-    """
-    m.run("rm -f /tmp/go /tmp/pid /tmp/trace /tmp/strace; mkfifo /tmp/go")
-    running = m.start(f"echo $$ > /tmp/pid; read go < /tmp/go; exec dmguard loop resize {words}")
-    m.wait_until("test -s /tmp/pid")
-    pid = m.run("cat /tmp/pid").out.strip()
-    call, path, nth = stops(pid)[name]
-    m.start(
-        f"strace -f -p {pid} -P {path} -e trace={call}"
-        f" -e inject={call}:signal=SIGSTOP:when={nth} -o /tmp/trace 2> /tmp/strace"
-    )
-    m.wait_until("grep -q attached /tmp/strace")
-    m.run("echo > /tmp/go")
-    m.wait_until(f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SIGSTOP /tmp/trace", 30)
-    return running, pid
-
-
-def stops(pid: str) -> dict[str, tuple[str, str, int]]:
-    """Where each boundary is seen from the outside: a system call, its path, and which of them."""
-    draft = f"{LIB}/.intent.json.{pid}"
-    found = {"intended": ("rename", draft, 1)}
-    for step in range(1, _STEPS + 1):
-        found[f"step-{step}"] = ("openat", draft, step + 1)
-        found[f"ran-{step}"] = ("rename", draft, step + 1)
-    found["recorded"] = ("fdatasync", f"{LIB}/history.jsonl", 1)
-    found["cleared"] = ("unlink", f"{LIB}/intent.json", 1)
-    return found
-
-
-def stopped_again(m: Machine, pid: str, fault: str, nth: int) -> str:
-    """Have strace put a fault into the nth ioctl of one that is stopped; where it writes."""
-    m.run("pkill strace; rm -f /tmp/again /tmp/strace", check=False)
-    m.wait_until("! pgrep strace")
-    m.start(
-        f"strace -f -p {pid} -P /dev/mapper/control -e trace=ioctl"
-        f" -e inject=ioctl:{fault}:when={nth} -o /tmp/again 2> /tmp/strace"
-    )
-    m.wait_until("grep -q attached /tmp/strace")
-    return "/tmp/again"
-
-
-def let_go(m: Machine, pid: str, trace: str) -> None:
-    m.run(f"kill -CONT {pid}")
-    m.wait_until(f"grep -q INJECTED {trace}", 30)
+    """Run a resize that stops at this boundary; return it with its pid."""
+    return run_until(m, f"dmguard loop resize {words}", stops(STEPS)[name])

@@ -1,10 +1,11 @@
-"""Words of the tests in which LVM dies between two of its writes, at whichever is wanted."""
+"""Words of the tests in which LVM dies, or stands still, between two of its writes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tests.lab.channel import Running
     from tests.lab.machine import Disk, Machine
 
 _REAL = "/usr/lib/real/lvm"
@@ -21,6 +22,47 @@ if [ "$1" = "$verb" ] && ! grep -qs io_submit /run/calls; then
         -e inject=io_submit:signal=$signal:when=$nth {_REAL} "$@"
 fi
 exec {_REAL} "$@"
+"""
+
+# Read past the cache, as LVM writes. The label is in the second sector of the disk that vgextend
+# was given (lvm2, label.h); the VG is committed when the metadata area of another of its PVs points
+# to another text (layout.h, struct mda_header).
+_CATCH = """
+import glob, mmap, os, signal, sys
+
+def find():
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            words = open(path, "rb").read().split(b"\\0")
+        except OSError:
+            continue
+        if words[1:2] == [b"vgextend"]:
+            return path.removesuffix("/cmdline"), words[-2]
+
+def read(node, first, end):
+    fd = os.open(node, os.O_RDONLY | os.O_DIRECT)
+    while True:
+        os.preadv(fd, [buffer], 0)
+        yield buffer[first:end]
+
+def is_there(lvm, node):
+    for seen in pointers or read(node, 512, 520):
+        if (seen != before) if pointers else (seen == b"LABELONE"):
+            return True
+        if not os.path.exists(lvm):  # It found the VG locked.
+            return False
+
+buffer = mmap.mmap(-1, 8192)
+pointers = read(sys.argv[1], 4136, 4160) if sys.argv[1:] else None
+before = pointers and next(pointers)
+# The disk is not opened before LVM works: dmguard leaves one alone that someone has open.
+while not (found := find()) or not is_there(*found):
+    pass
+pid = found[0].removeprefix("/proc/")
+os.kill(int(pid), signal.SIGSTOP)
+while (state := open(found[0] + "/stat").read().rpartition(") ")[2][0]) != "T":
+    assert state != "Z", "LVM was faster"
+print(pid, end="")
 """
 
 
@@ -58,6 +100,15 @@ class LvmCut:
         """A dmguard and the LVM that stands still die together, as in a power cut."""
         self.m.run(f"kill -9 {pid} && pkill -9 -x lvm")
         self.m.wait_until("! pgrep -x lvm && ! pgrep -x strace")
+
+
+def catch_vgextend(m: Machine, committed: str = "") -> Running:
+    """Stop the next vgextend when its disk has a label, or when a PV shows that it committed.
+
+    It prints LVM's pid, and fails if LVM was at its end before that.
+    """
+    m.put("/tmp/catch.py", _CATCH)
+    return m.start(f"python3 /tmp/catch.py {committed}")
 
 
 def content(m: Machine, disk: Disk) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tests.lab.lvmkit import bring_thin_up, lv_size, make_pool, make_vg, pool_status, raw_thin
 from tests.vm.kit import (
+    LIB,
     MIB,
     assert_reads_back,
     grown,
@@ -21,60 +22,87 @@ from tests.vm.kit import (
 if TYPE_CHECKING:
     from tests.lab.channel import Running
     from tests.lab.machine import Machine
+    from tests.vm.boundaries import Stop
 
-# Read past the cache, as LVM writes. The label is in the second sector of the disk that vgextend
-# was given (lvm2, label.h); the VG is committed when the metadata area of another of its PVs points
-# to another text (layout.h, struct mda_header).
-_CATCH = """
-import glob, mmap, os, signal, sys
-
-def find():
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
-        try:
-            words = open(path, "rb").read().split(b"\\0")
-        except OSError:
-            continue
-        if words[1:2] == [b"vgextend"]:
-            return path.removesuffix("/cmdline"), words[-2]
-
-def read(node, first, end):
-    fd = os.open(node, os.O_RDONLY | os.O_DIRECT)
-    while True:
-        os.preadv(fd, [buffer], 0)
-        yield buffer[first:end]
-
-def is_there(lvm, node):
-    for seen in pointers or read(node, 512, 520):
-        if (seen != before) if pointers else (seen == b"LABELONE"):
-            return True
-        if not os.path.exists(lvm):  # It found the VG locked.
-            return False
-
-buffer = mmap.mmap(-1, 8192)
-pointers = read(sys.argv[1], 4136, 4160) if sys.argv[1:] else None
-before = pointers and next(pointers)
-# The disk is not opened before LVM works: dmguard leaves one alone that someone has open.
-while not (found := find()) or not is_there(*found):
-    pass
-pid = found[0].removeprefix("/proc/")
-os.kill(int(pid), signal.SIGSTOP)
-while (state := open(found[0] + "/stat").read().rpartition(") ")[2][0]) != "T":
-    assert state != "Z", "LVM was faster"
-print(pid, end="")
-"""
-INTENT = "/var/lib/dmguard/intent.json"
-ACTIVATE_INTENT = "/var/lib/dmguard/activate.json"
+INTENT = f"{LIB}/intent.json"
+ACTIVATE_INTENT = f"{LIB}/activate.json"
 EXTENT = 4 * MIB
 CLAIMS = """[[claim]]
 vg = "vg"
 match = { path = "platform-uml-blkdev.*", max_size = "64MiB" }
 settle = "0"
 """
+_TRACE = "/tmp/trace"
 
 
 def main_pid(m: Machine) -> str:
     """The agent's."""
     return m.run("systemctl show -P MainPID dmguard").out.strip()
+
+
+def run_until(m: Machine, command: str, stop: Stop) -> tuple[Running, str]:
+    """Run a command until it stands still there; return it with its pid.
+
+    It waits before it begins, so that it is traced from its first call on.
+    """
+    m.run("rm -f /tmp/pid /tmp/go; mkfifo /tmp/go")
+    running = m.start(f"echo $$ > /tmp/pid; read go < /tmp/go; exec {command}")
+    m.wait_until("test -s /tmp/pid")
+    pid = m.run("cat /tmp/pid").out.strip()
+    attach(m, pid, stop)
+    m.run("echo > /tmp/go")
+    m.wait_until(f"{_stands_still(pid)} || ! test -e /proc/{pid}", 90)
+    assert m.run(_stands_still(pid), check=False).status == 0, running.wait()
+    return running, pid
+
+
+def attach(
+    m: Machine, pid: str, stop: Stop, fault: str = "signal=SIGSTOP", threads: str = ""
+) -> None:
+    """Have strace put a fault into that call of a process, once.
+
+    A signal takes effect when the call is done. Traced are all threads, with those to come and what
+    the process starts, which has nothing to do with the path; or no more than the threads named.
+    """
+    detach(m)
+    m.run(f"rm -f {_TRACE} /tmp/strace")
+    whom = " ".join(f"-p {thread}" for thread in threads.split()) or f"-f -p {pid}"
+    m.start(
+        f"strace {whom} -P {stop.path.replace('PID', pid)} -e trace={stop.call}"
+        f" -e inject={stop.call}:{fault}:when={stop.nth} -o {_TRACE} 2> /tmp/strace"
+    )
+    m.wait_until("grep -q attached /tmp/strace")
+
+
+def _stands_still(pid: str) -> str:
+    """By strace's own signal, which the kernel marks (ptrace_report_syscall in linux/ptrace.h).
+
+    strace also tells of any other SIGSTOP, and of a process that it found stopped.
+    """
+    return f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SI_KERNEL {_TRACE}"
+
+
+def wait_until_stopped(m: Machine, pid: str) -> None:
+    m.wait_until(_stands_still(pid))
+
+
+def injected(m: Machine) -> str:
+    """The calls into which strace put an error."""
+    return m.run(f"grep INJECTED {_TRACE}").out
+
+
+def let_go(m: Machine, pid: str) -> None:
+    """It goes on, and is no longer traced."""
+    detach(m)
+    m.run(f"kill -CONT {pid}")
+
+
+def detach(m: Machine) -> None:
+    m.wait_until("! pkill -x strace")
+
+
+def kill(m: Machine, pid: str) -> None:
+    m.run(f"kill -9 {pid}; pkill -9 -x strace", check=False)
 
 
 class Mortal(Protocol):
@@ -209,15 +237,6 @@ def told(m: Machine, action: str, disk: str) -> int:
 def orphans(m: Machine) -> str:
     """Disks with a PV's label that are in no VG, also while LVM is at work."""
     return m.run("pvs --nolocking --noheadings -o pv_name -S vg_name=").out.strip()
-
-
-def catch_vgextend(m: Machine, committed: str = "") -> Running:
-    """Stop the next vgextend when its disk has a label, or when a PV shows that it committed.
-
-    It prints LVM's pid, and fails if LVM was at its end before that.
-    """
-    m.put("/tmp/catch.py", _CATCH)
-    return m.start(f"python3 /tmp/catch.py {committed}")
 
 
 class Claim:

@@ -24,7 +24,8 @@ from tests.vm.kit import (
     wait_for_mark,
     write,
 )
-from tests.vm.mortal import INTENT, catch_vgextend, main_pid
+from tests.vm.lvmcut import catch_vgextend
+from tests.vm.mortal import INTENT, main_pid
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine

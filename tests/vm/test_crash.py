@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from dmguard.core import actions
 from dmguard.core.model import Resource
 from dmguard.loop.intent import boundaries
+from tests.vm.boundaries import stops
 from tests.vm.kit import MIB, NO_DMEVENTD, config, entries, history, size_of, wait_for
 from tests.vm.mortal import (
     CLAIMS,
@@ -23,41 +24,20 @@ from tests.vm.mortal import (
     Mortal,
     Refresh,
     ResizePv,
+    attach,
+    kill,
     main_pid,
+    run_until,
     settled,
+    wait_until_stopped,
 )
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
+    from tests.vm.boundaries import Stop
     from tests.vm.conftest import Factory
 
-LIB = "/var/lib/dmguard"
 SEED = 20261124
-
-
-@dataclass(frozen=True)
-class Stop:
-    """The system call behind which the agent is stopped, seen from the outside by strace."""
-
-    call: str
-    path: str
-    nth: int
-
-
-def stops(steps: int, door: str = "intent") -> dict[str, Stop]:
-    """Where each boundary of an act in so many steps is seen.
-
-    The intent is renamed into place before the first step and after each, the history is synced,
-    the intent is removed. A SIGSTOP that strace injects takes effect when the call is done.
-    """
-    draft = f"{LIB}/.{door}.json.PID"
-    found = {"intended": Stop("rename", draft, 1)}
-    for step in range(1, steps + 1):
-        found[f"step-{step}"] = Stop("openat", draft, step + 1)
-        found[f"ran-{step}"] = Stop("rename", draft, step + 1)
-    found["recorded"] = Stop("fdatasync", f"{LIB}/history.jsonl", 1)
-    found["cleared"] = Stop("unlink", f"{LIB}/{door}.json", 1)
-    return found
 
 
 def stop_at(m: Machine, stop: Stop) -> str:
@@ -67,23 +47,13 @@ def stop_at(m: Machine, stop: Stop) -> str:
     m.run("systemctl reload dmguard")
     wait_for("reloaded", lambda: len(history(m, "reload")) > told)
     pid = main_pid(m)
-    path = stop.path.replace("PID", pid)
     # Its threads by number, not -f: that would trace LVM as well, and slow it down.
-    threads = m.run(f"ls /proc/{pid}/task").out.split()
-    m.start(
-        f"strace {' '.join(f'-p {thread}' for thread in threads)} -P {path} -e trace={stop.call}"
-        f" -e inject={stop.call}:signal=SIGSTOP:when={stop.nth} -o /tmp/trace 2> /tmp/strace"
-    )
-    m.wait_until("grep -q attached /tmp/strace")
+    attach(m, pid, stop, threads=m.run(f"ls /proc/{pid}/task").out)
     return pid
 
 
-def wait_until_stopped(m: Machine, pid: str) -> None:
-    m.wait_until(f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SIGSTOP /tmp/trace", 30)
-
-
 def kill_agent(m: Machine, pid: str) -> None:
-    m.run(f"kill -9 {pid}; pkill -9 strace; rm -f /tmp/trace /tmp/strace", check=False)
+    kill(m, pid)
     wait_for("a new agent", lambda: main_pid(m) not in ("0", pid))
 
 
@@ -189,25 +159,6 @@ def test_stopping_the_service_lets_a_running_lvextend_finish(machines: Factory) 
     assert m.run(f"test -e /proc/{lvm}", check=False).status != 0
 
 
-def activate_until(m: Machine, stop: Stop) -> str:
-    """Run `dmguard activate` until it is stopped there; returns its pid.
-
-    It stops itself before it begins, so that it is traced from its first call on.
-    """
-    m.start("sh -c 'echo $$ > /tmp/pid; kill -STOP $$; exec dmguard activate vg/pool'")
-    m.wait_until("grep -q '^State:.*T ' /proc/$(cat /tmp/pid)/status")
-    pid = m.run("cat /tmp/pid").out.strip()
-    path = stop.path.replace("PID", pid)
-    m.start(
-        f"strace -f -p {pid} -P {path} -e trace={stop.call}"
-        f" -e inject={stop.call}:signal=SIGSTOP:when={stop.nth} -o /tmp/trace 2> /tmp/strace"
-    )
-    m.wait_until("grep -q attached /tmp/strace")
-    m.run(f"kill -CONT {pid}")
-    m.wait_until(f"grep -q '^State:.*[tT] ' /proc/{pid}/status && grep -q SIGSTOP /tmp/trace", 60)
-    return pid
-
-
 def activations(m: Machine) -> list[str]:
     """How the activations of this boot ended."""
     return [str(entry["DMGUARD_RESULT"]) for entry in entries(m, "activate")]
@@ -227,8 +178,8 @@ def test_activate_killed_at_each_boundary_converges(
     for boundary, stop in stops(mortal.steps, "activate").items():
         mortal.cause()
         before = activations(m).count("done")
-        pid = activate_until(m, stop)
-        m.run(f"kill -9 {pid}; pkill -9 strace; rm -f /tmp/trace /tmp/strace /tmp/pid", check=False)
+        _, pid = run_until(m, "dmguard activate vg/pool", stop)
+        kill(m, pid)
         mortal.revive()
         mortal.assert_converged()
         assert activations(m).count("done") == before + 1
@@ -244,7 +195,7 @@ def test_a_power_cut_at_each_boundary_of_activate_converges(
     mortal = kind(m)
     for boundary, stop in stops(mortal.steps, "activate").items():
         mortal.cause()
-        activate_until(m, stop)
+        run_until(m, "dmguard activate vg/pool", stop)
         m.power_cut()
         m.boot()
         mortal.revive()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.vm.disks import at_head, put, wipe
-from tests.vm.kit import MIB, NO_DMEVENTD, config, history, wait_for
+from tests.vm.kit import LIB, MIB, NO_DMEVENTD, config, history, wait_for
 from tests.vm.lvmcut import LvmCut, content, given_to_nobody, is_blank
 from tests.vm.mortal import CLAIMS, Claim, main_pid
-from tests.vm.setupkit import LIB, assert_set_up, set_up, tear_down
+from tests.vm.setupkit import assert_set_up, set_up, tear_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.lab.lvmkit import make_pool, make_vg, raw_thin
 from tests.vm.bootkit import plugin
 from tests.vm.kit import (
+    LIB,
     MIB,
     NO_DMEVENTD,
     config,
@@ -16,7 +17,6 @@ from tests.vm.kit import (
     wait_for,
     wait_for_mark,
 )
-from tests.vm.setupkit import LIB
 
 if TYPE_CHECKING:
     from tests.lab.channel import Running

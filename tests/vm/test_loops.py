@@ -9,10 +9,11 @@ from dmguard.core.actions import GrowLoop
 from dmguard.core.model import Resource
 from dmguard.loop.intent import boundaries
 from tests.vm.bootkit import cut_and_boot, is_active
-from tests.vm.kit import MIB, config, history, wait_for
-from tests.vm.loopkit import LoopDocker, stopped_at, stops
+from tests.vm.boundaries import stops
+from tests.vm.kit import LIB, MIB, config, history, wait_for
+from tests.vm.loopkit import STEPS, LoopDocker, stopped_at
 from tests.vm.manual import procedures
-from tests.vm.setupkit import LIB
+from tests.vm.mortal import kill, let_go
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
@@ -109,7 +110,7 @@ def test_a_failure_or_a_death_on_the_way_leaves_the_pool_live(machines: Factory)
         failed_resume(m, docker, number)
     sample = GrowLoop("", Resource.DATA, 0, 0, "", (0, 0), 0, 0, "", 0, "", None, 0, reason="asked")
     names = boundaries(sample)
-    assert list(names) == list(stops("1"))
+    assert list(names) == list(stops(STEPS))
     for name in names:
         killed_at(m, docker, name)
     cut_at(m, docker, "ran-2")
@@ -122,7 +123,8 @@ def failed_resume(m: Machine, docker: LoopDocker, ran: int) -> None:
     before = docker.seen()
     running, pid = stopped_at(m, f"ran-{ran}", "+40MiB")
     m.run(f"truncate -s {before.data_file} {docker.data}")
-    m.run(f"losetup -c {docker.loop(docker.data)}; pkill strace; kill -CONT {pid}", check=False)
+    m.run(f"losetup -c {docker.loop(docker.data)}")
+    let_go(m, pid)
     result = running.wait(60)
     assert result.status == 1, result
     assert "too small for target" in m.run("dmesg | tail -5").out
@@ -136,7 +138,7 @@ def killed_at(m: Machine, docker: LoopDocker, name: str) -> None:
     """SIGKILL at one boundary: the pool is live, and the next run settles the act."""
     before, told = docker.size(), len(history(m, "grow-loop"))
     running, pid = stopped_at(m, name, "+4MiB")
-    m.run(f"kill -9 {pid}; pkill -9 strace", check=False)
+    kill(m, pid)
     assert running.wait(60).status != 0, name
     docker.assert_alive()
     m.run("systemctl reload dmguard")
@@ -201,7 +203,7 @@ def filled_behind_the_decision(m: Machine, docker: LoopDocker) -> None:
     before = docker.seen()
     running, pid = stopped_at(m, "intended", "+16MiB")
     leave(m, 10 * MIB)
-    m.run(f"pkill strace; kill -CONT {pid}", check=False)
+    let_go(m, pid)
     result = running.wait(60)
     assert (result.status, "bytes more, and" in result.out) == (4, True), result
     docker.assert_alive()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmguard.core.model import METADATA_BLOCK
+from tests.vm.boundaries import Stop
 from tests.vm.kit import config, history
-from tests.vm.loopkit import LoopDocker, let_go, stopped_again, stopped_at
+from tests.vm.loopkit import LoopDocker, stopped_at
+from tests.vm.mortal import attach, detach, injected, let_go, wait_until_stopped
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
 
+CONTROL = "/dev/mapper/control"
 # LOOP_SET_STATUS64 with another size limit; nothing of the file is lost by it.
 _LIMIT = """
 import fcntl, struct, sys
@@ -36,10 +39,10 @@ def refused_at_the_load(m: Machine, docker: LoopDocker, words: str) -> None:
     before = docker.seen()
     running, pid = stopped_at(m, "ran-2", words)
     assert docker.seen() != before, "its file and device are larger by then"
-    trace = stopped_again(m, pid, "error=ENOMEM", 3)
-    let_go(m, pid, trace)
+    attach(m, pid, Stop("ioctl", CONTROL, 3), "error=ENOMEM")
+    m.run(f"kill -CONT {pid}")
     result = running.wait(60)
-    m.run("pkill strace", check=False)
+    detach(m)
     assert "DM_TABLE_LOAD" in injected(m), "another call was refused"
     assert result.status == 1, result
     assert "Cannot allocate memory" in result.out + result.err
@@ -59,12 +62,13 @@ def refused_at_the_resume_of_grown_metadata(m: Machine, docker: LoopDocker) -> N
     running, pid = stopped_at(m, "ran-3", "--metadata +4MiB")
     # By its last block, which is not in use: the live pool goes on writing until it is suspended.
     m.run(f"python3 /tmp/limit.py {node} {size - METADATA_BLOCK}")
-    trace = stopped_again(m, pid, "signal=SIGSTOP", 2)
+    attach(m, pid, Stop("ioctl", CONTROL, 2))
     m.run(f"kill -CONT {pid}")
-    m.wait_until(f"grep -q SIGSTOP {trace} && grep -q '^State:.*[tT] ' /proc/{pid}/status", 30)
+    wait_until_stopped(m, pid)
     assert "too small" in m.run("dmesg | tail -5").out
     assert docker.state().startswith("Suspended"), docker.state()
-    m.run(f"python3 /tmp/limit.py {node} {size}; pkill strace; kill -CONT {pid}", check=False)
+    m.run(f"python3 /tmp/limit.py {node} {size}")
+    let_go(m, pid)
     result = running.wait(60)
     assert result.status == 1, result
     assert_as_it_was(m, docker)
@@ -78,7 +82,3 @@ def assert_as_it_was(m: Machine, docker: LoopDocker) -> None:
     assert docker.state() == "Active:Live"
     told = history(m, "grow-loop")[-1]
     assert (told["result"], told["code"]) == ("failed", "act-failed")
-
-
-def injected(m: Machine) -> str:
-    return m.run("grep INJECTED /tmp/again").out

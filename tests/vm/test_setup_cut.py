@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tests.vm.bootkit import cut_and_boot
-from tests.vm.kit import MIB, history
+from tests.vm.boundaries import Moment, boundary
+from tests.vm.kit import LIB, MIB, history
 from tests.vm.lvmcut import LvmCut
+from tests.vm.mortal import run_until
 from tests.vm.setupkit import (
-    LIB,
     Bystander,
-    Moment,
     assert_made,
     assert_set_up,
-    boundary,
     set_up,
-    stop_set_up,
     tear_down,
     tear_pool_down,
 )
@@ -76,7 +74,7 @@ class Cutter:
 
     def cut(self, moment: Moment | Inside) -> None:
         if isinstance(moment, Moment):
-            stop_set_up(self.m, self.words, moment)
+            run_until(self.m, f"dmguard setup {self.words}", moment.stop)
         else:
             (lvm,) = (cut for cut in self.inside if cut.verb == moment.verb)
             lvm.arm(moment.left, "SIGSTOP")
@@ -161,7 +159,7 @@ def test_a_power_cut_in_each_step_of_configuring(machines: Factory) -> None:
     words = f"--consumer containerd {m.disks[0].device} {m.disks[1].device}"
     set_up(m, words.replace("containerd", "none", 1))
     for moment in timed(CONTAINERD):
-        stop_set_up(m, words, moment)
+        run_until(m, f"dmguard setup {words}", moment.stop)
         cut_and_boot(m, m.append)
         set_up(m, words)
         assert_made(m, m.disks)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.vm.bootkit import assert_docker_works, is_active
-from tests.vm.kit import MIB
-from tests.vm.setupkit import DOCKER, LIB, set_up
+from tests.vm.kit import LIB, MIB
+from tests.vm.setupkit import DOCKER, set_up
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine

@@ -1,0 +1,60 @@
+"""Where each boundary of dmguard's acts is seen from the outside: a system call on a path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.vm.kit import LIB
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Behind the `nth` call of `call` on `path`, in which PID is that of the process itself."""
+
+    call: str
+    path: str
+    nth: int
+
+
+def stops(steps: int, slot: str = "intent") -> dict[str, Stop]:
+    """Where each boundary of an act in so many steps is seen.
+
+    The intent is renamed into place before the first step and after each, the history is synced,
+    the intent is removed.
+    """
+    draft = f"{LIB}/.{slot}.json.PID"
+    found = {"intended": Stop("rename", draft, 1)}
+    for step in range(1, steps + 1):
+        found[f"step-{step}"] = Stop("openat", draft, step + 1)
+        found[f"ran-{step}"] = Stop("rename", draft, step + 1)
+    found["recorded"] = Stop("fdatasync", f"{LIB}/history.jsonl", 1)
+    found["cleared"] = Stop("unlink", f"{LIB}/{slot}.json", 1)
+    return found
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One of a command that does several acts, with its name."""
+
+    name: str
+    stop: Stop
+
+
+def boundary(
+    phase: str, action: int, step: int = 0, before: int = 0, slot: str = "intent"
+) -> Moment:
+    """A boundary of the executor's: `before` steps were done by the actions before this one.
+
+    Each action renames its intent into place, `slot`, once before its steps and once after each.
+    """
+    draft = f"{LIB}/.{slot}.json.PID"
+    nth = before + action - 1 + 1 + step
+    name = f"action {action}: {phase}" + (f" {step}" if step else "")
+    if phase == "step":
+        # It is done, and the intent that says so is not there yet.
+        return Moment(name, Stop("openat", draft, nth))
+    if phase == "recorded":
+        return Moment(name, Stop("fdatasync", f"{LIB}/history.jsonl", action))
+    if phase == "cleared":
+        return Moment(name, Stop("unlink", f"{LIB}/{slot}.json", action))
+    return Moment(name, Stop("rename", draft, nth))
