@@ -17,6 +17,7 @@ DEB := dist/dmguard_$(VERSION)_all.deb
 PYTHON := /usr/bin/python3
 NEWCOMER ?= demo test
 PYTEST_ARGS ?=
+BENCH ?=
 
 CHECK_PACKAGES := lvm2 python3 python3-venv python3-dbus-next python3-hypothesis python3-jsonschema \
   python3-pytest python3-pytest-xdist python3-pyudev python3-systemd python3-tenacity \
@@ -24,7 +25,7 @@ CHECK_PACKAGES := lvm2 python3 python3-venv python3-dbus-next python3-hypothesis
 DEB_PACKAGES := dpkg-dev lintian
 LAB_PACKAGES := e2fsprogs iproute2 kmod mmdebstrap patchelf uml-utilities
 
-.PHONY: help demo test check vm-test deb lab newcomer clean \
+.PHONY: help demo test check vm-test deb bench lab newcomer clean \
   check-setup check-packages deb-setup lab-setup
 
 help: ## this list
@@ -47,6 +48,9 @@ vm-test: deb lab-setup ## the tests that need a kernel with device-mapper, in bo
 
 deb: deb-setup ## dist/dmguard_VERSION_all.deb
 	@packaging/build-deb
+
+bench: deb lab-setup ## the guards measured side by side; BENCH='reaction race' for some, '--rounds 5'
+	$(PYTHON) -m tests.bench $(BENCH)
 
 lab: deb lab-setup ## a shell in a booted machine with the package installed
 	$(PYTHON) -m tests.lab shell --deb $(DEB)

@@ -1,0 +1,90 @@
+"""A pool that is full, a group that is dry, and a disk that is plugged in."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tests.bench.figures import Measured
+from tests.bench.guards import DMEVENTD, VG, dmguard
+from tests.bench.stand import (
+    MIB,
+    clear_stage,
+    fail_writers_after,
+    inside,
+    make_stage,
+    pool_device,
+    turns,
+)
+from tests.vm.kit import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.bench.guards import Guard
+    from tests.lab.machine import Disk, Machine
+
+CASE = "dry"
+_CLAIM = f'[[claim]]\nvg = "{VG}"\nmatch = {{ path = "platform-*" }}\nsettle = "0"\n'
+_WAIT_S, _STUCK_S = 30, 3
+
+
+def measure(m: Machine, rounds: int) -> Iterator[Measured]:
+    """The writer hangs when the disk comes; who never claims one is waited for half a minute."""
+    fail_writers_after(m, 2 * _WAIT_S)
+    own, spare = m.add_disk(200 * MIB), m.add_disk(512 * MIB)
+    guards = {guard.name: guard for guard in (DMEVENTD, dmguard(more=_CLAIM))}
+    for number, name in turns(list(guards), rounds):
+        m.unplug(spare)
+        _make_new(spare)
+        seen = _fill(m, own, spare, guards[name])
+        yield Measured(CASE, "", "plugged to grown", "s", name, number, (seen,))
+
+
+def _make_new(disk: Disk) -> None:
+    """Nothing is on it: one that has anything on it is not claimed."""
+    size = disk.path.stat().st_size
+    with disk.path.open("r+b") as file:
+        file.truncate(0)
+        file.truncate(size)
+
+
+def _fill(m: Machine, own: Disk, spare: Disk, guard: Guard) -> float | None:
+    device = make_stage(m, [own], 100 * MIB, 400 * MIB)
+    guard.take_over(m)
+    # More than the group has; the rest is written when the pool has grown.
+    writer = m.start(inside("write", device, 0, 220, 0) + " > /tmp/written")
+    watched = f"({inside('watch', pool_device())}) > /tmp/watch 2> /tmp/watch.err"
+    watcher = m.start(watched)
+    wait_for("the pool full for good", lambda: _is_stuck(m), timeout=60)
+    full, plugged = _last(m), _now(m)
+    m.replug(spare)
+    grown = None
+    try:
+        wait_for("the pool larger", lambda: _last(m)["size"] > full["size"], timeout=_WAIT_S)
+        lines = [json.loads(line) for line in m.get("/tmp/watch").decode().splitlines()]
+        grown = next(one["at"] for one in lines if one["size"] > full["size"]) - plugged
+    except AssertionError:
+        # Nobody helps: the writer is failed, so that it ends.
+        m.run(f"vgextend -q {VG} {spare.device} && lvextend -q -l +100%FREE {VG}/pool")
+    writer.wait(120)
+    m.run("pkill -f bench.inside.watch", check=False)
+    watcher.wait()
+    clear_stage(m)
+    return grown
+
+
+def _is_stuck(m: Machine) -> bool:
+    """A guard that has room left takes it sooner."""
+    last = _last(m)
+    return last["mode"] == "out_of_data_space" and _now(m) - float(last["at"]) > _STUCK_S
+
+
+def _now(m: Machine) -> float:
+    return float(m.run("cut -d ' ' -f 1 /proc/uptime").out)
+
+
+def _last(m: Machine) -> dict[str, Any]:
+    lines = m.run("tail -n 1 /tmp/watch", check=False).out
+    found: dict[str, Any] = json.loads(lines) if lines else {"mode": "", "size": 0}
+    return found

@@ -1,0 +1,1 @@
+"""Programs that run on the machine that is measured, beside the guards."""

@@ -1,0 +1,81 @@
+"""Fills a pool to its mark, again and again: cross.py POOL DEVICE COUNT TIMEOUT.
+
+One JSON line for each crossing: seconds from the kernel's event to the intent, to the start of
+the command, and to the kernel's larger size; null for what was not seen.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import sys
+import time
+
+from tests.bench.inside.pool import Pool, Seen, Starts
+
+_PIECE = 512 << 10
+_POLL_S = 0.001
+_AFTER_S = 0.05
+_CALM_S = 4.0
+
+
+class Filler:
+    """Writes a device from its beginning, a piece at a time, past the cache."""
+
+    def __init__(self, device: str) -> None:
+        self._device = os.open(device, os.O_WRONLY | os.O_DIRECT)
+        self._piece = mmap.mmap(-1, _PIECE)
+        self._piece.write(os.urandom(_PIECE))
+        self._at = 0
+
+    def step(self) -> None:
+        """One piece more."""
+        os.pwrite(self._device, self._piece, self._at)
+        self._at += _PIECE
+
+
+def wait_for_event(pool: Pool, filler: Filler, before: Seen) -> Seen:
+    """Write until the kernel raises its event."""
+    while True:
+        filler.step()
+        until = time.monotonic() + _AFTER_S
+        while (seen := pool.read()).at < until:
+            if seen.event != before.event:
+                return seen
+            if seen.used < 0.7 * seen.total:
+                break
+            time.sleep(_POLL_S)
+
+
+def watch(pool: Pool, event: Seen, starts: Starts, timeout: float) -> dict[str, float | None]:
+    """What follows an event, in seconds after it."""
+    found: dict[str, float | None] = {"decided": None, "started": None, "grown": None}
+    while (seen := pool.read()).at < event.at + timeout:
+        after = round(seen.at - event.at, 4)
+        if seen.size > event.size:
+            found["grown"] = after
+            break
+        decided, started = starts.look()
+        if decided and found["decided"] is None:
+            found["decided"] = after
+        if started and found["started"] is None:
+            found["started"] = after
+        time.sleep(_POLL_S)
+    return found
+
+
+def main() -> None:
+    name, device, count, timeout = sys.argv[1:]
+    pool, filler = Pool(name), Filler(device)
+    for _ in range(int(count)):
+        # A guard that has just begun, or has just grown the pool, still waits for udev and reads
+        # LVM anew: that is no part of it.
+        time.sleep(_CALM_S)
+        starts = Starts()
+        event = wait_for_event(pool, filler, pool.read())
+        found = watch(pool, event, starts, float(timeout))
+        print(json.dumps(found | {"size": pool.read().size}), flush=True)
+
+
+main()

@@ -1,0 +1,76 @@
+"""What processes of some names cost while nothing happens: idle.py SECONDS COMM...
+
+One JSON object: bytes resident and locked now, CPU seconds and switches meanwhile, and how many
+processes the whole machine started.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+
+def named(names: set[str]) -> list[Path]:
+    """The folders in /proc of the processes of these names."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "comm").read_text().strip() in names:
+                found.append(folder)
+        except OSError:
+            continue
+    return found
+
+
+def fields(folder: Path) -> dict[str, int]:
+    """The numbers of proc(5)'s status: sizes in KiB, and counts."""
+    pairs = (line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+    return {
+        key: int(words[0])
+        for key, value in pairs
+        if (words := value.split()) and words[0].isdigit()
+    }
+
+
+def cpu(folder: Path) -> float:
+    """Seconds on the processor, of all threads."""
+    tasks = (task / "schedstat" for task in (folder / "task").iterdir())
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def switches(folder: Path) -> int:
+    """How often its threads were woken, or gave way."""
+    tasks = [fields(task) for task in (folder / "task").iterdir()]
+    return sum(t["voluntary_ctxt_switches"] + t["nonvoluntary_ctxt_switches"] for t in tasks)
+
+
+def forks() -> int:
+    lines = Path("/proc/stat").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("processes"))
+
+
+def main() -> None:
+    seconds, names = float(sys.argv[1]), set(sys.argv[2:])
+    found = named(names)
+    before = [(cpu(folder), switches(folder)) for folder in found], forks()
+    time.sleep(seconds)
+    after = [(cpu(folder), switches(folder)) for folder in found], forks()
+    sizes = [fields(folder) for folder in found]
+    pairs = list(zip(before[0], after[0], strict=True))
+    print(
+        json.dumps(
+            {
+                "processes": len(found),
+                "resident": sum(size["VmRSS"] for size in sizes) << 10,
+                "locked": sum(size["VmLck"] for size in sizes) << 10,
+                "cpu": sum(new[0] - old[0] for old, new in pairs),
+                "switches": sum(new[1] - old[1] for old, new in pairs),
+                "forks": after[1] - before[1],
+            }
+        )
+    )
+
+
+main()

@@ -1,0 +1,119 @@
+"""A writer against the guard: how long does it stand still?
+
+The pool is filled to shortly below its mark; then 1 MiB after the other is written at a speed.
+A pool out of space fails its writers after 20 s, not after the kernel's 60.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.bench.figures import Measured, quantile
+from tests.bench.guards import CRON, DEFAULTS, DMEVENTD, THRESHOLD, VG, dmguard
+from tests.bench.stand import (
+    MIB,
+    clear_stage,
+    fail_writers_after,
+    inside,
+    make_stage,
+    pool_device,
+    turns,
+)
+from tests.lab.lvmkit import vg_free
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.bench.guards import Guard
+    from tests.lab.machine import Disk, Machine
+
+CASE = "race"
+SIZES = (512, 2048, 8192)
+SPEEDS = (100, 75, 50, 25)
+_CHUNK = 512 << 10
+_SECONDS = 20
+_NO_SPACE_S = 20
+_OUT = "out_of_data_space"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One writer: it writes `count` MiB at `rate` MiB a second, 0 as fast as it can."""
+
+    size: int
+    percent: int
+    count: int
+    rate: float
+
+    @property
+    def of(self) -> str:
+        return f"{self.size / 1024:g} GiB at {self.percent} %"
+
+
+def measure(m: Machine, rounds: int) -> Iterator[Measured]:
+    """Every speed against every size, each guard in turn."""
+    fail_writers_after(m, _NO_SPACE_S)
+    disk = m.add_disk(3 * max(SIZES) * MIB)
+    guards = {guard.name: guard for guard in (DMEVENTD, dmguard(step_only=False), CRON, DEFAULTS)}
+    full = full_speed(m, disk)
+    for size in SIZES:
+        for percent in SPEEDS:
+            rate = full * percent / 100
+            run = Run(size, percent, int(min(rate * _SECONDS, size)), rate if percent < 100 else 0)
+            for number, name in turns(list(guards), rounds):
+                yield from _race(m, disk, run, guards[name], number)
+
+
+def full_speed(m: Machine, disk: Disk) -> float:
+    """MiB a second into a pool that has room."""
+    device = make_stage(m, [disk], 1024 * MIB, 1024 * MIB)
+    written = json.loads(m.run(inside("write", device, 0, 512, 0), timeout=300).out)
+    clear_stage(m)
+    return 512 / float(written["ended"] - written["began"])
+
+
+def _race(m: Machine, disk: Disk, run: Run, guard: Guard, number: int) -> Iterator[Measured]:
+    device = make_stage(m, [disk], run.size * MIB, 2 * run.size * MIB)
+    filled = run.size * MIB // _CHUNK * (THRESHOLD - 2) // 100
+    m.run(inside("prefill", device, 0, filled, _CHUNK), timeout=300)
+    guard.take_over(m)
+    watcher = m.start(f"({inside('watch', pool_device())}) > /tmp/watch 2> /tmp/watch.err")
+    m.wait_until("test -s /tmp/watch")
+    first = filled * _CHUNK // MIB + 1
+    written = json.loads(
+        m.run(inside("write", device, first, run.count, run.rate), timeout=400).out
+    )
+    m.run("pkill -f bench.inside.watch", check=False)
+    watcher.wait()
+    seen = [json.loads(line) for line in m.get("/tmp/watch").decode().splitlines()]
+    left = vg_free(m, VG)
+    clear_stage(m)
+    for what, unit, value in _told(seen, written, left):
+        yield Measured(CASE, run.of, what, unit, guard.name, number, (value,))
+
+
+def _told(
+    seen: list[dict[str, Any]], written: dict[str, Any], left: int
+) -> Iterator[tuple[str, str, float]]:
+    took = sorted(written["took"])
+    began, ended = written["began"], written["ended"]
+    yield "out of data space", "s", out_of_space(seen, began, ended)
+    yield "longest write", "s", took[-1]
+    yield "write p99", "s", quantile(took, 0.99)
+    yield "write p50", "s", quantile(took, 0.5)
+    yield "growths", "", len({one["size"] for one in seen}) - 1
+    yield "room left", "MiB", left / MIB
+    yield "errors", "", len(written["errors"])
+
+
+def out_of_space(seen: list[dict[str, Any]], began: float, ended: float) -> float:
+    """Seconds between both that the pool spent without data space."""
+    ends = [*(one["at"] for one in seen[1:]), ended]
+    spells = (
+        max(0.0, min(float(end), ended) - max(float(one["at"]), began))
+        for one, end in zip(seen, ends, strict=True)
+        if one["mode"] == _OUT
+    )
+    return float(sum(spells))

@@ -1,0 +1,72 @@
+"""Where it is measured: a booted machine with one pool, made anew for each guard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench.guards import POOL, VG, stop_all
+from tests.lab.lvmkit import make_pool, make_vg, raw_thin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.lab.machine import Disk, Machine
+
+PROGRAMS = "/root/bench"
+MIB = 1 << 20
+
+
+def install(m: Machine) -> None:
+    """The programs that run beside the guards. What wakes at its own hours is put to sleep."""
+    here = Path(__file__).parent
+    for file in (here.parent / "__init__.py", here / "__init__.py", *here.glob("inside/*.py")):
+        m.put(f"{PROGRAMS}/{file.relative_to(here.parent.parent)}", file.read_text())
+    m.run("systemctl stop '*.timer' cron.service", check=False)
+    stop_all(m)
+
+
+def inside(program: str, *words: object) -> str:
+    """The command that runs one of them."""
+    return f"cd {PROGRAMS} && python3 -m tests.bench.inside.{program} {' '.join(map(str, words))}"
+
+
+def make_stage(
+    m: Machine,
+    disks: list[Disk],
+    size: int,
+    thin: int,
+    *,
+    metadata: str = "8m",
+    chunk: str = "512k",
+) -> str:
+    """A new pool with one thin device, both in bytes; the device's path. Chunks are Docker's."""
+    make_vg(m, VG, disks)
+    make_pool(m, VG, POOL, f"{size}b", metadata=metadata, chunk=chunk)
+    return raw_thin(m, VG, POOL, "thin", thin, 0)
+
+
+def fail_writers_after(m: Machine, seconds: int) -> None:
+    """How long a pool without space holds its writers up; the kernel's own is a minute."""
+    file = "/sys/module/dm_thin_pool/parameters/no_space_timeout"
+    m.run(f"modprobe dm_thin_pool && echo {seconds} > {file}")
+
+
+def clear_stage(m: Machine) -> None:
+    """As it was before."""
+    stop_all(m)
+    m.run(f"dmsetup remove --retry thin; vgremove -q -ff -y {VG}", check=False, timeout=120)
+    assert VG not in m.run("vgs --noheadings -o vg_name").out
+
+
+def pool_device() -> str:
+    """The name of the live pool in the device-mapper: no volume of LVM's lies in it."""
+    return f"{VG}-{POOL}"
+
+
+def turns(names: list[str], rounds: int) -> Iterator[tuple[int, str]]:
+    """Who comes when: all of them each round, and who was first is last in the next one."""
+    for number in range(rounds):
+        shift = number % len(names)
+        for name in (*names[shift:], *names[:shift]):
+            yield number, name
