@@ -769,6 +769,11 @@ def test_neither_for_a_group(name: str) -> None:
     assert codes(plan(goal=replace(GOAL, vg=name, named=True))) == ["name-invalid"]
 
 
+def test_of_two_wrong_names_both_are_told() -> None:
+    refusals = plan(goal=replace(GOAL, vg="a/b", pool="lvol0", named=True)).refusals
+    assert [refusal.subject for refusal in refusals] == ["'a/b'", "'lvol0'"]
+
+
 def test_two_names_are_refused_that_the_device_mapper_does_not_take_together() -> None:
     """Hyphens count twice, and LVM adds six characters for what is below the pool."""
     for vg, pool in (("v" * 60, "p" * 60), ("v" * 20, "-".join("p" * 34))):

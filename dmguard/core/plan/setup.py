@@ -77,12 +77,12 @@ def _names(disk: Disk) -> set[str]:
 
 
 def _against_names(goal: SetUp) -> Iterator[Refusal]:
-    for name, fault in ((goal.vg, vg_fault(goal.vg)), (goal.pool, pool_fault(goal.pool))):
+    faults = {repr(goal.vg): vg_fault(goal.vg), repr(goal.pool): pool_fault(goal.pool)}
+    if not any(faults.values()):
+        faults = {goal.pool_name: both_fault(goal.vg, goal.pool)}
+    for name, fault in faults.items():
         if fault:
-            yield _refuse(repr(name), "name-invalid", f"it {fault}")
-            return
-    if fault := both_fault(goal.vg, goal.pool):
-        yield _refuse(goal.pool_name, "name-invalid", f"it {fault}")
+            yield _refuse(name, "name-invalid", f"it {fault}")
 
 
 def _against_disks(disks: tuple[Disk, ...], state: State, goal: SetUp) -> Iterator[Refusal]:
