@@ -100,7 +100,8 @@ class Reconciler:
         self._paths = paths
         self._stopping = False
         self._busy = False
-        self._event: tuple[Wake, float] | None = None
+        self._event: tuple[Wake, ...] = ()
+        self._event_until = 0.0
         self._wakes: list[Wake] = []
         self._owed: tuple[Wake, ...] = ()
         self._shown: dict[str, Trigger] = {}
@@ -231,18 +232,9 @@ class Reconciler:
             return self._shown[action.identity]
         kinds = _CAUSES.get(action.act, ())
         # Its event may be told a moment later than a look sees it, or a moment earlier.
-        woke = (*wakes, *self._wakes, *self._last_event(time.monotonic()))
+        before = self._event if time.monotonic() < self._event_until else ()
+        woke = (*wakes, *self._wakes, *before)
         return next((wake.trigger for wake in woke if wake.trigger in kinds), wakes[0].trigger)
-
-    def _last_event(self, now: float) -> tuple[Wake, ...]:
-        """A pool's event of the last second.
-
-        The kernel raises its event before the chunk is allocated that crosses the mark, and raises
-        it once: a look in between sees a pool that is not above its threshold yet.
-        """
-        if self._event is None or now >= self._event[1] + _AFTER_EVENT_S:
-            return ()
-        return (self._event[0],)
 
     def _how_to_look(self, wakes: tuple[Wake, ...]) -> Look:
         """What events of these kinds may have changed is read anew."""
@@ -279,9 +271,11 @@ class Reconciler:
         waits = []
         now = time.monotonic()
         if wake.trigger in (Trigger.DM_EVENT, Trigger.JOURNAL) and wake.subject:
-            self._event = wake, now
-        if self._event is not None and self._last_event(now):
-            waits.append(self._event[1] + _AFTER_EVENT_S - now)
+            self._event, self._event_until = (wake,), now + _AFTER_EVENT_S
+        if now < self._event_until:
+            # The kernel raises its event before the chunk is allocated that crosses the mark, and
+            # raises it once: a look in between sees a pool that is not above its threshold yet.
+            waits.append(self._event_until - now)
         if self._busy:
             self._busy = False
             waits.append(_BUSY_S)
