@@ -124,6 +124,7 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        # What is foreseen is asked only now: to import it all is most of a short command's time.
         code = _exit_of_error(error)
         if code is None:
             raise
