@@ -16,22 +16,6 @@ class Stop:
     nth: int
 
 
-def stops(steps: int, slot: str = "intent") -> dict[str, Stop]:
-    """Where each boundary of an act in so many steps is seen.
-
-    The intent is renamed into place before the first step and after each, the history is synced,
-    the intent is removed.
-    """
-    draft = f"{LIB}/.{slot}.json.PID"
-    found = {"intended": Stop("rename", draft, 1)}
-    for step in range(1, steps + 1):
-        found[f"step-{step}"] = Stop("openat", draft, step + 1)
-        found[f"ran-{step}"] = Stop("rename", draft, step + 1)
-    found["recorded"] = Stop("fdatasync", f"{LIB}/history.jsonl", 1)
-    found["cleared"] = Stop("unlink", f"{LIB}/{slot}.json", 1)
-    return found
-
-
 @dataclass(frozen=True)
 class Moment:
     """One of a command that does several acts, with its name."""
@@ -58,3 +42,13 @@ def boundary(
     if phase == "cleared":
         return Moment(name, Stop("unlink", f"{LIB}/{slot}.json", action))
     return Moment(name, Stop("rename", draft, nth))
+
+
+def stops(steps: int, slot: str = "intent") -> dict[str, Stop]:
+    """Where each boundary of one act in so many steps is seen."""
+    numbered = [(phase, step) for step in range(1, steps + 1) for phase in ("step", "ran")]
+    phases = [("intended", 0), *numbered, ("recorded", 0), ("cleared", 0)]
+    return {
+        f"{phase}-{step}" if step else phase: boundary(phase, 1, step, slot=slot).stop
+        for phase, step in phases
+    }
