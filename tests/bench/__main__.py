@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.bench import boot, dry, idle, metadata, race, reaction, scale
 from tests.bench.report import publish
 from tests.bench.stand import install
-from tests.lab.building import ROOT, BuildError
+from tests.lab.building import ROOT, BuildError, newest_package
 from tests.lab.channel import LabError
 from tests.lab.images import build
 from tests.lab.machine import Machine
@@ -36,11 +36,7 @@ def main() -> int:
     unknown = set(options.cases) - set(CASES)
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    debs = sorted(ROOT.glob("dist/dmguard_*_all.deb"), key=lambda deb: deb.stat().st_mtime)
-    if not debs:
-        print("bench: no package in dist: run `make deb` first", file=sys.stderr)
-        return 1
-    image = build("bookworm", debs[-1])
+    image = build("bookworm", newest_package())
     start = time.monotonic()
     measured: list[Measured] = []
     OUT.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.demo.plays import play_dmeventd, play_dmguard, stage_dmeventd, stage_dmguard
 from tests.demo.timeline import publish
-from tests.lab.building import ROOT, BuildError
+from tests.lab.building import ROOT, BuildError, newest_package
 from tests.lab.channel import LabError
 from tests.lab.images import build
 from tests.lab.machine import Machine
@@ -23,11 +23,7 @@ MASKED = "systemd.mask=dmguard.service systemd.mask=dmguard-activate.service"
 def main() -> int:
     """Play both acts and show them; 1 if something did not happen as claimed."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    debs = sorted(ROOT.glob("dist/dmguard_*_all.deb"), key=lambda deb: deb.stat().st_mtime)
-    if not debs:
-        print("demo: no package in dist: run `make deb` first", file=sys.stderr)
-        return 1
-    image = build("bookworm", debs[-1])
+    image = build("bookworm", newest_package())
     start = time.monotonic()
 
     def say(text: str) -> None:

@@ -23,6 +23,14 @@ class BuildError(Exception):
     """A kernel or an image could not be built; the text says at which step."""
 
 
+def newest_package() -> Path:
+    """The package that was built here last; BuildError if there is none."""
+    found = sorted(ROOT.glob("dist/dmguard_*_all.deb"), key=lambda deb: deb.stat().st_mtime)
+    if not found:
+        raise BuildError("no dist/dmguard_*_all.deb: run `make deb` first")
+    return found[-1]
+
+
 def step(title: str, command: list[str]) -> None:
     """Run a command of a build, and say what it is for and how long it took."""
     print(f"lab: {title} ...", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.lab.building import ROOT
+from tests.lab.building import ROOT, BuildError, newest_package
 from tests.lab.channel import LabError
 from tests.lab.images import build
 from tests.lab.machine import FAILED, Machine
@@ -48,10 +48,10 @@ class Factory(Protocol):
 @pytest.fixture(scope="session")
 def package() -> Path:
     """Return the newest package built here."""
-    found = sorted((ROOT / "dist").glob("dmguard_*_all.deb"), key=lambda deb: deb.stat().st_mtime)
-    if not found:
-        pytest.fail("no dist/dmguard_*_all.deb: run `make deb` first", pytrace=False)
-    return found[-1]
+    try:
+        return newest_package()
+    except BuildError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture
