@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.bench.figures import Measured
 from tests.bench.guards import DMEVENTD, VG, dmguard
 from tests.bench.stand import (
     MIB,
+    Watch,
     clear_stage,
     fail_writers_after,
     inside,
     make_stage,
-    pool_device,
     turns,
 )
 from tests.vm.kit import wait_for
@@ -52,39 +51,30 @@ def _make_new(disk: Disk) -> None:
 def _fill(m: Machine, own: Disk, spare: Disk, guard: Guard) -> float | None:
     device = make_stage(m, [own], 100 * MIB, 400 * MIB)
     guard.take_over(m)
+    watch = Watch(m)
     # More than the group has; the rest is written when the pool has grown.
     writer = m.start(inside("write", device, 0, 220, 0) + " > /tmp/written")
-    watched = f"({inside('watch', pool_device())}) > /tmp/watch 2> /tmp/watch.err"
-    watcher = m.start(watched)
-    wait_for("the pool full for good", lambda: _is_stuck(m), timeout=60)
-    full, plugged = _last(m), _now(m)
+    wait_for("the pool full for good", lambda: _is_stuck(m, watch), timeout=60)
+    full, plugged = watch.read()[-1]["size"], _now(m)
     m.replug(spare)
     grown = None
     try:
-        wait_for("the pool larger", lambda: _last(m)["size"] > full["size"], timeout=_WAIT_S)
-        lines = [json.loads(line) for line in m.get("/tmp/watch").decode().splitlines()]
-        grown = next(one["at"] for one in lines if one["size"] > full["size"]) - plugged
+        wait_for("it larger", lambda: watch.read()[-1]["size"] > full, timeout=_WAIT_S)
+        grown = next(float(one["at"]) for one in watch.read() if one["size"] > full) - plugged
     except AssertionError:
-        # Nobody helps: the writer is failed, so that it ends.
+        # Nobody helps: the writer is let go on, so that it ends.
         m.run(f"vgextend -q {VG} {spare.device} && lvextend -q -l +100%FREE {VG}/pool")
     writer.wait(120)
-    m.run("pkill -f bench.inside.watch", check=False)
-    watcher.wait()
+    watch.stop()
     clear_stage(m)
     return grown
 
 
-def _is_stuck(m: Machine) -> bool:
+def _is_stuck(m: Machine, watch: Watch) -> bool:
     """A guard that has room left takes it sooner."""
-    last = _last(m)
+    last = watch.read()[-1]
     return last["mode"] == "out_of_data_space" and _now(m) - float(last["at"]) > _STUCK_S
 
 
 def _now(m: Machine) -> float:
     return float(m.run("cut -d ' ' -f 1 /proc/uptime").out)
-
-
-def _last(m: Machine) -> dict[str, Any]:
-    lines = m.run("tail -n 1 /tmp/watch", check=False).out
-    found: dict[str, Any] = json.loads(lines) if lines else {"mode": "", "size": 0}
-    return found

@@ -14,11 +14,11 @@ from tests.bench.figures import Measured, quantile
 from tests.bench.guards import CRON, DEFAULTS, DMEVENTD, THRESHOLD, VG, dmguard
 from tests.bench.stand import (
     MIB,
+    Watch,
     clear_stage,
     fail_writers_after,
     inside,
     make_stage,
-    pool_device,
     turns,
 )
 from tests.lab.lvmkit import vg_free
@@ -79,16 +79,13 @@ def _race(m: Machine, disk: Disk, run: Run, guard: Guard, number: int) -> Iterat
     filled = run.size * MIB // _CHUNK * (THRESHOLD - 2) // 100
     m.run(inside("prefill", device, 0, filled, _CHUNK), timeout=300)
     guard.take_over(m)
-    watcher = m.start(f"({inside('watch', pool_device())}) > /tmp/watch 2> /tmp/watch.err")
-    m.wait_until("test -s /tmp/watch")
+    watch = Watch(m)
     first = filled * _CHUNK // MIB + 1
     written = json.loads(
         m.run(inside("write", device, first, run.count, run.rate), timeout=400).out
     )
-    m.run("pkill -f bench.inside.watch", check=False)
-    watcher.wait()
-    seen = [json.loads(line) for line in m.get("/tmp/watch").decode().splitlines()]
-    left = vg_free(m, VG)
+    watch.stop()
+    seen, left = watch.read(), vg_free(m, VG)
     clear_stage(m)
     for what, unit, value in _told(seen, written, left):
         yield Measured(CASE, run.of, what, unit, guard.name, number, (value,))

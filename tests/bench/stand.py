@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.bench.guards import POOL, VG, stop_all
 from tests.lab.lvmkit import make_pool, make_vg, raw_thin
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tests.lab.machine import Disk, Machine
 
 PROGRAMS = "/root/bench"
+_SEEN = "/tmp/watch"
 MIB = 1 << 20
 
 
@@ -44,6 +46,25 @@ def make_stage(
     make_vg(m, VG, disks)
     make_pool(m, VG, POOL, f"{size}b", metadata=metadata, chunk=chunk)
     return raw_thin(m, VG, POOL, "thin", thin, 0)
+
+
+class Watch:
+    """What happens to the pool from now on, written down beside it."""
+
+    def __init__(self, m: Machine) -> None:
+        self._m = m
+        m.run(f"rm -f {_SEEN}")
+        self._watcher = m.start(f"({inside('watch', pool_device())}) > {_SEEN} 2> {_SEEN}.err")
+        m.wait_until(f"test -s {_SEEN}")
+
+    def read(self) -> list[dict[str, Any]]:
+        """Each change so far; the last is how it is."""
+        return [json.loads(line) for line in self._m.get(_SEEN).decode().splitlines()]
+
+    def stop(self) -> None:
+        """Watch no longer; what was seen can still be read."""
+        self._m.run("pkill -f bench.inside.watch", check=False)
+        self._watcher.wait()
 
 
 def fail_writers_after(m: Machine, seconds: int) -> None:

@@ -40,15 +40,10 @@ class Pool:
     def __init__(self, name: str) -> None:
         self._control = os.open("/dev/mapper/control", os.O_RDWR)
         self._name = name.encode()
-        self._status = request_number(_TABLE_STATUS)
-        self._message = request_number(_TARGET_MESSAGE)
 
     def read(self) -> Seen:
         """Ask the kernel, without a flush; about 0.1 ms."""
-        buffer = bytearray(_BUFFER)
-        head = (4, 0, 0, _BUFFER, HEADER.size, 0, 0, NOFLUSH, 0, 0, 0, self._name, b"")
-        HEADER.pack_into(buffer, 0, *head)
-        fcntl.ioctl(self._control, self._status, buffer, True)  # noqa: FBT003 - fcntl's own signature
+        buffer = self._ask(_TABLE_STATUS, flags=NOFLUSH)
         at = time.monotonic()
         event = HEADER.unpack_from(buffer)[_EVENT_NR]
         target = decode_target(buffer)
@@ -60,12 +55,14 @@ class Pool:
 
     def message(self, text: str) -> None:
         """Send a message to the pool's target; OSError if it refuses."""
-        buffer = bytearray(_BUFFER)
-        head = (4, 0, 0, _BUFFER, HEADER.size, 0, 0, 0, 0, 0, 0, self._name, b"")
-        HEADER.pack_into(buffer, 0, *head)
         # struct dm_target_msg: the sector, and the text (Linux, include/uapi/linux/dm-ioctl.h).
-        struct.pack_into(f"=Q {len(text) + 1}s", buffer, HEADER.size, 0, text.encode())
-        fcntl.ioctl(self._control, self._message, buffer, True)  # noqa: FBT003 - as above
+        self._ask(_TARGET_MESSAGE, struct.pack(f"=Q {len(text) + 1}s", 0, text.encode()))
+
+    def _ask(self, command: int, data: bytes = b"", flags: int = 0) -> bytearray:
+        head = (4, 0, 0, _BUFFER, HEADER.size, 0, 0, flags, 0, 0, 0, self._name, b"")
+        buffer = bytearray((HEADER.pack(*head) + data).ljust(_BUFFER, b"\0"))
+        fcntl.ioctl(self._control, request_number(command), buffer, True)  # noqa: FBT003 - fcntl's own signature
+        return buffer
 
 
 class Starts:
