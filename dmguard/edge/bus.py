@@ -21,11 +21,11 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.model import Unit
+from dmguard.edge.hidden import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,20 +33,8 @@ if TYPE_CHECKING:
     from dbus_next.signature import Variant
 
 
-@contextlib.contextmanager
-def _glib_hidden() -> Iterator[None]:
-    """Keep GLib out of this process: dbus-next loads it where it is installed, for others' sake."""
-    missing = "gi" not in sys.modules
-    if missing:
-        sys.modules["gi"] = None  # type: ignore[assignment] # an import of it raises ImportError
-    try:
-        yield
-    finally:
-        if missing:
-            del sys.modules["gi"]
-
-
-with _glib_hidden():
+# GLib: dbus-next loads it where it is installed, for others' sake.
+with hidden("gi"):
     from dbus_next.aio.message_bus import MessageBus
     from dbus_next.constants import BusType, MessageType
     from dbus_next.errors import AuthError

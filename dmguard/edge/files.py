@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import itertools
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import Self
@@ -111,7 +109,7 @@ def put(path: Path, text: str, was: str, *, mode: int = 0o644, backup: Path | No
         old = None
     if old == data:
         return
-    if ("" if old is None else hashlib.sha256(old).hexdigest()) != was:
+    if ("" if old is None else _digest(old)) != was:
         raise ChangedError(path)
     if backup is not None and old is not None:
         _keep(path, old, backup)
@@ -129,13 +127,21 @@ def _keep(path: Path, content: bytes, backup: Path) -> None:
 
 def take_away(path: Path, was: str) -> None:
     """Remove a file whose content has the SHA-256 `was`, as hex; ChangedError for another."""
-    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != was:
+    if path.exists() and _digest(path.read_bytes()) != was:
         raise ChangedError(path)
     remove(path)
 
 
+def _digest(content: bytes) -> str:
+    import hashlib  # and with it OpenSSL, 5 MiB that the agent does without
+
+    return hashlib.sha256(content).hexdigest()
+
+
 def copy_whole(path: Path, copy: Path) -> None:
     """A copy with the same mode, owner and times: not there at all, or whole."""
+    import shutil  # and with it every kind of compression
+
     part = copy.with_name(f".{copy.name}.{os.getpid()}")
     os.close(_open_part(part))
     shutil.copy2(path, part)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import AsyncRetrying
-from tenacity.retry import retry_if_exception_type
-from tenacity.stop import stop_after_attempt, stop_after_delay
-from tenacity.wait import wait_random_exponential
+from dmguard.edge.hidden import hidden
+
+# Tornado: tenacity loads it where it is installed, for others' sake.
+with hidden("tornado"):
+    from tenacity import AsyncRetrying
+    from tenacity.retry import retry_if_exception_type
+    from tenacity.stop import stop_after_attempt, stop_after_delay
+    from tenacity.wait import wait_random_exponential
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -108,3 +108,44 @@ def test_the_history_needs_neither_an_event_loop_nor_actions(loads: Loads, tmp_p
     (tmp_path / "history.jsonl").write_text(json.dumps(ENTRY.as_values()) + "\n")
     loaded = loads("history", before=elsewhere)
     assert loaded & (SLOW | ACTING) == set()
+
+
+WHOLE_AGENT = """
+import contextlib
+with contextlib.suppress(SystemExit):
+    main(["--version"])
+from dmguard.app import agent, wiring
+from dmguard.core.model import State
+from dmguard.core.plan import Past, make_plan
+from dmguard.core.settings import Settings
+from dmguard.edge import block, bus, udev
+from dmguard.loop import survey
+"""
+"""All that the agent has loaded when it locks its memory; begun as every command is."""
+
+UNUSED = {
+    "_hashlib", "_ssl", "ssl", "gi", "tornado", "multiprocessing", "http.client", "unittest",
+}  # fmt: skip
+"""Each of them is several MiB, or brings such a one."""
+
+
+def run_program(text: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"from dmguard.app.cli import main\n{WHOLE_AGENT}\n{text}"],
+        capture_output=True, text=True, check=False, timeout=60, cwd="/",
+        env={"PATH": os.defpath, "PYTHONPATH": str(TREE)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition("\n")[2]
+
+
+def test_the_agent_loads_no_large_library_that_it_does_not_use() -> None:
+    told = run_program("""
+import sys
+print(*(name for name, module in sys.modules.items() if module is not None))
+print(open("/proc/self/maps").read())
+""")
+    loaded, _, maps = told.partition("\n")
+    assert "asyncio" in loaded.split()
+    assert set(loaded.split()) & UNUSED == set()
+    assert [name for name in ("libssl", "libcrypto", "libglib") if name in maps] == []

@@ -4,7 +4,6 @@ was meant.
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +206,8 @@ def parse_options(value: object) -> tuple[PoolOption, ...]:
 
 
 def unknown(name: str, known: tuple[str, ...], what: str) -> str:
+    import difflib  # for a wrong name alone
+
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
     return f"unknown {what} {name!r}{meant}"

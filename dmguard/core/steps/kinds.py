@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -223,4 +222,6 @@ Table = Mapping[type[Action], Callable[[Any], tuple[Step, ...]]]
 
 def digest(text: str) -> str:
     """What PutFile.was has for a file of this text."""
+    import hashlib  # as in edge/files: not for who writes no file
+
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
