@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING
 
 from dmguard.core.entry import Entry
-from dmguard.core.model import Trigger
+from dmguard.core.model import State, Trigger
+from dmguard.core.plan import Past, make_plan
 from dmguard.core.wake import Wake
 from dmguard.edge import systemd
 from dmguard.edge.config import ConfigError, load_settings
@@ -62,6 +63,7 @@ class Agent:
         self._reconciler.published = self._publish
         self._reconciler.look_within = self._timer.look_within
         self._catch_signals()
+        self._load()
         problem = lock_memory()
         if problem:
             log.warning("memory is not locked: %s", problem)
@@ -74,6 +76,10 @@ class Agent:
             watchdog.cancel()
             self._stop_sources()
         self._publisher.close()
+
+    def _load(self) -> None:
+        """What a look and an act load when they come to it: they may come to it without a disk."""
+        make_plan(State((), ()), self._reconciler.settings, Past())
 
     def _publish(self) -> None:
         self._publisher.publish()

@@ -149,3 +149,19 @@ print(open("/proc/self/maps").read())
     assert "asyncio" in loaded.split()
     assert set(loaded.split()) & UNUSED == set()
     assert [name for name in ("libssl", "libcrypto", "libglib") if name in maps] == []
+
+
+def test_what_is_loaded_for_nothing_at_all_is_enough_to_grow_a_pool() -> None:
+    told = run_program("""
+import sys
+from tests.unit.builders import make_pool, make_state
+make_plan(State((), ()), Settings(), Past())
+before = set(sys.modules)
+full = make_pool(99, 99)
+plan = make_plan(make_state(full), Settings(), Past())
+print(*(action.act for action in plan.actions))
+print(*(set(sys.modules) - before))
+""")
+    acts, new = told.splitlines()
+    assert acts.split() == ["extend-metadata", "extend-data"]
+    assert new.split() == []
