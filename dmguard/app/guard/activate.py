@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import time
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from dmguard.core.plan import Past, make_plan, raws
 from dmguard.core.plan.activate import is_meant, missing_pools
 from dmguard.edge import files, systemd
 from dmguard.edge.consumers import read_consumers
-from dmguard.edge.files import BusyError
+from dmguard.edge.files import BusyError, Lock
 from dmguard.loop.reconcile import UNREADABLE
 
 if TYPE_CHECKING:
@@ -118,15 +118,19 @@ async def _try(
 async def _act(
     loop: Loop, goal: ActivateAll, result: Activated, trigger: Trigger, tries: dict[str, int]
 ) -> None:
-    state = await loop.observer.look(fresh=True)
-    loop.reconciler.state = state
-    planned = make_plan(state, loop.settings, Past(), goal).actions
-    if not planned and not loop.executor.interrupted:
-        return
-    with await take_lock(loop.paths) as lock:
-        await loop.executor.resume(lock)
-        # Again under the lock: LVM's own activation is at work at the same moment.
+    lock = _undisputed(loop)
+    if lock is None:
         state = await loop.observer.look(fresh=True)
+        loop.reconciler.state = state
+        planned = make_plan(state, loop.settings, Past(), goal).actions
+        if not planned and not loop.executor.interrupted:
+            return
+        lock = await take_lock(loop.paths)
+    with lock:
+        await loop.executor.resume(lock)
+        # Under the lock, and so perhaps again: LVM's own activation is at work at the same moment.
+        state = await loop.observer.look(fresh=True)
+        loop.reconciler.state = state
         for action in make_plan(state, loop.settings, Past(), goal).actions:
             if tries.get(action.pool, 0) >= _TRIES:
                 continue
@@ -138,6 +142,19 @@ async def _act(
                 tries[action.pool] = tries.get(action.pool, 0) + 1
             result.outcomes.append((action, outcome))
     loop.reconciler.state = loop.observer.glance()
+
+
+def _undisputed(loop: Loop) -> Lock | None:
+    """The lock, if it is free and nobody will need it: the kernel runs no thin pool to be grown.
+
+    Then one look is enough. It is what a boot waits for most, but for the activation itself.
+    """
+    state = loop.observer.glance()
+    if state.unknown or state.bare or any(pool.kernel is not None for pool in state.pools):
+        return None
+    with contextlib.suppress(BusyError):
+        return Lock.acquire(loop.paths.lock)
+    return None
 
 
 def _sort(result: Activated, state: State, loop: Loop, goal: ActivateAll) -> None:
@@ -192,7 +209,7 @@ async def _deadline(loop: Loop) -> float:
     return begun + loop.settings.activate_timeout
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _patience() -> AsyncIterator[None]:
     """Keep the service manager from giving up meanwhile: thin_check of a large pool takes long."""
 
