@@ -28,7 +28,7 @@ FRAME = {"dmguard", "dmguard.app", "dmguard.app.cli"}
 ENTRY = Entry(
     "pool-late", "activate", "refused", "start", "vg", "vg/pool", "pool-late", "it is late"
 )
-SLOW = {"asyncio", "dbus_next", "logging", "pyudev", "tenacity"}
+SLOW = {"asyncio", "dbus_next", "logging", "pyudev", "shutil", "tenacity"}
 """What only a command that looks at pools needs."""
 ACTING = {"dmguard.core.actions", "dmguard.core.steps", "dmguard.app.render", "dmguard.app.wiring"}
 """The same of dmguard's own."""

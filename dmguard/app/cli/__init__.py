@@ -7,7 +7,7 @@ import os
 import sys
 from enum import IntEnum
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dmguard import __version__
 
@@ -73,9 +73,35 @@ def exit_of_growth(acted: Acted) -> Exit:
     return Exit.REFUSED if codes - {"not-larger"} else Exit.DONE
 
 
+class _Help(argparse.HelpFormatter):
+    """As wide as the terminal, like argparse's own. That one asks shutil, at each option that it is
+    told of, and so every command would load shutil and all the kinds of compression that it knows.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (AttributeError, ValueError, OSError):  # closed, replaced, or no terminal
+        return 80
+
+
+class _Parser(argparse.ArgumentParser):
+    """Those of the verbs are made of it, too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Help, **options)
+
+
 def build_parser(verbs: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     """The command line with these verbs; man page and completions are made from the whole."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dmguard",
         description="Keeps LVM thin pools alive: grows them before their writers feel it.",
     )
