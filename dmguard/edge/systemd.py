@@ -12,10 +12,11 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,7 +116,26 @@ def write_entry(message: str, fields: dict[str, str]) -> None:
     if journal is None or not JOURNAL_SOCKET.exists():
         sys.stderr.write(message + "\n")
         return
-    journal.send(message, SYSLOG_IDENTIFIER=IDENTIFIER, **fields)
+    told = {"MESSAGE": message, "SYSLOG_IDENTIFIER": IDENTIFIER, **fields}
+    # Not send(), which adds the place in the source, and looks at the source's file for that: where
+    # that is on the pool that has stopped, the entry would never be written.
+    journal.sendv(*(f"{name}={value}" for name, value in told.items()))
+
+
+class _Formatter(logging.Formatter):
+    """Names the places of an error. logging's own quotes them, for which it reads the source: who
+    logs an error would wait for the disk that has it.
+    """
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        lines: list[str] = []
+        error = ei[1]
+        while error is not None:
+            frames = traceback.walk_tb(error.__traceback__)
+            places = [f"{f.f_code.co_filename}:{no} in {f.f_code.co_name}" for f, no in frames]
+            lines = [*places, f"{type(error).__name__}: {error}", *lines]
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n".join(lines)
 
 
 class JournalHandler(logging.Handler):
@@ -125,6 +145,7 @@ class JournalHandler(logging.Handler):
 
     def __init__(self, writer: JournalWriter) -> None:
         super().__init__()
+        self.setFormatter(_Formatter("%(message)s"))
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -217,19 +217,13 @@ def test_a_command_from_a_terminal_writes_to_the_journal_too(
 ) -> None:
     for name in ("JOURNAL_STREAM", "NOTIFY_SOCKET"):
         monkeypatch.delenv(name, raising=False)
-    sent: list[dict[str, str]] = []
-
-    def send(message: str, **fields: str) -> None:
-        sent.append({"MESSAGE": message, **fields})
-
-    monkeypatch.setattr("dmguard.edge.systemd.journal.send", send)
+    sent: list[tuple[str, ...]] = []
+    monkeypatch.setattr("dmguard.edge.systemd.journal.sendv", lambda *told: sent.append(told))
     (tmp_path / "socket").touch()
     monkeypatch.setattr(systemd, "JOURNAL_SOCKET", tmp_path / "socket")
     systemd.write_entry("hello", {"DMGUARD_VG": "vg"})
     assert capsys.readouterr().err == ""
-    assert sent == [
-        {"MESSAGE": "hello", "SYSLOG_IDENTIFIER": "dmguard", "DMGUARD_VG": "vg"},
-    ]
+    assert sent == [("MESSAGE=hello", "SYSLOG_IDENTIFIER=dmguard", "DMGUARD_VG=vg")]
 
 
 @pytest.mark.parametrize(
@@ -250,3 +244,40 @@ def test_log_records_go_the_same_way_with_their_priority(
     JournalHandler(writer).handle(record)
     writer.close(BOUND_S)
     assert journal.written == [("it is 3", {"PRIORITY": priority, "LOGGER": "dmguard.x"})]
+
+
+def fail() -> None:
+    try:
+        int("x")
+    except ValueError as error:
+        raise OSError("then") from error
+
+
+def test_an_error_is_logged_with_its_places_but_without_a_look_at_the_source(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be on a disk that does not answer."""
+    looks: list[object] = []
+    for name in ("checkcache", "updatecache"):
+        monkeypatch.setattr(f"linecache.{name}", lambda *about: looks.append(about))
+    writer = JournalWriter()
+    try:
+        fail()
+    except OSError as error:
+        told = (OSError, error, error.__traceback__)
+        record = logging.LogRecord("dmguard.x", logging.ERROR, "", 0, "a look failed", (), told)
+        JournalHandler(writer).handle(record)
+    writer.close(BOUND_S)
+    assert looks == []
+    (message,) = journal.messages
+    said, *lines = message.splitlines()
+    assert said == "a look failed"
+    here = "test_an_error_is_logged_with_its_places_but_without_a_look_at_the_source"
+    assert [line.rpartition(" in ")[2] for line in lines] == [
+        "fail",
+        "ValueError: invalid literal for int() with base 10: 'x'",
+        here,
+        "fail",
+        "OSError: then",
+    ]
+    assert lines[0].startswith(f"{__file__}:")

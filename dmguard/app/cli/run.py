@@ -30,7 +30,6 @@ def execute(options: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.DEBUG if options.verbose else logging.INFO,
         handlers=[JournalHandler(writer)],
-        format="%(message)s",
     )
     # asyncio says at its debug level which selector it uses, which helps nobody.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
