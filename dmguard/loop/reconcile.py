@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ROUNDS = 8
-_QUICK = (Act.EXTEND_DATA, Act.EXTEND_METADATA, Act.REFRESH, Act.GROW_LOOP)
+_QUICK = (Act.EXTEND_DATA, Act.EXTEND_METADATA, Act.GROW_LOOP)
+"""Acts that others may follow at once. After any other the pools are looked at again: one may have
+begun to fill meanwhile, and its growth waits behind one act, not behind all."""
 _CAUSES = {
     Act.EXTEND_DATA: (Trigger.DM_EVENT, Trigger.JOURNAL),
     Act.EXTEND_METADATA: (Trigger.DM_EVENT, Trigger.JOURNAL),
@@ -171,7 +173,8 @@ class Reconciler:
         if self._settling is None and self._executor.unattended:
             self._settling = asyncio.create_task(self._settle_apart())
         look = self._how_to_look(wakes)
-        for _ in range(_ROUNDS):
+        rounds = _ROUNDS
+        while rounds:
             state, plan, due = await self._look(look)
             if not due and not self._executor.interrupted:
                 return plan
@@ -188,6 +191,13 @@ class Reconciler:
                 if due and not await self._act(due, state, wakes, lock):
                     return plan
             look = _GLANCE
+            if not due or due[0].act is not Act.REFRESH:
+                rounds -= 1
+            elif self._wakes:
+                # What a look does beside, as telling what is wrong, does not wait for a hundred
+                # refreshes either: the rest is planned in the look of those who woke meanwhile.
+                return plan
+            # A refresh ends of itself: it is held back for a while once it was tried.
         log.debug("still something to do after %d rounds", _ROUNDS)
         self._look_again(wakes[0].trigger, _BUSY_S)
         return plan

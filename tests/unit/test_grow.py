@@ -207,3 +207,15 @@ def test_what_failed_is_tried_again_at_half_down_to_one_extent() -> None:
             make_state(pool), make_settings(PLAIN), Past(failures={pool.lv.uuid: failures})
         )
         assert [(a.target - a.size) // MIB for a in plan.actions] == [growth]  # type: ignore[union-attr]
+
+
+def test_growth_comes_before_every_refresh() -> None:
+    gone = replace(make_pv(9_000), devno=(8, 16))
+    vg = replace(make_vg(name="b"), pvs=(gone,))
+    pools = (
+        in_kernel(make_pool(name="a"), low_water=0),
+        in_kernel(make_pool(vg=vg, name="stale"), leaves=frozenset({(8, 0)})),
+        make_pool(80, vg=make_vg(name="c"), name="hungry"),
+    )
+    plan = make_plan(make_state(*pools), make_settings(), Past())
+    assert [action.pool for action in plan.actions] == ["c/hungry", "b/stale", "vg/a"]

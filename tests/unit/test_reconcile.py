@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dmguard.core.actions import dump_action
-from dmguard.core.model import Mode, Probe, State, Trigger, Usage
+from dmguard.core.model import Mode, Pool, Probe, State, Trigger, Usage
 from dmguard.core.wake import Wake
 from dmguard.edge.files import Lock, write_atomic
 from dmguard.edge.lvm import ReportError
@@ -507,3 +507,59 @@ def test_what_comes_with_a_dm_event_is_read_too(rig: Rig) -> None:
 
     asyncio.run(finish(rig.bench, work()))
     assert (rig.observer.looks[0], rig.observer.read[0]) == (True, (True, True))
+
+
+UNMARKED = tuple(in_kernel(make_pool(50, name=f"pool{n}"), low_water=0) for n in range(20))
+
+
+def fills(pool: Pool) -> Pool:
+    """The same pool above its threshold."""
+    return in_kernel(pool, data=Usage(8_000 * MIB, 10_000 * MIB))
+
+
+def refreshing(rig: Rig, *, wake: Wake | None) -> None:
+    """Each refresh sets one mark; with the third the last pool begins to fill."""
+    pools = {pool.name: pool for pool in UNMARKED}
+    last = UNMARKED[-1].name
+
+    def do() -> Done:
+        step = rig.bench.steps[-1]
+        if step[0] == "lvchange":
+            pools[step[-1]] = make_pool(50, name=step[-1].partition("/")[2])
+        else:
+            pools[last] = make_pool(66, size=12_000, name=last.partition("/")[2])
+        if len(rig.bench.steps) == 3:
+            pools[last] = fills(pools[last])
+            if wake is not None:
+                rig.loop.wake(wake)
+        rig.observer.state = make_state(*pools.values())
+        return Done(ok=True)
+
+    rig.bench.does = do
+    rig.observer.state = make_state(*pools.values())
+
+
+@pytest.mark.parametrize("wake", [Wake(Trigger.DM_EVENT, "x"), None])
+def test_a_growth_waits_behind_one_refresh_and_not_behind_all(rig: Rig, wake: Wake | None) -> None:
+    refreshing(rig, wake=wake)
+    rig.run(cycles=1 if wake is None else 2)
+    kinds = [step[0] for step in rig.bench.steps]
+    assert kinds == ["lvchange"] * 3 + ["lvextend"] + ["lvchange"] * (len(UNMARKED) - 4)
+
+
+def test_whoever_wakes_does_not_wait_for_all_refreshes(rig: Rig) -> None:
+    refreshing(rig, wake=Wake(Trigger.UDEV, "sdb"))
+    done: list[int] = []
+
+    def published() -> None:
+        done.append(len(rig.bench.steps))
+        rig.loop.stop()
+
+    rig.loop.published = published
+
+    async def work() -> None:
+        rig.loop.wake(TIMER)
+        await rig.loop.run()
+
+    asyncio.run(finish(rig.bench, work()))
+    assert done == [3]

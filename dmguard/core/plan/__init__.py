@@ -173,14 +173,15 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
             *raws.plan_raws(state, settings, recover.pools),
         )
     )
-    # What writers wait for comes first; a PV that is back is what everything else of its VG
+    # What writers wait for comes first, and a growth never behind refreshes, of which there may be
+    # one for every pool; a PV that is back is what everything else of its VG
     # waits for. A consumer that is down waits for its pool, and for nothing that comes after it:
     # to load the pool's table anew is part of it, for that fails a consumer that is just starting.
     actions: tuple[Action, ...] = (
         *repair.plan_returned(state, settings),
-        *stale,
         *growth,
         *loops.plan_growth(state, settings, past),
+        *stale,
         *activation,
         *keep.plan_refresh(state, settings, leave=reloaded),
         *repair.plan_units(state, settings),
