@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,12 +12,13 @@ import pytest
 from dmguard.core.model import Mode, Usage
 from dmguard.edge.dm import Control, DmDevice, DmParseError, DmUnavailableError
 from tests.edge import dmfake
-from tests.edge.dmfake import LV_ID, POOL_UUID, VG_ID, Device, Kernel
+from tests.edge.dmfake import LV_ID, POOL_UUID, TABLE_DEPS, VG_ID, Device, Kernel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 65536
+OTHER_UUID = POOL_UUID.replace(LV_ID, "M" * 32)
 
 
 def control(*devices: Device, kernel: Kernel | None = None) -> tuple[Control, Kernel]:
@@ -191,3 +193,45 @@ def test_an_error_of_another_kind_below_a_pool_is_raised() -> None:
 
     with pytest.raises(OSError, match="Cannot allocate"):
         Control(-1, ioctl).read_pools()
+
+
+def test_a_list_of_many_devices_makes_no_other_call_dear() -> None:
+    """The kernel copies the whole buffer in, however little of it is meant."""
+    devices = [Device("pool", POOL_UUID)]
+    devices += [Device(f"docker-{n:0100}", "", (253, n + 1), kind="thin") for n in range(1000)]
+    dm_control, kernel = control(*devices)
+    dm_control.read_pools()
+    kernel.asked.clear()
+    kernel.sizes.clear()
+    (pool,) = dm_control.read_pools()
+    assert pool.dm_name == "pool"
+    sizes = [size for (command, *_), size in zip(kernel.asked, kernel.sizes, strict=True)]
+    assert sizes[0] >= 1 << 17
+    assert max(sizes[1:]) <= 4096
+
+
+def test_what_a_pool_lies_on_is_asked_again_only_where_it_is_to_be_read_anew() -> None:
+    below = Device("data", f"LVM-{VG_ID}{'D' * 32}", (253, 1), kind="linear", deps=((8, 16),))
+    pool = Device("pool", POOL_UUID, (253, 9), deps=((253, 1),))
+    dm_control, kernel = control(below, pool)
+    dm_control.read_pools()
+    below.deps = ((8, 32),)
+    kernel.asked.clear()
+    (kept,) = dm_control.read_pools(anew=False)
+    assert TABLE_DEPS not in [command for command, *_ in kernel.asked]
+    assert kept.leaves == {(8, 16)}
+    (anew,) = dm_control.read_pools()
+    assert anew.leaves == {(8, 32)}
+    # Another that has its number by now.
+    kernel.devices[1] = Device("pool", OTHER_UUID, (253, 9), deps=((8, 48),))
+    (other,) = dm_control.read_pools(anew=False)
+    assert other.leaves == {(8, 48)}
+
+
+def test_a_device_that_has_the_name_of_one_that_went_is_looked_at() -> None:
+    dm_control, kernel = control(Device("a", "", (253, 1), kind="thin"))
+    assert dm_control.list_pools() == ()
+    gone = kernel.devices.pop()
+    dm_control.list_pools()
+    kernel.devices.append(replace(gone, kind="thin-pool"))
+    assert [device.name for device in dm_control.list_pools()] == ["a"]

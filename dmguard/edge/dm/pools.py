@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from dmguard.core.bare import Backing, BarePool, Table
@@ -11,12 +12,26 @@ from dmguard.core.model import METADATA_BLOCK, KernelPool, Mode, Usage
 from dmguard.edge.dm.wire import SUSPENDED, DmParseError
 
 if TYPE_CHECKING:
+    from dmguard.core.model import Devno
     from dmguard.edge.dm.wire import DmDevice, Target
 
 _SECTOR = 512
+_MOST = 1024
+"""Lines that are remembered: of most pools they are what they were at the last look."""
+_COUNT = r"(\d{1,20})"
+_BLOCKS = f"{_COUNT}/{_COUNT}"
+_MODES = "(rw|ro|out_of_data_space)"
+_STATUS = re.compile(rf"{_COUNT} {_BLOCKS} {_BLOCKS} (?:\d{{1,20}}|-) {_MODES}(?: (.*))?", re.ASCII)
+_TABLE = re.compile(r"\S+ \S+ (\d{1,20}) (\d{1,20})(?: |$)", re.ASCII)
 
 
-def build_pool(device: DmDevice, live: Target, table: Target, flags: int) -> KernelPool:
+def build_pool(
+    device: DmDevice,
+    live: Target,
+    table: Target,
+    flags: int,
+    leaves: frozenset[Devno] = frozenset(),
+) -> KernelPool:
     """Status and table of a thin pool, joined; without uuids if it is none of LVM's."""
     vg_uuid, lv_uuid = device.pool_ids or ("", "")
     try:
@@ -40,6 +55,7 @@ def build_pool(device: DmDevice, live: Target, table: Target, flags: int) -> Ker
         data=status.data,
         metadata=status.metadata,
         suspended=bool(flags & SUSPENDED),
+        leaves=leaves,
     )
 
 
@@ -65,6 +81,7 @@ class Status:
     metadata: Usage | None = None
 
 
+@lru_cache(_MOST)
 def parse_status(params: str, chunk: int) -> Status:
     """A status line; DmParseError for one that is not.
 
@@ -73,11 +90,7 @@ def parse_status(params: str, chunk: int) -> Status:
     words = params.split()
     if words in (["Fail"], ["Error"]):
         return Status(Mode(words[0]))
-    count = r"(\d{1,20})"
-    blocks = f"{count}/{count}"
-    modes = "(rw|ro|out_of_data_space)"
-    pattern = rf"{count} {blocks} {blocks} (?:\d{{1,20}}|-) {modes}(?: (.*))?"
-    match = re.fullmatch(pattern, " ".join(words), re.ASCII)
+    match = _STATUS.fullmatch(" ".join(words))
     if not match:
         raise DmParseError(f"unknown status {params!r}")
     rest = (match[7] or "").split()
@@ -91,9 +104,10 @@ def parse_status(params: str, chunk: int) -> Status:
     )
 
 
+@lru_cache(_MOST)
 def parse_table(params: str) -> tuple[int, int]:
     """A table line → (bytes in a chunk, low water mark in chunks)."""
-    match = re.match(r"\S+ \S+ (\d{1,20}) (\d{1,20})(?: |$)", params, re.ASCII)
+    match = _TABLE.match(params)
     if not match or int(match[1]) == 0:
         raise DmParseError(f"unknown table {params!r}")
     return int(match[1]) * _SECTOR, int(match[2])

@@ -8,7 +8,8 @@ import os
 import re
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
 TARGET = struct.Struct("=Q Q i I 16s")
+_RECORD, _EVENT = struct.Struct("=Q I"), struct.Struct("=I I")
 SUSPENDED, STATUS_TABLE, BUFFER_FULL, NOFLUSH = 1 << 1, 1 << 4, 1 << 8, 1 << 11
 _NAME_HAS_UUID = 1
 _SECTOR = 512
@@ -31,9 +33,8 @@ class DmParseError(Exception):
     """The kernel said something about a device that we do not understand."""
 
 
-@dataclass(frozen=True, slots=True)
-class DmDevice:
-    """One row of the kernel's list."""
+class DmDevice(NamedTuple):
+    """One row of the kernel's list: a tuple, for a host may have thousands of them."""
 
     name: str
     uuid: str | None
@@ -51,10 +52,13 @@ class DmDevice:
         The uuid tells and the name does not: a pool without LVM thin volumes, as Docker's, is
         `vg-pool`, any other is `vg-pool-tpool` under a linear `vg-pool` (lvm2, dev_manager.c).
         """
-        match = _POOL_UUID.fullmatch(self.uuid or "")
+        if self.uuid is None or not self.uuid.endswith("-tpool"):
+            return None
+        match = _POOL_UUID.fullmatch(self.uuid)
         return (match[1], match[2]) if match else None
 
 
+@lru_cache
 def request_number(command: int, machine: str | None = None) -> int:
     """_IOWR(0xfd, command, struct dm_ioctl) of this architecture (Linux, asm/ioctl.h)."""
     machine = machine or os.uname().machine
@@ -76,22 +80,21 @@ class Target:
 def decode_list(reply: bytes | bytearray) -> Iterator[DmDevice]:
     """The records of DM_LIST_DEVICES (Linux, include/uapi/linux/dm-ioctl.h, dm_name_list)."""
     offset = HEADER.unpack_from(reply)[4]
-    if struct.unpack_from("=Q", reply, offset)[0] == 0:
-        return
-    while True:
-        device, following = struct.unpack_from("=Q I", reply, offset)
-        name = text_of(bytes(reply[offset + 12 : offset + 12 + 128]))
-        extra = _align(offset + 12 + len(name.encode()) + 1)
-        event_nr, flags = struct.unpack_from("=I I", reply, extra)
-        uuid = None
+    device, following = _RECORD.unpack_from(reply, offset)
+    while device:
+        end = reply.index(0, offset + _RECORD.size)
+        name = reply[offset + _RECORD.size : end].decode(errors="replace")
+        extra = _align(end + 1)
+        event_nr, flags = _EVENT.unpack_from(reply, extra)
+        uuid = "" if flags else None
         if flags & _NAME_HAS_UUID:
-            uuid = text_of(bytes(reply[extra + 8 : extra + 8 + 129]))
-        elif flags:
-            uuid = ""
+            extra += _EVENT.size
+            uuid = reply[extra : reply.index(0, extra)].decode(errors="replace")
         yield DmDevice(name, uuid, decode_devno(device), event_nr)
         if not following:
             return
         offset += following
+        device, following = _RECORD.unpack_from(reply, offset)
 
 
 def decode_deps(reply: bytes | bytearray) -> tuple[Devno, ...]:
