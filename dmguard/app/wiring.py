@@ -14,7 +14,7 @@ from dmguard.core.wake import Wake
 from dmguard.edge.consumers import is_plugin_broken, read_consumers
 from dmguard.edge.run import Runner
 from dmguard.edge.systemd import JournalWriter
-from dmguard.edge.udevdb import appeared_at
+from dmguard.edge.udevdb import Appearances
 from dmguard.loop.bare import Below
 from dmguard.loop.books import Books
 from dmguard.loop.clients import Clients
@@ -146,7 +146,7 @@ def _senses(
             is_broken=lambda: is_plugin_broken(runner),
         ),
         ledger=books.read_ledger,
-        appeared=appeared_at,
+        appeared=Appearances().at,
         dmeventd=DMEVENTD.exists,
         late=books.read_late,
         bare=below.fill,

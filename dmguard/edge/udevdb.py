@@ -38,3 +38,24 @@ def appeared_at(devno: Devno, root: Path = RECORDS) -> int | None:
         if match := _INITIALIZED.fullmatch(line):
             return int(match[1]) or None
     return None
+
+
+class Appearances:
+    """The same, asked again and again: a record that is the same file is not read again."""
+
+    def __init__(self, root: Path = RECORDS) -> None:
+        self._root = root
+        self._known: dict[Devno, tuple[tuple[int, int], int | None]] = {}
+
+    def at(self, devno: Devno) -> int | None:
+        """As appeared_at."""
+        try:
+            stat = record_of(devno, self._root).stat()
+        except OSError:
+            self._known.pop(devno, None)
+            return None
+        key = (stat.st_mtime_ns, stat.st_ino)
+        known = self._known.get(devno)
+        if known is None or known[0] != key:
+            known = self._known[devno] = (key, appeared_at(devno, self._root))
+        return known[1]

@@ -24,7 +24,7 @@ from dmguard.core.model import DiskKind, Trigger
 from dmguard.core.wake import Wake
 from dmguard.edge.sources.udev import UdevEvents
 from dmguard.edge.udev import BlockMonitor, LostEventsError, read_disks
-from dmguard.edge.udevdb import appeared_at
+from dmguard.edge.udevdb import Appearances, appeared_at
 from tests.edge.conftest import run, until
 from tests.edge.house import unshare_mounts
 
@@ -396,6 +396,27 @@ def test_a_device_without_a_record_has_not_appeared(tmp_path: Path) -> None:
     (tmp_path / "b253:5").mkdir()
     assert appeared_at((253, 4), tmp_path) is None
     assert appeared_at((253, 5), tmp_path) is None
+
+
+def test_when_a_device_appeared_is_read_again_only_from_another_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(text: str) -> None:
+        # As udev does it: a new file under the same name.
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").rename(tmp_path / "b253:4")
+
+    appearances = Appearances(tmp_path)
+    assert appearances.at((253, 4)) is None
+    write("I:5\n")
+    assert appearances.at((253, 4)) == 5
+    with monkeypatch.context() as patch:
+        patch.setattr("dmguard.edge.udevdb.appeared_at", None)
+        assert appearances.at((253, 4)) == 5
+    write("I:7\n")
+    assert appearances.at((253, 4)) == 7
+    (tmp_path / "b253:4").unlink()
+    assert appearances.at((253, 4)) is None
 
 
 def test_the_record_is_read_without_libudev() -> None:
