@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import os
 import socket
+from itertools import count, pairwise
+from time import monotonic
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,12 +33,12 @@ class EventKernel(Kernel):
         super().__init__(list(devices))
         self.ours, self.theirs = socket.socketpair()
         self.theirs.settimeout(0)
-        self.arms = 0
+        self.armed: list[float] = []
 
     def ioctl(self, descriptor: int, request: int, buffer: bytearray) -> int:
         result = super().ioctl(descriptor, request, buffer)
         if request & 0xFF == ARM_POLL:
-            self.arms += 1
+            self.armed.append(monotonic())
             with contextlib.suppress(BlockingIOError):
                 self.theirs.recv(4096)
         return result
@@ -48,9 +51,9 @@ class EventKernel(Kernel):
 
     async def happen(self) -> None:
         """Let the source see that something happened."""
-        before = self.arms
+        before = len(self.armed)
         self.raise_event()
-        await until(lambda: self.arms > before)
+        await until(lambda: len(self.armed) > before)
 
     def close(self) -> None:
         self.ours.close()
@@ -129,6 +132,27 @@ def test_a_pool_that_comes_or_goes_wakes(kernel: EventKernel) -> None:
     assert [wake.subject for wake in run(main())] == [OTHER_UUID, POOL_UUID]
 
 
+def test_a_storm_of_devices_costs_a_tenth_of_a_processor(
+    kernel: EventKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock says that each list takes 10 ms: the next one comes a tenth of a second later."""
+    ticks = count()
+    clock = SimpleNamespace(monotonic=lambda: next(ticks) * 0.01)
+    monkeypatch.setattr("dmguard.edge.sources.dmevents.time", clock)
+
+    async def main() -> list[Wake]:
+        async with Running(kernel) as wakes:
+            for number in range(4):
+                kernel.devices.append(Device(f"docker-{number}", "", kind="thin"))
+                kernel.devices[0].event_nr += number == 3
+                await kernel.happen()
+        return wakes
+
+    assert run(main()) == [Wake(Trigger.DM_EVENT, POOL_UUID)]
+    _, *rest = pairwise(kernel.armed)
+    assert all(later - earlier >= 0.099 for earlier, later in rest)
+
+
 def test_it_arms_before_it_lists(kernel: EventKernel) -> None:
     async def main() -> None:
         async with Running(kernel):
@@ -172,7 +196,7 @@ def test_a_failing_ioctl_ends_it_with_its_error(kernel: EventKernel) -> None:
             return control
 
         task = asyncio.create_task(DmEvents(open_control).run(lambda _: None))
-        await until(lambda: kernel.arms == 1 and len(kernel.asked) == 2)
+        await until(lambda: len(kernel.armed) == 1 and len(kernel.asked) == 2)
         kernel.fails = PermissionError(13, "Permission denied")
         kernel.raise_event()
         with pytest.raises(PermissionError):
