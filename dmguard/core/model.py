@@ -7,15 +7,21 @@ vocabulary an enum. Nothing here reads anything.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dmguard.core.ledger import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from dmguard.core.bare import BarePool, RawPool
     from dmguard.core.host import Host
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 METADATA_BLOCK = 4096
 """Bytes in one block of thin pool metadata (Linux, Documentation/admin-guide/device-mapper/
@@ -343,7 +349,11 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The host at one moment. Two VGs of one name are kept apart by uuid."""
+    """The host at one moment. Two VGs of one name are kept apart by uuid.
+
+    What is looked up for each pool or disk is indexed when it is first asked for: on a host with
+    hundreds of them a search for each would cost their number squared.
+    """
 
     vgs: tuple[Vg, ...]
     pools: tuple[Pool, ...]
@@ -362,9 +372,17 @@ class State:
     """Thin pools that the kernel runs and that are none of LVM's."""
     raws: tuple[RawPool, ...] = ()
     """Those that are configured, up or not."""
+    _indices: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def _index(self, name: str, make: Callable[[], T]) -> T:
+        if name not in self._indices:
+            self._indices[name] = make()
+        found: T = self._indices[name]
+        return found
 
     def pool(self, name: str) -> Pool | None:
-        return next((pool for pool in self.pools if pool.name == name), None)
+        """The first of this name, as of all that follow."""
+        return self._index("pools", lambda: _first((p.name, p) for p in self.pools)).get(name)
 
     def knows(self, name: str) -> bool:
         """Is there a pool of this name, LVM's or another, or is one configured?"""
@@ -372,10 +390,57 @@ class State:
         return self.pool(name) is not None or name in bare
 
     def vg(self, name: str) -> Vg | None:
-        return next((vg for vg in self.vgs if vg.name == name), None)
+        return self._index("vgs", lambda: _first((vg.name, vg) for vg in self.vgs)).get(name)
+
+    def namesakes(self, vg: Vg) -> int:
+        """How many VGs have its name, itself among them."""
+        counts = self._index("names", lambda: Counter(vg.name for vg in self.vgs))
+        return counts[vg.name]
+
+    def pools_of(self, vg: Vg) -> tuple[Pool, ...]:
+        def sort() -> dict[str, list[Pool]]:
+            found: dict[str, list[Pool]] = {}
+            for pool in self.pools:
+                found.setdefault(pool.vg.uuid, []).append(pool)
+            return found
+
+        return tuple(self._index("by vg", sort).get(vg.uuid, ()))
 
     def disk_at(self, devno: Devno | None) -> Disk | None:
-        return next((disk for disk in self.disks if disk.devno == devno), None)
+        found = self._index("disks", lambda: _first((d.devno, d) for d in self.disks))
+        return None if devno is None else found.get(devno)
+
+    def alike(self, disk: Disk) -> tuple[Disk, ...]:
+        """The disks with its WWN or its serial number, itself among them."""
+
+        def sort() -> dict[tuple[str, str], list[Disk]]:
+            found: dict[tuple[str, str], list[Disk]] = {}
+            for one in self.disks:
+                for key in _numbers(one):
+                    found.setdefault(key, []).append(one)
+            return found
+
+        index = self._index("alike", sort)
+        return tuple(one for key in _numbers(disk) for one in index.get(key, ()))
+
+    def home(self, devno: Devno) -> Vg | None:
+        """The VG that has a PV on this device."""
+        pvs = ((pv.devno, vg) for vg in self.vgs for pv in vg.pvs if pv.devno is not None)
+        return self._index("homes", lambda: _first(pvs)).get(devno)
+
+
+def _numbers(disk: Disk) -> Iterator[tuple[str, str]]:
+    if disk.wwn:
+        yield ("wwn", disk.wwn)
+    if disk.serial is not None:
+        yield ("serial", disk.serial)
+
+
+def _first(pairs: Iterable[tuple[K, T]]) -> dict[K, T]:
+    found: dict[K, T] = {}
+    for key, value in pairs:
+        found.setdefault(key, value)
+    return found
 
 
 def split_dm_name(name: str) -> str | None:

@@ -27,16 +27,17 @@ def guarded_vgs(state: State, settings: Settings) -> Iterator[Vg]:
 
 def vg_obstacle(vg: Vg, state: State) -> str | None:
     """The code of what forbids any change of this VG, or None."""
-    checks = (
-        ("vg-duplicate-name", sum(other.name == vg.name for other in state.vgs) > 1),
-        # With a PV away vgextend succeeds and lvextend does not, and the VG's sequence number
-        # moves on: a PV that merely comes back late then needs --restoremissing.
-        ("vg-missing-pv", bool(vg.missing)),
-        ("vg-exported", vg.exported),
-        ("vg-read-only", not vg.writeable),
-        ("vg-shared", vg.shared),
-    )
-    return next((code for code, found in checks if found), None)
+    if state.namesakes(vg) > 1:
+        return "vg-duplicate-name"
+    # With a PV away vgextend succeeds and lvextend does not, and the VG's sequence number
+    # moves on: a PV that merely comes back late then needs --restoremissing.
+    if vg.missing:
+        return "vg-missing-pv"
+    if vg.exported:
+        return "vg-exported"
+    if not vg.writeable:
+        return "vg-read-only"
+    return "vg-shared" if vg.shared else None
 
 
 def bare_obstacle(pool: BarePool, resource: Resource) -> str | None:

@@ -153,9 +153,7 @@ def dragged_metadata(pool: Pool, size: int) -> int:
 def reserve_in(vg: Vg, state: State, settings: Settings) -> int:
     """Bytes of the VG that data does not take: the largest reserve among its guarded pools."""
     policies = (
-        policy_for(pool, settings)
-        for pool in state.pools
-        if pool.vg.uuid == vg.uuid and settings.guards(pool.name)
+        policy_for(pool, settings) for pool in state.pools_of(vg) if settings.guards(pool.name)
     )
     whole = max((policy.vg_reserve.of(vg.size) for policy in policies), default=0)
     return round_up(whole, vg.extent)

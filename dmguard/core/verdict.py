@@ -159,7 +159,7 @@ def cheap_objections(disk: Disk, state: State, vg: str | None = None) -> Iterato
     for code, found, detail in checks:
         if found:
             yield Reason(code, detail)
-    twin = next((other for other in state.disks if _is_twin(disk, other)), None)
+    twin = next((other for other in state.alike(disk) if _is_twin(disk, other)), None)
     if twin is not None:
         yield Reason("disk-not-unique", f"{twin.node} has the same")
     if disk.content in _TABLES and not disk.partitions:
@@ -187,14 +187,14 @@ def _against_group(disk: Disk, state: State, vg: str | None) -> Iterator[Reason]
 
 def _home(disk: Disk, state: State, vg: str | None) -> Reason | None:
     """The group that the disk is in, or a partition of it: nothing holds one that is not active."""
-    for group in state.vgs:
-        devnos = {pv.devno for pv in group.pvs}
-        whole = disk.devno in devnos
-        if whole or not devnos.isdisjoint(disk.partition_devnos):
-            if group.name != vg:
-                return Reason("disk-in-other-vg", group.name)
-            return Reason("disk-in-vg" if whole else "disk-part-in-vg", group.name)
-    return None
+    whole = state.home(disk.devno)
+    parts = map(state.home, disk.partition_devnos)
+    group = whole or next((group for group in parts if group is not None), None)
+    if group is None:
+        return None
+    if group.name != vg:
+        return Reason("disk-in-other-vg", group.name)
+    return Reason("disk-in-vg" if whole else "disk-part-in-vg", group.name)
 
 
 def _is_twin(disk: Disk, other: Disk) -> bool:

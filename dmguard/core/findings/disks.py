@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.codes import CODES
 from dmguard.core.findings import Finding
-from dmguard.core.verdict import judge
+from dmguard.core.verdict import judge, rules_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,8 @@ _SILENT = ("disk-in-vg", "disk-ignored", "disk-not-ready", "disk-not-probed")
 
 def find(state: State, settings: Settings) -> Iterator[Finding]:
     for disk in state.disks:
+        if not rules_for(disk, settings):
+            continue
         verdict = judge(disk, state, settings)
         if verdict.rule is None or not verdict.reasons:
             continue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import Act, Claim, ResizePv
 from dmguard.core.obstacle import guarded_vgs, vg_obstacle
 from dmguard.core.plan import Refusal, refuse
-from dmguard.core.verdict import judge, judge_by_hand
+from dmguard.core.verdict import judge, judge_by_hand, rules_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,8 @@ def plan_claims(
     waits: dict[str, float] = {}
     taken: dict[str, int] = {}
     for disk in state.disks:
+        if not rules_for(disk, settings):
+            continue
         verdict = judge(disk, state, settings)
         vg = state.vg(verdict.vg) if verdict.vg else None
         if [reason.code for reason in verdict.reasons] == ["disk-not-probed"]:
