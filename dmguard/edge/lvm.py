@@ -11,7 +11,7 @@ from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Set
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Set
 
     from dmguard.edge.run import Completed, Runner
 
@@ -30,7 +30,7 @@ _COLUMNS = {
     ",vg_autoactivation",
     "pv": "pv_name,pv_uuid,pv_size,pv_free,pv_allocatable,pv_missing,pv_major,pv_minor,dev_size"
     ",pe_start,pv_tags",
-    "lv": "lv_name,lv_uuid,lv_size,lv_attr,lv_metadata_size,lv_active,lv_profile"
+    "lv": "lv_name,lv_uuid,lv_size,lv_metadata_size,lv_active,lv_profile"
     ",lv_skip_activation,lv_autoactivation,data_lv,metadata_lv",
     "seg": "lv_uuid,segtype,chunk_size,thin_count",
     "pvseg": "pv_uuid",
@@ -52,24 +52,28 @@ class ReportBusyError(CommandFailedError):
         self.partial = partial
 
 
-async def read_vgs(runner: Runner) -> tuple[Vg, ...]:
-    """Every VG with its PVs and thin pools, each consistent in itself.
+async def read_vgs(runner: Runner, names: Collection[str] = ()) -> tuple[Vg, ...]:
+    """Every VG, or those of these names, with PVs and thin pools, each consistent in itself.
 
     One fullreport reads a VG under one lock. It can end with status 5 for an exported or foreign
     VG, with a complete report all the same. But a VG whose lock is held is left out of it, seen
     with 2.03.16 and 2.03.31: a pool that dmeventd grows just now would look as if it were gone.
     So that one is asked for again, and ReportBusyError has what could be read. ReportError or a
     RunError when there is no report.
-    `seg_monitor` is not asked for: it can start dmeventd.
+    `seg_monitor` is not asked for: it can start dmeventd. Nor is `lv_attr`, for which LVM asks the
+    kernel for the status of each volume.
     """
-    return await retry(lambda: _read_once(runner), on=(ReportBusyError,), attempts=20, within_s=3.0)
+    return await retry(
+        lambda: _read_once(runner, names), on=(ReportBusyError,), attempts=20, within_s=3.0
+    )
 
 
-async def _read_once(runner: Runner) -> tuple[Vg, ...]:
+async def _read_once(runner: Runner, names: Collection[str]) -> tuple[Vg, ...]:
     argv = [LVM, "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
     argv += ["--binary", "--config", READ_CONFIG]
     for name, columns in _COLUMNS.items():
         argv += ["--configreport", name, "--options", columns]
+    argv += sorted(names)
     completed = await runner.read(argv, check=False, variables=REPORT_ALONE)
     try:
         vgs = parse_report(completed.stdout)
@@ -244,18 +248,12 @@ def parse_profile(text: str) -> Profile | None:
     return Profile(*{**values, **found}.values()) if found else None
 
 
-Fingerprint = tuple[tuple[str, int, int, int], ...]
+Signature = tuple[int, int, int]
+Fingerprint = tuple[tuple[str, Signature], ...]
 
 _SETTINGS = ("lvm.conf", "lvmlocal.conf", "profile/*")
-_METADATA = ("backup/*", "devices/*")
-
-
-def fingerprint(root: Path = Path("/etc/lvm")) -> Fingerprint:
-    """Changes whenever LVM's configuration, a profile or a VG's metadata does, at no cost.
-
-    Every command that commits a VG's metadata rewrites backup/VG (lvm.conf, backup/backup).
-    """
-    return tuple(sorted(_signatures(root, (*_SETTINGS, *_METADATA))))
+_DEVICES = ("devices/*",)
+_BACKUPS = "backup/*"
 
 
 def settings_fingerprint(root: Path = Path("/etc/lvm")) -> Fingerprint:
@@ -263,14 +261,27 @@ def settings_fingerprint(root: Path = Path("/etc/lvm")) -> Fingerprint:
     return tuple(sorted(_signatures(root, _SETTINGS)))
 
 
-def _signatures(root: Path, patterns: tuple[str, ...]) -> Iterable[tuple[str, int, int, int]]:
+def fingerprint(root: Path = Path("/etc/lvm")) -> Fingerprint:
+    """Changes whenever LVM's configuration, a profile or its list of devices does, at no cost."""
+    return tuple(sorted(_signatures(root, (*_SETTINGS, *_DEVICES))))
+
+
+def backups(root: Path = Path("/etc/lvm")) -> Mapping[str, Signature]:
+    """By the name of a VG what is another whenever its metadata is, at no cost.
+
+    Every command that commits a VG's metadata rewrites backup/VG (lvm.conf, backup/backup).
+    """
+    return {Path(path).name: signature for path, signature in _signatures(root, (_BACKUPS,))}
+
+
+def _signatures(root: Path, patterns: tuple[str, ...]) -> Iterable[tuple[str, Signature]]:
     for pattern in patterns:
         for path in root.glob(pattern):
             try:
                 stat = path.stat()
             except FileNotFoundError:
                 continue
-            yield str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino
+            yield str(path), (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
 def is_busy(completed: Completed) -> bool:

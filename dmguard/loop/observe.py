@@ -10,13 +10,15 @@ from dmguard.core.ledger import Ledger
 from dmguard.core.model import Pool, State
 from dmguard.edge import lvm
 from dmguard.edge.dm import Control, DmParseError, DmUnavailableError
+from dmguard.edge.run import CommandFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 
     from dmguard.core.bare import BarePool, RawPool
     from dmguard.core.host import Host
-    from dmguard.core.model import Consumer, Devno, Disk, KernelPool, Profile, Vg
+    from dmguard.core.model import Consumer, Devno, Disk, KernelPool, PoolLv, Profile, Vg
+    from dmguard.edge.dm import DmDevice
     from dmguard.edge.run import Runner
     from dmguard.loop.clients import Clients
     from dmguard.loop.survey import Survey
@@ -45,10 +47,27 @@ class Senses:
     heads: Callable[[tuple[RawPool, ...]], Awaitable[tuple[RawPool, ...]]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What LVM's answer was about: its settings, and what tells that a VG is another by now.
+
+    `backups` by the VG's name, `sizes` the kernel's, by the uuids of VG and pool.
+    """
+
+    settings: Hashable
+    backups: Mapping[str, Hashable]
+    sizes: Mapping[tuple[str, str], int]
+
+
 class Observer:
     """Reads the host. The kernel is asked each time, which costs a few ioctls a pool and no
     process; LVM only when its files or the kernel's pools changed since, or the caller must be
     sure.
+
+    Of LVM only the VGs are read that changed: a report of everything costs more the more groups
+    and volumes there are, whatever happened to one of them. Everything is read when it is asked
+    for, when LVM's settings changed or a VG came or went, when a change is none of a VG's that is
+    known, and when a VG that was read alone has other PVs than before.
     """
 
     def __init__(
@@ -61,13 +80,16 @@ class Observer:
         self._open = open_control
         self._senses = senses or Senses()
         self._control: Control | None = None
-        self._seen: Hashable = None
+        self._devices: tuple[DmDevice, ...] = ()
+        self._seen: _Seen | None = None
         self._vgs: tuple[Vg, ...] = ()
         self._profiles: dict[str, Profile | None] = {}
         self._settings: Hashable = None
         self._disks: tuple[Disk, ...] = ()
         self._consumers: tuple[Consumer, ...] = ()
         self._strange = ""
+        self.behind = False
+        """Is LVM still to be asked, because the last look was to be quick?"""
 
     def close(self) -> None:
         if self._control is not None:
@@ -79,20 +101,39 @@ class Observer:
         self._seen = None
 
     async def look(
-        self, *, fresh: bool = False, disks: bool = False, units: bool = False, host: bool = False
+        self,
+        *,
+        fresh: bool = False,
+        disks: bool = False,
+        units: bool = False,
+        host: bool = False,
+        touched: Collection[str] = (),
+        quick: bool = False,
     ) -> State:
         """The state now. RunError, ReportError or DmParseError when it cannot be told.
 
         Of disks and of the consumers' units what was known last is given, unless they are asked
         for; units are read also whenever LVM is. The host's files are read only when asked for.
+        `touched` are devices that something happened to, by the kernel's names: where they are PVs
+        and their VGs have the PVs that they had, it was those VGs' metadata, and neither disks nor
+        other VGs are read. `quick`: a VG that changed is left for the next look, see `behind`.
         """
-        kernels = self._kernel_pools()
-        seen: Hashable = (lvm.fingerprint(), tuple((k.lv_uuid, k.size) for k in kernels))
-        asked = fresh or seen != self._seen
+        anew = fresh or disks or units or bool(touched)
+        kernels = self._kernel_pools(anew=anew)
+        now = _Seen(
+            lvm.fingerprint(),
+            lvm.backups(),
+            {(kernel.vg_uuid, kernel.lv_uuid): kernel.size for kernel in kernels},
+        )
+        changed = None if fresh else self._changed(now, touched)
+        self.behind = quick and bool(changed)
+        asked = changed is None or (bool(changed) and not quick)
+        whole = changed is None
         if asked:
-            await self._ask_lvm(seen)
+            whole = await self._ask_lvm(now, changed)
             # Reading LVM takes long; what it says is joined with what the kernel says now.
-            kernels = self._kernel_pools()
+            kernels = self._kernel_pools(anew=True)
+        disks = disks and (whole or not touched)
         state = self._join(kernels)
         if state.raws and self._senses.heads is not None:
             state = replace(state, raws=await self._senses.heads(state.raws))
@@ -106,17 +147,59 @@ class Observer:
             state = replace(state, host=await self._senses.host(state))
         return state
 
-    async def _ask_lvm(self, seen: Hashable) -> None:
+    def _changed(self, now: _Seen, touched: Collection[str]) -> frozenset[str] | None:
+        """The names of the VGs that LVM is to be asked about; None for everything."""
+        before = self._seen
+        if before is None or now.settings != before.settings:
+            return None
+        by_uuid = {vg.uuid: vg for vg in self._vgs}
+        homes = {pv.name: vg for vg in self._vgs for pv in vg.pvs if not vg.missing}
+        names = {name for name, _ in before.backups.items() ^ now.backups.items()}
+        owners = {uuid for (uuid, _), _ in before.sizes.items() ^ now.sizes.items()}
+        found = [self._vg(name) for name in names]
+        found += [by_uuid.get(uuid) for uuid in owners]
+        found += [homes.get(f"/dev/{name.replace('!', '/')}") for name in touched]
+        known = [vg.name for vg in found if vg is not None and self._vg(vg.name) is vg]
+        return frozenset(known) if len(known) == len(found) else None
+
+    def _vg(self, name: str) -> Vg | None:
+        """The VG of this name, if it is one alone."""
+        found = [vg for vg in self._vgs if vg.name == name]
+        return found[0] if len(found) == 1 else None
+
+    async def _ask_lvm(self, now: _Seen, names: frozenset[str] | None) -> bool:
+        """Read these VGs, or everything; was it everything?"""
         self._seen = None  # until LVM has answered: who must be sure asks again
+        seen: _Seen | None = now
+        vgs = None
         try:
-            self._vgs = await lvm.read_vgs(self._runner)
+            if names is not None:
+                vgs = await self._read_alone(names)
+            whole = vgs is None
+            if vgs is None:
+                vgs = await lvm.read_vgs(self._runner)
         except lvm.ReportBusyError as error:
             # One VG that is locked for long must not blind the guard for the others. What was
             # known of it still holds for its pools' sizes; LVM's own lock keeps it unchanged.
-            self._vgs = merge(self._vgs, error.partial)
-            seen = None
+            vgs, seen, whole = merge(self._vgs, error.partial), None, names is None
+        self._vgs = vgs
         await self._read_profiles()
         self._seen = seen
+        return whole
+
+    async def _read_alone(self, names: frozenset[str]) -> tuple[Vg, ...] | None:
+        """All VGs, these of them read anew; None where that is not the whole truth."""
+        try:
+            read = await lvm.read_vgs(self._runner, names)
+        except lvm.ReportBusyError:
+            raise
+        except (lvm.ReportError, CommandFailedError):
+            return None
+        anew = {vg.uuid: vg for vg in read}
+        old = [vg for vg in self._vgs if vg.name in names]
+        if len(anew) != len(read) or {*map(_members, read)} != {*map(_members, old)}:
+            return None
+        return tuple(anew.get(vg.uuid, vg) for vg in self._vgs)
 
     async def _read_profiles(self) -> None:
         """A process for each, and so only when a file changed or another one is in use."""
@@ -143,12 +226,15 @@ class Observer:
             late=self._senses.late(),
         )
 
-    def _kernel_pools(self) -> tuple[KernelPool, ...]:
+    def _kernel_pools(self, *, anew: bool = True) -> tuple[KernelPool, ...]:
+        """LVM's. What they lie on changes with LVM's metadata only, and is read when that is."""
         control = self._reach()
         if control is None:
             return ()
+        self._devices = control.list_devices()
         appeared = self._senses.appeared
-        return tuple(replace(pool, appeared=appeared(pool.devno)) for pool in control.read_pools())
+        pools = control.read_pools(self._devices, anew=anew)
+        return tuple(replace(pool, appeared=appeared(pool.devno)) for pool in pools)
 
     def _bare_pools(self) -> tuple[BarePool, ...]:
         """Those that are none of LVM's. One that is not understood blinds nobody for LVM's."""
@@ -156,7 +242,7 @@ class Observer:
         if control is None:
             return ()
         try:
-            pools = control.read_bare()
+            pools = control.read_bare(self._devices)
         except DmParseError as error:
             if str(error) != self._strange:
                 log.warning("%s", error)
@@ -179,6 +265,11 @@ class Observer:
         return self._control
 
 
+def _members(vg: Vg) -> Hashable:
+    """What of a VG is only told from the whole: who it is, and the devices that it lies on."""
+    return vg.name, vg.uuid, tuple(sorted((pv.uuid, pv.name, pv.missing) for pv in vg.pvs))
+
+
 def merge(known: tuple[Vg, ...], read: tuple[Vg, ...]) -> tuple[Vg, ...]:
     """What was read now, and what is known of the VGs that it leaves out."""
     uuids = {vg.uuid for vg in read}
@@ -191,13 +282,17 @@ def join(
     """LVM's pools with the kernel's of the same uuids; those without a match are told apart."""
     running = {(kernel.vg_uuid, kernel.lv_uuid): kernel for kernel in kernels}
     pools = tuple(
-        Pool(
-            lv=lv,
-            vg=vg,
-            kernel=running.pop((vg.uuid, lv.uuid), None),
-            profile=profiles.get(lv.profile) if lv.profile else None,
-        )
+        _join_pool(lv, vg, running.pop((vg.uuid, lv.uuid), None), profiles)
         for vg in vgs
         for lv in vg.pools
     )
     return State(vgs=vgs, pools=pools, unknown=tuple(running.values()))
+
+
+def _join_pool(
+    lv: PoolLv, vg: Vg, kernel: KernelPool | None, profiles: dict[str, Profile | None]
+) -> Pool:
+    if kernel is not None and kernel.size > lv.size:
+        # LVM commits its metadata before it loads a table: since that was read the pool grew.
+        lv = replace(lv, size=kernel.size)
+    return Pool(lv, vg, kernel, profiles.get(lv.profile) if lv.profile else None)

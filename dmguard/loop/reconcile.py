@@ -64,14 +64,20 @@ UNREADABLE = (RunError, ReportError, DmParseError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is read anew beside the kernel's pools: LVM, the disks, the consumers' units."""
+    """What is read anew beside the kernel's pools: LVM, the disks, the consumers' units.
+
+    `touched` and `quick` as for Observer.look.
+    """
 
     fresh: bool = False
     disks: bool = False
     units: bool = False
+    touched: frozenset[str] = frozenset()
+    quick: bool = False
 
 
 _GLANCE = Look()
+_AFTER_GROWTH = Look(quick=True)
 
 
 class Reconciler:
@@ -190,7 +196,9 @@ class Reconciler:
                 state, plan, due = await self._look(_GLANCE)
                 if due and not await self._act(due, state, wakes, lock):
                     return plan
-            look = _GLANCE
+            # What LVM says of a growth that the kernel shows is not needed before the next one:
+            # whoever fills a pool does not wait for a report of its group.
+            look = _AFTER_GROWTH if due and due[0].act in _QUICK else _GLANCE
             if not due or due[0].act is not Act.REFRESH:
                 rounds -= 1
             elif self._wakes:
@@ -252,14 +260,25 @@ class Reconciler:
         # A cure for what is wrong may be one that no file shows: then LVM is asked each time.
         unsure = Trigger.TIMER in triggers and bool(self._memory.findings)
         at_ease = triggers - {Trigger.DM_EVENT, Trigger.JOURNAL}
+        named = {wake.subject for wake in wakes if wake.trigger is Trigger.UDEV}
+        # Where all that happened is that PVs were written to, as in every change of a VG's.
+        alone = at_ease - {Trigger.DBUS} == {Trigger.UDEV}
+        touched = frozenset(name for name in named if name) if alone and None not in named else ()
         return Look(
-            fresh=unsure or Trigger.UDEV in triggers,
+            fresh=unsure or (Trigger.UDEV in triggers and not touched),
             disks=bool(self.settings.claims) and bool(at_ease - {Trigger.DBUS}),
             units=bool(at_ease),
+            touched=frozenset(touched),
         )
 
     async def _look(self, look: Look) -> tuple[State, Plan, tuple[Action, ...]]:
-        state = await self._observer.look(fresh=look.fresh, disks=look.disks, units=look.units)
+        state = await self._observer.look(
+            fresh=look.fresh,
+            disks=look.disks,
+            units=look.units,
+            touched=look.touched,
+            quick=look.quick,
+        )
         now = time.monotonic()
         self._memory.sample(state, now)
         await self.books.keep(state)
@@ -267,7 +286,11 @@ class Reconciler:
         state = replace(state, ledger=keep_books(state.ledger, state))
         self.state = state
         plan = make_plan(state, self.settings, self._memory.past, Guard())
-        return state, plan, self._memory.due(plan.actions, state, now)
+        due = self._memory.due(plan.actions, state, now)
+        if due and self._observer.behind:
+            # It was planned by what a VG had before the last growth.
+            return await self._look(_GLANCE)
+        return state, plan, due
 
     async def _tell(self, plan: Plan, trigger: Trigger) -> None:
         new, gone = self._memory.compare(plan.findings, time.monotonic())
@@ -289,6 +312,8 @@ class Reconciler:
         if self._busy:
             self._busy = False
             waits.append(_BUSY_S)
+        if self._observer.behind:
+            waits.append(_AFTER_EVENT_S)
         if self._memory.unsettled:
             waits.append(SETTLE_S)
         if self.plan.wait is not None:

@@ -313,37 +313,61 @@ def test_a_profile_that_lvm_dies_of_is_not_one_that_names_nothing(fake: FakeLvm)
         run(lvm.read_profile(fake.runner, "thin-grow"))
 
 
-def test_the_fingerprint_changes_with_every_file_that_lvm_commits_to(tmp_path: Path) -> None:
-    (tmp_path / "backup").mkdir()
-    (tmp_path / "profile").mkdir()
-    prints = [lvm.fingerprint(tmp_path)]
+def prints(root: Path) -> tuple[object, ...]:
+    return lvm.fingerprint(root), tuple(sorted(lvm.backups(root).items()))
+
+
+def test_the_fingerprints_change_with_every_file_that_lvm_commits_to(tmp_path: Path) -> None:
+    for folder in ("backup", "profile", "devices"):
+        (tmp_path / folder).mkdir()
+    seen = [prints(tmp_path)]
     backup = tmp_path / "backup" / "docker"
     for path, text in (
         (tmp_path / "lvm.conf", "devices {}"),
         (backup, "seqno = 1"),
         (tmp_path / "backup" / "other", "seqno = 1"),
         (tmp_path / "profile" / "grow.profile", "x"),
+        (tmp_path / "devices" / "system.devices", "x"),
     ):
         path.write_text(text)
-        prints.append(lvm.fingerprint(tmp_path))
+        seen.append(prints(tmp_path))
     # As LVM does it: another file of the same size under the same name.
     (tmp_path / "part").write_text("seqno = 2")
     (tmp_path / "part").rename(backup)
-    prints.append(lvm.fingerprint(tmp_path))
+    seen.append(prints(tmp_path))
     backup.unlink()
-    prints.append(lvm.fingerprint(tmp_path))
-    assert len(set(prints)) == len(prints) == 7
+    seen.append(prints(tmp_path))
+    assert len(set(seen)) == len(seen) == 8
 
 
-def test_the_fingerprint_stays_when_nothing_was_written(tmp_path: Path) -> None:
+def test_a_backup_that_is_written_is_that_of_one_group(tmp_path: Path) -> None:
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "docker").write_text("seqno = 1")
+    (tmp_path / "backup" / "other").write_text("seqno = 1")
+    before = lvm.fingerprint(tmp_path), lvm.backups(tmp_path)
+    (tmp_path / "backup" / "docker").write_text("seqno = 22")
+    assert lvm.fingerprint(tmp_path) == before[0]
+    changed = {name for name, _ in before[1].items() ^ lvm.backups(tmp_path).items()}
+    assert changed == {"docker"}
+
+
+def test_the_fingerprints_stay_when_nothing_was_written(tmp_path: Path) -> None:
     (tmp_path / "backup").mkdir()
     (tmp_path / "backup" / "docker").write_text("seqno = 1")
     (tmp_path / "archive").mkdir()
-    first = lvm.fingerprint(tmp_path)
+    first = prints(tmp_path)
     (tmp_path / "archive" / "docker_00001.vg").write_text("x")
     (tmp_path / "backup" / "docker").read_text()
-    assert lvm.fingerprint(tmp_path) == first
-    assert len(first) == 1
+    assert prints(tmp_path) == first
+    assert len(lvm.backups(tmp_path)) == 1
+
+
+def test_only_the_groups_that_are_named_are_asked_for(fake: FakeLvm) -> None:
+    fake.answers(full_report())
+    with fake.runner:
+        run(lvm.read_vgs(fake.runner, frozenset(("my-vg", "docker"))))
+    assert fake.argv[-2:] == ["docker", "my-vg"]
+    assert "--all" in fake.argv
 
 
 def test_the_fingerprint_of_the_settings_is_another_thing_than_that_of_the_metadata(

@@ -1,6 +1,6 @@
 """Stand-ins for what the loop reaches the host through."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast, get_args
@@ -22,22 +22,41 @@ T = TypeVar("T")
 
 
 class FakeObserver:
-    """Sees what `host` gives, or raises it; counts its looks."""
+    """Sees what `state` is, or raises it; with `truths`, one of them a look. Notes its looks.
+
+    `owes`: a quick look leaves LVM unasked.
+    """
 
     def __init__(self, state: State | Exception) -> None:
         self.state = state
         self.looks: list[bool] = []
         self.read: list[tuple[bool, bool]] = []
         self.forgot = 0
+        self.touched: list[set[str]] = []
+        self.quick: list[bool] = []
+        self.truths: list[State] = []
+        self.owes = self.behind = False
 
     def forget(self) -> None:
         self.forgot += 1
 
     async def look(
-        self, *, fresh: bool = False, disks: bool = False, units: bool = False, host: bool = False
+        self,
+        *,
+        fresh: bool = False,
+        disks: bool = False,
+        units: bool = False,
+        host: bool = False,
+        touched: Collection[str] = (),
+        quick: bool = False,
     ) -> State:
+        self.behind = quick and self.owes
         self.looks.append(fresh)
         self.read.append((disks, units))
+        self.touched.append(set(touched))
+        self.quick.append(quick)
+        if self.truths:
+            self.state = self.truths.pop(0)
         if isinstance(self.state, Exception):
             raise self.state
         return self.state

@@ -1,16 +1,18 @@
 """What the kernel and LVM say, joined, and when LVM is asked."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
 from dmguard.core.model import Profile, State, Vg
 from dmguard.edge.dm import DmUnavailableError
+from dmguard.edge.lvm import ReportError
 from dmguard.loop.observe import Observer, join, merge
-from tests.unit.builders import make_pool, make_vg
+from tests.unit.builders import make_pool, make_pv, make_vg
 
 if TYPE_CHECKING:
     from dmguard.edge.run import Runner
@@ -30,27 +32,52 @@ def test_a_pool_that_the_kernel_runs_alone_is_kept_apart() -> None:
     assert state.unknown == (pool.kernel,)
 
 
+GROUPS = ("one", "two")
+
+
 class FakeLvm:
-    """LVM with one VG; notes what it is asked."""
+    """LVM with two VGs, each of one PV and one pool; notes what it is asked."""
 
     def __init__(self) -> None:
         self.profile = "a"
-        self.settings = self.metadata = 0
+        self.settings = 0
+        self.metadata: dict[str, int] = dict.fromkeys(GROUPS, 1)
+        self.vgs = {name: self.make(name) for name in GROUPS}
         self.asked: list[str] = []
-        self.fails = self.broken = False
+        self.fails = self.broken = self.busy = False
+
+    @staticmethod
+    def make(name: str, **changes: object) -> Vg:
+        pv = replace(make_pv(10_000, name=f"sd-{name}"), devno=(8, len(name)))
+        vg = replace(make_vg(name=name), pvs=(pv,))
+        return replace(vg, pools=(make_pool(vg=vg).lv,), **changes)  # type: ignore[arg-type]
 
     def fingerprint(self) -> Hashable:
-        return self.settings, self.metadata
+        return self.settings
+
+    def backups(self) -> dict[str, int]:
+        return dict(self.metadata)
 
     def settings_fingerprint(self) -> Hashable:
         return self.settings
 
-    async def read_vgs(self, _: "Runner") -> tuple[Vg, ...]:
-        self.asked.append("vgs")
+    def commit(self, name: str, **changes: object) -> None:
+        """A command changes a VG's metadata."""
+        seqno = self.metadata.get(name, 0) + 1
+        self.metadata[name] = seqno
+        self.vgs[name] = self.make(name, seqno=seqno, **changes)
+
+    async def read_vgs(self, _: "Runner", names: Collection[str] = ()) -> tuple[Vg, ...]:
+        self.asked.append(f"vgs {' '.join(sorted(names))}".strip())
         if self.broken:
             raise OSError("no report")
-        pool = make_pool()
-        return (replace(pool.vg, pools=(replace(pool.lv, profile=self.profile),)),)
+        if self.busy:
+            raise self.ReportBusyError
+        read = [vg for name, vg in self.vgs.items() if not names or name in names]
+        return tuple(
+            replace(vg, pools=tuple(replace(lv, profile=self.profile) for lv in vg.pools))
+            for vg in read
+        )
 
     async def read_profile(self, _: "Runner", name: str) -> Profile:
         self.asked.append(name)
@@ -59,7 +86,9 @@ class FakeLvm:
         return Profile(self.settings, 20)
 
     class ReportBusyError(Exception):
-        pass
+        partial = ()
+
+    ReportError = ReportError
 
 
 @pytest.fixture
@@ -77,8 +106,8 @@ def make_observer() -> Observer:
     return Observer(cast("Runner", None), no_control)
 
 
-def look(observer: Observer, *, fresh: bool = False) -> State:
-    return asyncio.run(observer.look(fresh=fresh))
+def look(observer: Observer, **how: Any) -> State:
+    return asyncio.run(observer.look(**how))
 
 
 def test_lvm_is_asked_when_its_files_changed_or_the_caller_must_be_sure(fake: FakeLvm) -> None:
@@ -86,7 +115,7 @@ def test_lvm_is_asked_when_its_files_changed_or_the_caller_must_be_sure(fake: Fa
     look(observer)
     look(observer)
     assert fake.asked == ["vgs", "a"]
-    fake.metadata = 1
+    fake.settings = 1
     look(observer)
     assert fake.asked.count("vgs") == 2
     look(observer, fresh=True)
@@ -96,10 +125,100 @@ def test_lvm_is_asked_when_its_files_changed_or_the_caller_must_be_sure(fake: Fa
     assert fake.asked.count("vgs") == 4
 
 
+def asked_after(fake: FakeLvm, **how: Any) -> list[str]:
+    """What LVM is asked at the next look of an observer that had seen everything."""
+    observer, change = make_observer(), how.pop("change", lambda: None)
+    look(observer)
+    fake.asked.clear()
+    change()
+    state = look(observer, **how)
+    assert {vg.name: vg.seqno for vg in state.vgs} == {
+        vg.name: vg.seqno for vg in fake.vgs.values()
+    }
+    again = len(fake.asked)
+    look(observer)
+    assert len(fake.asked) == again
+    return fake.asked
+
+
+def test_of_a_group_that_changed_no_other_is_read(fake: FakeLvm) -> None:
+    assert asked_after(fake, change=lambda: fake.commit("two")) == ["vgs two"]
+
+
+def test_a_device_of_a_group_that_was_written_to_has_that_group_read(fake: FakeLvm) -> None:
+    fake.vgs["one"] = replace(fake.vgs["one"], seqno=1)
+    assert asked_after(fake, touched=("sd-one",)) == ["vgs one"]
+
+
+def test_of_a_device_that_is_none_of_a_groups_everything_is_read(fake: FakeLvm) -> None:
+    assert asked_after(fake, touched=("sd-one", "sdz")) == ["vgs"]
+
+
+def test_a_group_that_comes_or_goes_has_everything_read(fake: FakeLvm) -> None:
+    assert asked_after(fake, change=lambda: fake.commit("new")) == ["vgs"]
+
+    def remove() -> None:
+        del fake.vgs["two"], fake.metadata["two"]
+
+    assert asked_after(fake, change=remove) == ["vgs two", "vgs"]
+
+
+def test_a_group_that_has_other_devices_than_before_has_everything_read(fake: FakeLvm) -> None:
+    for pvs in ((), (make_pv(0, name="sdz"),), (make_pv(0, name="sd-two", missing=True),)):
+        fake.commit("two")
+        change = partial(fake.commit, "two", pvs=pvs)
+        assert asked_after(fake, change=change) == ["vgs two", "vgs"]
+
+
+def test_of_two_groups_of_one_name_none_is_read_alone(fake: FakeLvm) -> None:
+    fake.vgs["twin"] = fake.make("two", uuid="another")
+    assert asked_after(fake, change=lambda: fake.metadata.update(two=7)) == ["vgs"]
+
+
+def test_after_a_growth_the_group_is_left_for_the_next_look(fake: FakeLvm) -> None:
+    observer = make_observer()
+    look(observer)
+    fake.commit("two")
+    fake.asked.clear()
+    look(observer, quick=True)
+    assert (fake.asked, observer.behind) == ([], True)
+    state = look(observer)
+    assert (fake.asked, observer.behind) == (["vgs two"], False)
+    assert [vg.seqno for vg in state.vgs] == [1, 2]
+
+
+def test_what_is_not_one_groups_is_read_also_by_a_quick_look(fake: FakeLvm) -> None:
+    assert asked_after(fake, quick=True, change=lambda: setattr(fake, "settings", 1))[0] == "vgs"
+
+
+def test_a_group_that_is_locked_stays_as_it_was_known_and_is_read_again(fake: FakeLvm) -> None:
+    observer = make_observer()
+    look(observer)
+    fake.commit("two")
+    fake.busy = True
+    fake.asked.clear()
+    assert [vg.seqno for vg in look(observer).vgs] == [1, 1]
+    fake.busy = False
+    look(observer)
+    assert fake.asked == ["vgs two", "vgs"]
+
+
+def test_a_pool_that_grew_since_lvm_was_read_is_as_large_as_the_kernel_has_it() -> None:
+    pool = make_pool()
+    assert pool.kernel is not None
+    vg = replace(pool.vg, pools=(pool.lv,))
+    grown = replace(pool.kernel, size=2 * pool.lv.size)
+    (joined,) = join((vg,), (grown,), {}).pools
+    assert joined.lv.size == grown.size
+    smaller = replace(pool.kernel, size=pool.lv.size // 2)
+    (joined,) = join((vg,), (smaller,), {}).pools
+    assert joined.lv.size == pool.lv.size
+
+
 def test_a_profile_is_read_when_the_settings_changed_or_another_is_used(fake: FakeLvm) -> None:
     observer = make_observer()
     look(observer)
-    fake.metadata = 1
+    fake.commit("one")
     look(observer, fresh=True)
     assert fake.asked == ["vgs", "a", "vgs"]
     fake.settings = 7

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_wakes_during_a_cycle_cause_exactly_one_more(rig: Rig) -> None:
     looks: list[int] = []
     look = rig.observer.look
 
-    async def wake_thrice(**how: bool) -> State:
+    async def wake_thrice(**how: Any) -> State:
         looks.append(rig.cycles)
         if len(looks) == 1:
             for _ in range(3):
@@ -98,7 +99,7 @@ def test_wakes_during_a_cycle_cause_exactly_one_more(rig: Rig) -> None:
 def test_an_act_is_named_for_its_event_also_if_that_comes_during_the_look(rig: Rig) -> None:
     look = rig.observer.look
 
-    async def overtake(**how: bool) -> State:
+    async def overtake(**how: Any) -> State:
         rig.loop.wake(Wake(Trigger.UDEV, "sdb"))
         rig.loop.wake(Wake(Trigger.DM_EVENT, "vg-pool"))
         return await look(**how)
@@ -136,7 +137,7 @@ def test_a_lock_that_is_busy_is_tried_again(rig: Rig, monkeypatch: pytest.Monkey
     held = Lock.acquire(rig.bench.paths.lock)
     look = rig.observer.look
 
-    async def release_at_the_second(**how: bool) -> State:
+    async def release_at_the_second(**how: Any) -> State:
         state = await look(**how)
         if len(rig.observer.looks) == 2:
             assert rig.bench.steps == []
@@ -288,7 +289,7 @@ def test_a_kernel_event_among_other_wakes_is_the_one_that_is_followed(rig: Rig) 
 def test_a_look_that_fails_in_an_unforeseen_way_does_not_end_the_guard(rig: Rig) -> None:
     look = rig.observer.look
 
-    async def fail_once(**how: bool) -> State:
+    async def fail_once(**how: Any) -> State:
         rig.observer.look = look  # type: ignore[method-assign]
         rig.loop.wake(TIMER)
         raise KeyError(*how)
@@ -506,7 +507,49 @@ def test_what_comes_with_a_dm_event_is_read_too(rig: Rig) -> None:
         await rig.loop.cycle(Wake(Trigger.DM_EVENT, "x"), Wake(Trigger.UDEV, "sdb"))
 
     asyncio.run(finish(rig.bench, work()))
-    assert (rig.observer.looks[0], rig.observer.read[0]) == (True, (True, True))
+    assert (rig.observer.touched[0], rig.observer.read[0]) == ({"sdb"}, (True, True))
+
+
+@pytest.mark.parametrize(
+    ("wakes", "touched"),
+    [
+        ([Wake(Trigger.UDEV, "sdb"), Wake(Trigger.UDEV, "sdc")], {"sdb", "sdc"}),
+        ([Wake(Trigger.UDEV, "sdb"), Wake(Trigger.DBUS, "docker.service")], {"sdb"}),
+        # Who does not say which disk, or asks for the disks anyway, has everything read.
+        ([Wake(Trigger.UDEV, "sdb"), Wake(Trigger.UDEV)], set()),
+        ([Wake(Trigger.UDEV, "sdb"), Wake(Trigger.TIMER)], set()),
+        ([Wake(Trigger.UDEV, "sdb"), Wake(Trigger.START)], set()),
+    ],
+)
+def test_what_is_read_for_devices_that_udev_names(
+    rig: Rig, wakes: list[Wake], touched: set[str]
+) -> None:
+    async def work() -> None:
+        await rig.loop.cycle(*wakes)
+
+    asyncio.run(finish(rig.bench, work()))
+    assert rig.observer.touched[0] == touched
+    assert rig.observer.looks[0] is not bool(touched)
+
+
+def test_after_a_growth_nobody_waits_for_a_report(rig: Rig) -> None:
+    rig.hand(GROWN)
+    rig.observer.owes = True
+    rig.cycle(HUNGRY, wake=Wake(Trigger.DM_EVENT))
+    assert rig.observer.quick == [False, False, True]
+    # What is owed is read a moment later.
+    assert rig.again is not None
+    assert 0.0 < rig.again <= 1.0
+
+
+def test_what_is_due_after_a_growth_is_planned_by_what_lvm_says_then(rig: Rig) -> None:
+    rig.observer.owes = True
+    full = make_state(make_pool(80, size=12_000))
+    rig.hand(full)
+    rig.observer.truths = [HUNGRY, HUNGRY, full, GROWN]
+    rig.cycle(HUNGRY)
+    assert rig.observer.quick == [False, False, True, False]
+    assert len(rig.bench.steps) == 1
 
 
 UNMARKED = tuple(in_kernel(make_pool(50, name=f"pool{n}"), low_water=0) for n in range(20))

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -280,7 +280,7 @@ def test_a_consumer_that_answers_late_is_asked_again(tmp_path: Path) -> None:
     bench = Watched(tmp_path, lambda _: Done(ok=True))
     states = [BEFORE, BEFORE, AFTER]
 
-    async def look(**_: bool) -> State:
+    async def look(**_: Any) -> State:
         return states.pop(0)
 
     bench.observer.look = look  # type: ignore[method-assign] # a host that changes by itself
