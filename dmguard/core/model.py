@@ -111,6 +111,11 @@ class KernelPool:
     appeared: int | None = None
     """Microseconds of the monotonic clock at which udev first saw it; None if it does not say."""
 
+    @property
+    def ids(self) -> tuple[str, str]:
+        """The uuids of VG and LV."""
+        return self.vg_uuid, self.lv_uuid
+
 
 @dataclass(frozen=True, slots=True)
 class Pv:

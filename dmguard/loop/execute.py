@@ -23,7 +23,7 @@ from dmguard.core.actions import (
 from dmguard.core.codes import CODES
 from dmguard.core.model import State, Trigger
 from dmguard.core.outcome import Outcome, act_entry
-from dmguard.core.steps import after_for, finish_for, lets_go, steps_for, undo_for
+from dmguard.core.steps import after_for, finish_for, has_after, lets_go, steps_for, undo_for
 from dmguard.edge import files
 from dmguard.edge.dm import DmParseError
 from dmguard.edge.files import BusyError, Lock
@@ -136,7 +136,7 @@ class Executor:
             self._settled.discard(identity)
             return outcome
         await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
-        if outcome.result is Result.DONE:
+        if outcome.result is Result.DONE and has_after(action):
             await self._follow(action, ran, self._glance(), lock)
         await self._forget_intent(path)
         return outcome

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
     from dmguard.core.findings import Finding
-    from dmguard.core.model import State
+    from dmguard.core.model import KernelPool, State
 
 _FIRST_S, _LONGEST_S = 1.0, 300.0
 _REFRESH_PAUSE_S = 10.0
@@ -66,6 +66,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._samples: dict[str, tuple[Sample, ...]] = {}
+        self._kernels: dict[str, KernelPool | None] = {}
         self._backoff: dict[tuple[str, str], Backoff] = {}
         self._refreshes: dict[str, tuple[float, float]] = {}
         self._findings: dict[tuple[str, str], Finding] = {}
@@ -89,12 +90,17 @@ class Memory:
         for pool in state.pools:
             if pool.kernel is not None and pool.kernel.data is not None:
                 before = self._samples.get(pool.lv.uuid, ())
-                samples[pool.lv.uuid] = prune((*before, Sample(now, pool.kernel.data.used)), now)
+                samples[pool.lv.uuid] = before
+                # One that was not read again since the last look is no sample.
+                if not before or pool.kernel is not self._kernels.get(pool.lv.uuid):
+                    sample = Sample(now, pool.kernel.data.used)
+                    samples[pool.lv.uuid] = prune((*before, sample), now)
         for bare in state.bare:
             if bare.kernel.data is not None:
                 before = self._samples.get(bare.name, ())
                 samples[bare.name] = prune((*before, Sample(now, bare.kernel.data.used)), now)
         self._samples = samples
+        self._kernels = {pool.lv.uuid: pool.kernel for pool in state.pools}
 
     @property
     def past(self) -> Past:

@@ -81,6 +81,7 @@ class Observer:
         self._senses = senses or Senses()
         self._control: Control | None = None
         self._devices: tuple[DmDevice, ...] = ()
+        self._kernels: tuple[KernelPool, ...] = ()
         self._seen: _Seen | None = None
         self._vgs: tuple[Vg, ...] = ()
         self._profiles: dict[str, Profile | None] = {}
@@ -109,6 +110,7 @@ class Observer:
         host: bool = False,
         touched: Collection[str] = (),
         quick: bool = False,
+        only: Collection[str] | None = None,
     ) -> State:
         """The state now. RunError, ReportError or DmParseError when it cannot be told.
 
@@ -117,9 +119,11 @@ class Observer:
         `touched` are devices that something happened to, by the kernel's names: where they are PVs
         and their VGs have the PVs that they had, it was those VGs' metadata, and neither disks nor
         other VGs are read. `quick`: a VG that changed is left for the next look, see `behind`.
+        `only`: of the kernel's pools those are read that have raised an event since the last look,
+        and these, by `vg/lv` or the device's uuid; the others are as they were.
         """
         anew = fresh or disks or units or bool(touched)
-        kernels = self._kernel_pools(anew=anew)
+        kernels = self._kernel_pools(anew=anew, only=None if anew else only)
         now = _Seen(
             lvm.fingerprint(),
             lvm.backups(),
@@ -209,9 +213,11 @@ class Observer:
             self._profiles = {name: await lvm.read_profile(self._runner, name) for name in used}
             self._settings = settings
 
-    def glance(self) -> State:
-        """The kernel's pools as they are now, joined with what LVM said last. Starts no process."""
-        return self._join(self._kernel_pools())
+    def glance(self, pool: str = "") -> State:
+        """The kernel's pools as they are now, or this one alone of those that are known; joined
+        with what LVM said last. Starts no process.
+        """
+        return self._join(self._kernel_pools(only=(pool,) if pool else None))
 
     def _join(self, kernels: tuple[KernelPool, ...]) -> State:
         bare = self._bare_pools()
@@ -226,15 +232,35 @@ class Observer:
             late=self._senses.late(),
         )
 
-    def _kernel_pools(self, *, anew: bool = True) -> tuple[KernelPool, ...]:
+    def _kernel_pools(
+        self, *, anew: bool = True, only: Collection[str] | None = None
+    ) -> tuple[KernelPool, ...]:
         """LVM's. What they lie on changes with LVM's metadata only, and is read when that is."""
         control = self._reach()
         if control is None:
             return ()
         self._devices = control.list_devices()
+        kept = () if only is None else self._all_but(only)
         appeared = self._senses.appeared
-        pools = control.read_pools(self._devices, anew=anew)
-        return tuple(replace(pool, appeared=appeared(pool.devno)) for pool in pools)
+        pools = control.read_pools(self._devices, anew=anew, kept=kept)
+        same = {id(pool) for pool in kept}
+        self._kernels = tuple(
+            pool if id(pool) in same else replace(pool, appeared=appeared(pool.devno))
+            for pool in pools
+        )
+        return self._kernels
+
+    def _all_but(self, names: Collection[str]) -> tuple[KernelPool, ...]:
+        """The kernel's pools as they were read last, without these and without any whose name is
+        not known.
+        """
+        named = {(vg.uuid, lv.uuid): lv.full_name for vg in self._vgs for lv in vg.pools}
+        return tuple(
+            pool
+            for pool in self._kernels
+            if named.get(pool.ids, "") not in ("", *names)
+            and f"LVM-{''.join(pool.ids)}-tpool" not in names
+        )
 
     def _bare_pools(self) -> tuple[BarePool, ...]:
         """Those that are none of LVM's. One that is not understood blinds nobody for LVM's."""

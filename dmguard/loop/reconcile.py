@@ -66,7 +66,7 @@ UNREADABLE = (RunError, ReportError, DmParseError, OSError)
 class Look:
     """What is read anew beside the kernel's pools: LVM, the disks, the consumers' units.
 
-    `touched` and `quick` as for Observer.look.
+    `touched`, `quick` and `only` as for Observer.look.
     """
 
     fresh: bool = False
@@ -74,10 +74,10 @@ class Look:
     units: bool = False
     touched: frozenset[str] = frozenset()
     quick: bool = False
+    only: frozenset[str] | None = None
 
 
 _GLANCE = Look()
-_AFTER_GROWTH = Look(quick=True)
 
 
 class Reconciler:
@@ -182,6 +182,7 @@ class Reconciler:
         rounds = _ROUNDS
         while rounds:
             state, plan, due = await self._look(look)
+            only = look.only and look.only | {action.pool for action in due}
             if not due and not self._executor.interrupted:
                 return plan
             try:
@@ -191,14 +192,16 @@ class Reconciler:
                 self._busy = True
                 return plan
             with lock:
+                only = None if self._executor.interrupted else only
                 await self._executor.resume(lock)
                 # Again under the lock: another command may have been faster.
-                state, plan, due = await self._look(_GLANCE)
+                state, plan, due = await self._look(Look(only=only))
+                only = only and only | {action.pool for action in due}
                 if due and not await self._act(due, state, wakes, lock):
                     return plan
             # What LVM says of a growth that the kernel shows is not needed before the next one:
             # whoever fills a pool does not wait for a report of its group.
-            look = _AFTER_GROWTH if due and due[0].act in _QUICK else _GLANCE
+            look = Look(quick=bool(due) and due[0].act in _QUICK, only=only)
             if not due or due[0].act is not Act.REFRESH:
                 rounds -= 1
             elif self._wakes:
@@ -264,7 +267,11 @@ class Reconciler:
         # Where all that happened is that PVs were written to, as in every change of a VG's.
         alone = at_ease - {Trigger.DBUS} == {Trigger.UDEV}
         touched = frozenset(name for name in named if name) if alone and None not in named else ()
+        raised = {wake.subject for wake in wakes if wake.trigger is Trigger.DM_EVENT}
+        # A look without a subject is for what no event tells, as the second one after an event.
+        events = triggers == {Trigger.DM_EVENT} and None not in raised
         return Look(
+            only=frozenset(name for name in raised if name) if events else None,
             fresh=unsure or (Trigger.UDEV in triggers and not touched),
             disks=bool(self.settings.claims) and bool(at_ease - {Trigger.DBUS}),
             units=bool(at_ease),
@@ -278,6 +285,7 @@ class Reconciler:
             units=look.units,
             touched=look.touched,
             quick=look.quick,
+            only=look.only,
         )
         now = time.monotonic()
         self._memory.sample(state, now)

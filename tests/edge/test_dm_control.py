@@ -12,7 +12,15 @@ import pytest
 from dmguard.core.model import Mode, Usage
 from dmguard.edge.dm import Control, DmDevice, DmParseError, DmUnavailableError
 from tests.edge import dmfake
-from tests.edge.dmfake import LV_ID, POOL_UUID, TABLE_DEPS, VG_ID, Device, Kernel
+from tests.edge.dmfake import (
+    LV_ID,
+    POOL_UUID,
+    TABLE_DEPS,
+    TABLE_STATUS,
+    VG_ID,
+    Device,
+    Kernel,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -235,3 +243,23 @@ def test_a_device_that_has_the_name_of_one_that_went_is_looked_at() -> None:
     dm_control.list_pools()
     kernel.devices.append(replace(gone, kind="thin-pool"))
     assert [device.name for device in dm_control.list_pools()] == ["a"]
+
+
+def test_a_pool_that_is_kept_is_read_when_it_has_raised_an_event_or_is_another() -> None:
+    one = Device("one", POOL_UUID, (253, 1), event_nr=1)
+    two = Device("two", OTHER_UUID, (253, 2), event_nr=1)
+    dm_control, kernel = control(one, two)
+    kept = dm_control.read_pools()
+
+    def asked() -> set[str]:
+        kernel.asked.clear()
+        dm_control.read_pools(kept=kept)
+        return {name for command, name, _ in kernel.asked if command == TABLE_STATUS}
+
+    assert asked() == set()
+    two.event_nr = 2
+    assert asked() == {"two"}
+    kernel.devices[0] = replace(one, devno=(253, 7))
+    assert asked() == {"one", "two"}
+    kernel.devices = [two]
+    assert [pool.dm_name for pool in dm_control.read_pools(kept=kept)] == ["two"]

@@ -34,6 +34,7 @@ class FakeObserver:
         self.forgot = 0
         self.touched: list[set[str]] = []
         self.quick: list[bool] = []
+        self.only: list[set[str] | None] = []
         self.truths: list[State] = []
         self.owes = self.behind = False
 
@@ -49,19 +50,22 @@ class FakeObserver:
         host: bool = False,
         touched: Collection[str] = (),
         quick: bool = False,
+        only: Collection[str] | None = None,
     ) -> State:
         self.behind = quick and self.owes
         self.looks.append(fresh)
         self.read.append((disks, units))
         self.touched.append(set(touched))
         self.quick.append(quick)
+        self.only.append(None if only is None else set(only))
         if self.truths:
             self.state = self.truths.pop(0)
         if isinstance(self.state, Exception):
             raise self.state
         return self.state
 
-    def glance(self) -> State:
+    def glance(self, pool: str = "") -> State:
+        del pool
         if isinstance(self.state, Exception):
             raise self.state
         return self.state

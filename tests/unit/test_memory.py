@@ -281,3 +281,15 @@ def test_a_back_off_ends_with_what_could_be_a_cure(
     for _ in range(8):
         memory.note(action, before, 0.0, done=False)
     assert memory.due([action], after, 0.0) == ((action,) if cured else ())
+
+
+def test_a_pool_that_was_not_read_again_is_no_sample() -> None:
+    """Else a pool that fills would seem to rest, and be looked at later than it must."""
+    memory = Memory()
+    first, then = make_pool(50), make_pool(60)
+    for now, pool in ((0.0, first), (10.0, then), (15.0, then), (20.0, then)):
+        memory.sample(make_state(pool), now)
+    rate = memory.past.data["uuid-vg-pool"]
+    assert rate == 1000 * MIB / 10
+    memory.sample(make_state(make_pool(60)), 20.0)  # read again: it does rest
+    assert memory.past.data["uuid-vg-pool"] == 1000 * MIB / 20

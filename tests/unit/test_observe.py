@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
-from dmguard.core.model import Profile, State, Vg
+from dmguard.core.model import KernelPool, Pool, Profile, State, Vg
 from dmguard.edge.dm import DmUnavailableError
 from dmguard.edge.lvm import ReportError
 from dmguard.loop.observe import Observer, join, merge
 from tests.unit.builders import make_pool, make_pv, make_vg
 
 if TYPE_CHECKING:
+    from dmguard.edge.dm import Control
     from dmguard.edge.run import Runner
 
 
@@ -246,3 +247,55 @@ def test_a_profile_that_could_not_be_read_is_read_again(fake: FakeLvm) -> None:
         look(observer)
     fake.fails = False
     assert look(observer).pools[0].profile == Profile(0, 20)
+
+
+class FakeControl:
+    """The kernel's pools, which are those of LVM; notes which of them are read."""
+
+    def __init__(self, fake: FakeLvm) -> None:
+        self.pools = [make_pool(vg=vg) for vg in fake.vgs.values()]
+        self.read: list[str] = []
+
+    def list_devices(self) -> tuple[()]:
+        return ()
+
+    def read_pools(
+        self, _: object, *, anew: bool, kept: Collection[KernelPool]
+    ) -> tuple[KernelPool, ...]:
+        known = {kernel.ids: kernel for kernel in kept}
+        self.read.append(f"{'anew' if anew else 'brief'}:")
+        return tuple(
+            known.get((pool.vg.uuid, pool.lv.uuid)) or self.ask(pool) for pool in self.pools
+        )
+
+    def ask(self, pool: Pool) -> KernelPool:
+        assert pool.kernel is not None
+        self.read[-1] += f" {pool.name}"
+        return pool.kernel
+
+    def read_bare(self, _: object) -> tuple[()]:
+        return ()
+
+
+def test_only_those_pools_are_read_that_are_asked_for(fake: FakeLvm) -> None:
+    control = FakeControl(fake)
+    observer = Observer(cast("Runner", None), lambda: cast("Control", control))
+    one = control.pools[0].kernel
+    assert one is not None
+
+    def read(**how: Any) -> list[str]:
+        control.read.clear()
+        asyncio.run(observer.look(**how))
+        return control.read
+
+    both = "one/pool two/pool"
+    # What is not known is read, and after LVM was asked everything is.
+    assert read(only=("one/pool",)) == [f"brief: {both}", f"anew: {both}"]
+    assert read(only=("one/pool",)) == ["brief: one/pool"]
+    assert read(only=(f"LVM-{one.vg_uuid}{one.lv_uuid}-tpool",)) == ["brief: one/pool"]
+    assert read() == [f"brief: {both}"]
+    assert read(only=(), units=True) == [f"anew: {both}"]
+    control.read.clear()
+    observer.glance("two/pool")
+    observer.glance()
+    assert control.read == ["anew: two/pool", f"anew: {both}"]

@@ -606,3 +606,29 @@ def test_whoever_wakes_does_not_wait_for_all_refreshes(rig: Rig) -> None:
 
     asyncio.run(finish(rig.bench, work()))
     assert done == [3]
+
+
+def test_an_event_has_the_pools_read_that_it_is_about(rig: Rig) -> None:
+    rig.hand(GROWN)
+    rig.cycle(HUNGRY, wake=Wake(Trigger.DM_EVENT, "LVM-x-tpool"))
+    event, act = {"LVM-x-tpool"}, {"LVM-x-tpool", "vg/pool"}
+    assert rig.observer.only == [event, act, act]
+
+
+@pytest.mark.parametrize(
+    "wakes",
+    [
+        # The second look after an event: its pool has none to raise any more.
+        [Wake(Trigger.DM_EVENT)],
+        [Wake(Trigger.DM_EVENT, "x"), Wake(Trigger.JOURNAL, "x")],
+        [Wake(Trigger.TIMER), Wake(Trigger.DM_EVENT, "x")],
+    ],
+)
+def test_a_look_that_is_not_for_an_event_alone_reads_every_pool(
+    rig: Rig, wakes: list[Wake]
+) -> None:
+    async def work() -> None:
+        await rig.loop.cycle(*wakes)
+
+    asyncio.run(finish(rig.bench, work()))
+    assert rig.observer.only == [None]

@@ -63,6 +63,7 @@ __all__ = [
     "digest",
     "every_step",
     "finish_for",
+    "has_after",
     "lets_go",
     "steps_for",
     "undo_for",
@@ -123,6 +124,11 @@ def finish_for(action: Action, ran: int, state: State) -> tuple[Step, ...]:
     `state` is the host as it is now.
     """
     return _partial(_FINISH, action, ran, state)
+
+
+def has_after(action: Action) -> bool:
+    """Can anything follow it?"""
+    return type(action) in _AFTER
 
 
 def after_for(action: Action, ran: int, state: State) -> tuple[Step, ...]:

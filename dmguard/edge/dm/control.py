@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Self
 
 from dmguard.edge.dm.pools import build_bare, build_pool
@@ -130,18 +130,30 @@ class Control:
         return tuple(device for device in devices if device.pool_ids or self._is_bare(device))
 
     def read_pools(
-        self, devices: Sequence[DmDevice] | None = None, *, anew: bool = True
+        self,
+        devices: Sequence[DmDevice] | None = None,
+        *,
+        anew: bool = True,
+        kept: Iterable[KernelPool] = (),
     ) -> tuple[KernelPool, ...]:
         """Every LVM thin pool with its status and table, in the order of their names.
 
         `devices`: the list, if it is known. Not `anew`: what a pool lies on is as it was read
-        last, which saves half of the calls.
+        last, which saves half of the calls. `kept`: pools that are given as they are unless they
+        have raised an event since.
         """
         devices = self.list_devices() if devices is None else devices
         volumes = {device.devno for device in devices if device.is_lvm}
         known = {} if anew else self._leaves
-        self._leaves = {}
-        pools = (self._read_whole(device, volumes, known) for device in devices if device.pool_ids)
+        there = {(device.uuid or "", device.devno) for device in devices}
+        self._leaves = {key: leaves for key, leaves in self._leaves.items() if key in there}
+        as_they_are = {(pool.dm_name, pool.ids, pool.devno, pool.event_nr): pool for pool in kept}
+        pools = (
+            as_they_are.get((device.name, ids, device.devno, device.event_nr))
+            or self._read_whole(device, volumes, known)
+            for device in devices
+            if (ids := device.pool_ids)
+        )
         return tuple(
             sorted((pool for pool in pools if pool is not None), key=lambda pool: pool.dm_name)
         )
