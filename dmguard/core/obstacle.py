@@ -54,12 +54,12 @@ def kernel_obstacle(kernel: KernelPool | None) -> str | None:
     """The same of the pool itself, whoever made it."""
     if kernel is None:
         return "pool-inactive"
-    checks = (
-        ("pool-failed", kernel.mode in (Mode.FAIL, Mode.ERROR)),
-        # The kernel ignores a resize while needs_check is set, and answers success (Linux,
-        # drivers/md/dm-thin.c, maybe_resize_data_dev).
-        ("pool-needs-check", kernel.needs_check),
-        ("pool-read-only", kernel.mode is Mode.RO),
-        ("pool-suspended", kernel.suspended),
-    )
-    return next((code for code, found in checks if found), None)
+    if kernel.mode in (Mode.FAIL, Mode.ERROR):
+        return "pool-failed"
+    # The kernel ignores a resize while needs_check is set, and answers success (Linux,
+    # drivers/md/dm-thin.c, maybe_resize_data_dev).
+    if kernel.needs_check:
+        return "pool-needs-check"
+    if kernel.mode is Mode.RO:
+        return "pool-read-only"
+    return "pool-suspended" if kernel.suspended else None

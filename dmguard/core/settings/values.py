@@ -157,14 +157,19 @@ class Settings:
     consumers: Mapping[str, ConsumerPolicy] = field(default_factory=lambda: CONSUMERS)
     loops: Mapping[str, Policy] = field(default_factory=dict)
     raws: tuple[RawRule, ...] = ()
+    _guarded: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def raw(self, name: str) -> RawRule | None:
         """The raw pool of this device-mapper name, if one is configured."""
         return next((rule for rule in self.raws if rule.name == name), None)
 
     def guards(self, pool: str) -> bool:
-        """Is `vg/lv` one of the guarded pools?"""
-        return any(fnmatch.fnmatchcase(pool, glob) for glob in self.pools)
+        """Is `vg/lv` one of the guarded pools? Each is asked for a dozen times a look."""
+        known = self._guarded.get(pool)
+        if known is None:
+            known = any(fnmatch.fnmatchcase(pool, glob) for glob in self.pools)
+            self._guarded[pool] = known
+        return known
 
     def names(self, pool: str) -> bool:
         """Is it guarded by a word on its own VG, and not just because everything is?"""
