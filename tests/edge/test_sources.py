@@ -153,6 +153,18 @@ def test_a_storm_of_devices_costs_a_tenth_of_a_processor(
     assert all(later - earlier >= 0.099 for earlier, later in rest)
 
 
+def test_what_tells_of_no_pool_is_looked_at_twenty_times_a_second(kernel: EventKernel) -> None:
+    async def main() -> None:
+        async with Running(kernel):
+            for number in range(3):
+                kernel.devices.append(Device(f"docker-{number}", "", kind="thin"))
+                await kernel.happen()
+
+    run(main())
+    _, *rest = pairwise(kernel.armed)
+    assert all(later - earlier >= 0.049 for earlier, later in rest)
+
+
 def test_it_arms_before_it_lists(kernel: EventKernel) -> None:
     async def main() -> None:
         async with Running(kernel):

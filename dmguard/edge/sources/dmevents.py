@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 _SHARE = 10
-_LONGEST_S = 0.25
+_STORM_S, _LONGEST_S = 0.05, 0.25
 
 
 class DmEvents:
     """Wakes when the event number of a thin pool, LVM's or another, moves, or one comes or goes.
 
     Every container that starts or stops makes the control device readable, several times. Those
-    are looked at, in one list of the kernel's, and wake nobody. The more devices there are the
-    longer a list takes, so that the next one comes after ten times what the last took, or a quarter
-    of a second at most: a storm of devices costs a tenth of a processor, and on a host with few of
-    them an event is seen at once.
+    are looked at, in one list of the kernel's, and wake nobody. A list that tells of no pool is
+    followed by the next one after 50 ms at the soonest, and any after ten times what it took, or a
+    quarter of a second at most: where nothing comes and goes an event is seen at once, and a storm
+    of devices costs little.
     """
 
     name = Trigger.DM_EVENT
@@ -64,6 +64,7 @@ class DmEvents:
                 for pool in sorted(moved):
                     wake(Wake(Trigger.DM_EVENT, pool))
                 rest = min(_SHARE * (time.monotonic() - began), _LONGEST_S)
+                rest = rest if moved else max(rest, _STORM_S)
                 pause = loop.call_later(rest, listen)
 
             listen()
