@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Claim, Result
@@ -23,6 +23,7 @@ from dmguard.edge.dm import DmParseError
 from dmguard.edge.files import BusyError, Lock
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.run import RunError
+from dmguard.loop.attention import GLANCE, Look, look_for
 from dmguard.loop.memory import SETTLE_S
 from dmguard.loop.turn import take
 
@@ -60,24 +61,6 @@ _AFTER_EVENT_S = 1.0
 _UNREADABLE_S = 5.0
 
 UNREADABLE = (RunError, ReportError, DmParseError, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is read anew beside the kernel's pools: LVM, the disks, the consumers' units.
-
-    `touched`, `quick` and `only` as for Observer.look.
-    """
-
-    fresh: bool = False
-    disks: bool = False
-    units: bool = False
-    touched: frozenset[str] = frozenset()
-    quick: bool = False
-    only: frozenset[str] | None = None
-
-
-_GLANCE = Look()
 
 
 class Reconciler:
@@ -168,7 +151,8 @@ class Reconciler:
         except UNREADABLE as error:
             kept = tuple(f for f in self._memory.findings if f.code != "lvm-unreadable")
             self.plan = Plan(findings=(*kept, Finding("lvm-unreadable", "lvm", str(error))))
-            self._owed = tuple({wake.trigger: wake for wake in wakes}.values())
+            # Without what they were about, so that everything is read.
+            self._owed = tuple(map(Wake, dict.fromkeys(wake.trigger for wake in wakes)))
             self._look_again(wake.trigger, _UNREADABLE_S)
         await self._tell(self.plan, wake.trigger)
         self._schedule(wake)
@@ -259,24 +243,7 @@ class Reconciler:
 
     def _how_to_look(self, wakes: tuple[Wake, ...]) -> Look:
         """What events of these kinds may have changed is read anew."""
-        triggers = {wake.trigger for wake in wakes}
-        # A cure for what is wrong may be one that no file shows: then LVM is asked each time.
-        unsure = Trigger.TIMER in triggers and bool(self._memory.findings)
-        at_ease = triggers - {Trigger.DM_EVENT, Trigger.JOURNAL}
-        named = {wake.subject for wake in wakes if wake.trigger is Trigger.UDEV}
-        # Where all that happened is that PVs were written to, as in every change of a VG's.
-        alone = at_ease - {Trigger.DBUS} == {Trigger.UDEV}
-        touched = frozenset(name for name in named if name) if alone and None not in named else ()
-        raised = {wake.subject for wake in wakes if wake.trigger is Trigger.DM_EVENT}
-        # A look without a subject is for what no event tells, as the second one after an event.
-        events = triggers == {Trigger.DM_EVENT} and None not in raised
-        return Look(
-            only=frozenset(name for name in raised if name) if events else None,
-            fresh=unsure or (Trigger.UDEV in triggers and not touched),
-            disks=bool(self.settings.claims) and bool(at_ease - {Trigger.DBUS}),
-            units=bool(at_ease),
-            touched=frozenset(touched),
-        )
+        return look_for(wakes, claims=bool(self.settings.claims), wrong=bool(self._memory.findings))
 
     async def _look(self, look: Look) -> tuple[State, Plan, tuple[Action, ...]]:
         state = await self._observer.look(
@@ -297,7 +264,7 @@ class Reconciler:
         due = self._memory.due(plan.actions, state, now)
         if due and self._observer.behind:
             # It was planned by what a VG had before the last growth.
-            return await self._look(_GLANCE)
+            return await self._look(GLANCE)
         return state, plan, due
 
     async def _tell(self, plan: Plan, trigger: Trigger) -> None:

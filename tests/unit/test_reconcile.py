@@ -632,3 +632,18 @@ def test_a_look_that_is_not_for_an_event_alone_reads_every_pool(
 
     asyncio.run(finish(rig.bench, work()))
     assert rig.observer.only == [None]
+
+
+def test_after_a_look_that_failed_everything_is_read(rig: Rig) -> None:
+    """Two disks came: to read for the last of them alone would lose the other."""
+
+    async def work() -> None:
+        rig.observer.state = ReportError("x")
+        await rig.loop.cycle(Wake(Trigger.UDEV, "sdb"), Wake(Trigger.UDEV, "sdc"))
+        rig.observer.state = FINE
+        await rig.loop.cycle(Wake(Trigger.DM_EVENT, "x"))
+
+    asyncio.run(finish(rig.bench, work()))
+    assert rig.observer.touched == [{"sdb", "sdc"}, set()]
+    assert rig.observer.looks == [False, True]
+    assert rig.observer.only == [None, None]
