@@ -46,7 +46,10 @@ def look_for(wakes: Iterable[Wake], *, claims: bool, wrong: bool) -> Look:
         touched = _named(subjects[Trigger.UDEV])
     # A look without a subject is for what no event tells, as the second one after an event.
     raised = _named(subjects[Trigger.DM_EVENT]) if triggers == {Trigger.DM_EVENT} else None
+    # What LVM says is only needed for what is to be done, and is read a moment later otherwise.
+    events = not at_ease and all(map(_named, subjects.values()))
     return Look(
+        quick=events and not wrong,
         fresh=unsure or (Trigger.UDEV in triggers and not touched),
         disks=claims and bool(at_ease - {Trigger.DBUS}),
         units=bool(at_ease),

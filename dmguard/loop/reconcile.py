@@ -276,33 +276,32 @@ class Reconciler:
 
     def _schedule(self, wake: Wake) -> None:
         """Ask for the next look: soon, if something is held or settling; else by the fill rate."""
-        waits = []
-        now = time.monotonic()
-        if wake.trigger in (Trigger.DM_EVENT, Trigger.JOURNAL) and wake.subject:
+        waits: list[tuple[float, Trigger]] = []
+        now, trigger = time.monotonic(), wake.trigger
+        if trigger in (Trigger.DM_EVENT, Trigger.JOURNAL) and wake.subject:
             self._event, self._event_until = (wake,), now + _AFTER_EVENT_S
         if now < self._event_until:
             # The kernel raises its event before the chunk is allocated that crosses the mark, and
             # raises it once: a look in between sees a pool that is not above its threshold yet.
-            waits.append(self._event_until - now)
+            waits.append((self._event_until - now, self._event[0].trigger))
+        if self._observer.behind:
+            waits.append((_AFTER_EVENT_S, Trigger.DM_EVENT))
         if self._busy:
             self._busy = False
-            waits.append(_BUSY_S)
-        if self._observer.behind:
-            waits.append(_AFTER_EVENT_S)
+            waits.append((_BUSY_S, trigger))
         if self._memory.unsettled:
-            waits.append(SETTLE_S)
+            waits.append((SETTLE_S, trigger))
         if self.plan.wait is not None:
-            waits.append(self.plan.wait)
+            # For a disk that is waited for, in the name of who showed it, so that disks are read.
+            wait = self.plan.wait
+            shown = (who for disk, who in self._shown.items() if self.plan.waits.get(disk) == wait)
+            waits.append((wait, next(shown, trigger)))
         held = self._memory.retry_in(now)
         if held is not None and self.plan.actions:
-            waits.append(held)
+            waits.append((held, trigger))
         if waits:
-            soonest = min(waits)
-            # For a disk that is waited for, in the name of who showed it, so that disks are read.
-            shown = (
-                who for disk, who in self._shown.items() if self.plan.waits.get(disk) == soonest
-            )
-            self._look_again(next(shown, wake.trigger), max(0.1, soonest))
+            soonest, who = min(waits, key=lambda wait: wait[0])
+            self._look_again(who, max(0.1, soonest))
         full = min(self._times_to_threshold(), default=None)
         self.look_within(next_look(full, self.settings.resync))
 

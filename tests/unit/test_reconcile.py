@@ -647,3 +647,43 @@ def test_after_a_look_that_failed_everything_is_read(rig: Rig) -> None:
     assert rig.observer.touched == [{"sdb", "sdc"}, set()]
     assert rig.observer.looks == [False, True]
     assert rig.observer.only == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("wakes", "quick"),
+    [
+        ([Wake(Trigger.DM_EVENT, "x"), Wake(Trigger.JOURNAL, "y")], True),
+        ([Wake(Trigger.DM_EVENT)], False),
+        ([Wake(Trigger.DM_EVENT, "x"), Wake(Trigger.UDEV, "sdb")], False),
+        ([Wake(Trigger.TIMER)], False),
+    ],
+)
+def test_an_event_asks_lvm_only_for_what_is_due(
+    rig: Rig, wakes: list[Wake], *, quick: bool
+) -> None:
+    async def work() -> None:
+        await rig.loop.cycle(*wakes)
+
+    asyncio.run(finish(rig.bench, work()))
+    assert rig.observer.quick == [quick]
+
+
+def test_the_second_look_after_an_event_is_as_that_of_an_event_whoever_woke_since(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that udev woke for it would read everything once more."""
+    again: list[Trigger] = []
+    monkeypatch.setattr(rig.loop, "_look_again", lambda trigger, _: again.append(trigger))
+
+    async def work() -> None:
+        await rig.loop.cycle(Wake(Trigger.DM_EVENT, "x"))
+        await rig.loop.cycle(Wake(Trigger.UDEV, "sdb"))
+
+    asyncio.run(finish(rig.bench, work()))
+    assert again == [Trigger.DM_EVENT, Trigger.DM_EVENT]
+
+
+def test_while_something_is_wrong_an_event_asks_lvm_too(rig: Rig) -> None:
+    """A group that was dry may have a disk by now."""
+    rig.cycle(DRY, DRY, wake=Wake(Trigger.DM_EVENT, "x"))
+    assert rig.observer.quick == [True, False]
