@@ -1,48 +1,81 @@
-"""The cost of one event, with few and with many pools and disks."""
+"""The cost of one event, with few and with many pools and disks, and of a storm of thin devices."""
 
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from tests.bench.figures import Measured
-from tests.bench.guards import VG, dmguard
+from tests.bench.guards import DMEVENTD, POOL, THRESHOLD, VG, dmguard
 from tests.bench.stand import MIB, clear_stage, inside, make_stage, pool_device
+from tests.lab.lvmkit import make_pool, raw_thin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.bench.guards import Guard
     from tests.lab.machine import Machine
 
 CASE = "scale"
 STEPS = ((1, 4), (10, 40), (100, 200))
 _CROSSINGS = 5
+_SIZE, _THIN = 60 * MIB, 1500 * MIB
+_PER_MINUTE, _ALIVE, _SECONDS = 1000, 100, 60
+_COMMON = f"activation/monitoring=0 activation/thin_pool_autoextend_threshold={THRESHOLD}"
+"""The pools that nothing happens to have their marks: nobody is to load their tables anew."""
 
 
 def measure(m: Machine, rounds: int) -> Iterator[Measured]:
     """One pool is filled again and again beside others that nothing happens to."""
     disk = m.add_disk(8192 * MIB)
     for number in range(rounds):
-        device = make_stage(m, [disk], 100 * MIB, 1500 * MIB)
+        make_stage(m, [disk], _SIZE, _THIN)
         pools = disks = 1
         for wanted_pools, wanted_disks in STEPS:
             _add_pools(m, pools, wanted_pools)
             _add_disks(m, disks, wanted_disks)
             pools, disks = wanted_pools, wanted_disks
             of = f"{pools} pools, {disks} disks"
-            dmguard().take_over(m)
-            yield from _cross(m, device, of, number)
-            m.run("systemctl stop dmguard")
+            for guard in (DMEVENTD, dmguard()):
+                device = _make_anew(m)
+                guard.take_over(m)
+                yield from _cross(m, guard, device, of, number)
+                m.run(_REST[guard.name])
+            if pools == 1:
+                device = _make_anew(m)
+                dmguard().take_over(m)
+                yield from _storm(m, device, number)
+                m.run(_REST["dmguard"])
         clear_stage(m)
         m.run("losetup -D; rm -f /var/tmp/disk*")
 
 
+def _make_anew(m: Machine) -> str:
+    """The pool as it was at first, so that each guard has the same to do."""
+    m.run(f"dmsetup remove --retry thin; lvremove -q -f {VG}/{POOL}")
+    make_pool(m, VG, POOL, f"{_SIZE}b", metadata="8m", chunk="512k")
+    return raw_thin(m, VG, POOL, "thin", _THIN, 0)
+
+
+_REST = {
+    "dmguard": "systemctl stop dmguard",
+    "dmeventd": f"vgchange -q --monitor n {VG}; systemctl stop dm-event.socket dm-event.service",
+}
+_UNITS = {"dmguard": "dmguard", "dmeventd": "dm-event"}
+
+
 def _add_pools(m: Machine, have: int, want: int) -> None:
-    make = (
-        f"lvcreate -y -q --type thin-pool -L 20m --poolmetadatasize 4m -c 512k -Zn"
-        f" --config activation/monitoring=0 -n other$i {VG}"
-    )
-    m.run(f"for i in $(seq {have} {want - 1}); do {make} || exit 1; done", timeout=600)
+    if have == 1 < want:
+        m.run(
+            f"lvcreate -y -q --type thin-pool -L 20m --poolmetadatasize 4m -c 512k -Zn"
+            f" --config '{_COMMON}' -n other {VG}"
+        )
+        have += 1
+    if want > have:
+        # Those of an earlier step have their own copies.
+        m.run(inside("manypools", VG, "other", want - have, want), timeout=120)
+        m.run(f"vgchange -q -ay --config '{_COMMON}' {VG}; udevadm settle", timeout=600)
 
 
 def _add_disks(m: Machine, have: int, want: int) -> None:
@@ -52,17 +85,36 @@ def _add_disks(m: Machine, have: int, want: int) -> None:
     )
 
 
-def _cross(m: Machine, device: str, of: str, number: int) -> Iterator[Measured]:
-    pid = m.run("systemctl show -P MainPID dmguard").out.strip()
-    before = _cpu(m, pid)
+def _cross(m: Machine, guard: Guard, device: str, of: str, number: int) -> Iterator[Measured]:
+    before = _spent(m, guard)
     out = m.run(inside("cross", pool_device(), device, _CROSSINGS, 60), timeout=400).out
     seen = [json.loads(line) for line in out.splitlines()]
-    spent = (_cpu(m, pid) - before) / _CROSSINGS
+    after = _spent(m, guard)
     grown = tuple(one["grown"] for one in seen)
-    yield Measured(CASE, of, "event to grown", "s", "dmguard", number, grown)
-    yield Measured(CASE, of, "agent's CPU an event", "s", "dmguard", number, (spent,))
+    yield Measured(CASE, of, "event to grown", "s", guard.name, number, grown)
+    for what, key in (("agent's CPU an event", "own"), ("CPU an event", "all")):
+        spent = (after[key] - before[key]) / _CROSSINGS
+        yield Measured(CASE, of, what, "s", guard.name, number, (spent,))
 
 
-def _cpu(m: Machine, pid: str) -> float:
-    lines = m.run(f"cat /proc/{pid}/task/*/schedstat").out.splitlines()
-    return sum(int(line.split()[0]) for line in lines) / 1e9
+def _storm(m: Machine, device: str, number: int) -> Iterator[Measured]:
+    """What a minute costs in which nothing happens, and one in which devices come and go."""
+    guard, of = dmguard(), f"storm of {_PER_MINUTE} devices a minute"
+    time.sleep(10)
+    for what, seconds in (("CPU a quiet minute", 0), ("CPU a minute", _SECONDS)):
+        storm = inside("storm", pool_device(), 1000, _PER_MINUTE, _ALIVE, seconds)
+        before = _spent(m, guard)
+        m.run(storm if seconds else f"sleep {_SECONDS}", timeout=2 * _SECONDS + 60)
+        spent = _spent(m, guard)["all"] - before["all"]
+        yield Measured(CASE, of, what, "s", guard.name, number, (spent,))
+    running = m.start(inside("storm", pool_device(), 9000, _PER_MINUTE, _ALIVE, 2 * _SECONDS))
+    out = m.run(inside("cross", pool_device(), device, _CROSSINGS, 60), timeout=400).out
+    grown = tuple(json.loads(line)["grown"] for line in out.splitlines())
+    running.wait(4 * _SECONDS)
+    yield Measured(CASE, of, "event to grown", "s", guard.name, number, grown)
+
+
+def _spent(m: Machine, guard: Guard) -> dict[str, float]:
+    pid = m.run(f"systemctl show -P MainPID {_UNITS[guard.name]}").out.strip()
+    found: dict[str, float] = json.loads(m.run(inside("spent", pid)).out)
+    return found
