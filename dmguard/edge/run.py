@@ -90,6 +90,17 @@ class Started:
     at: float
 
 
+class Kept:
+    """A process that stays, and ends by itself when its channel is closed."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+
+    @property
+    def alive(self) -> bool:
+        return self._child.poll() is None
+
+
 class Runner:
     """Starts processes in threads of its own: readers side by side, writers one at a time.
 
@@ -105,6 +116,7 @@ class Runner:
         self._recent: deque[Started] = deque(maxlen=20)
         self._writing = 0
         self._stuck: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._kept: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +126,10 @@ class Runner:
         self._writer.shutdown(wait=True)
         for readers in (self._readers, self._aside):
             readers.shutdown(wait=False, cancel_futures=True)
+        for child in self._kept:
+            # One that LVM keeps in the kernel goes on by itself.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_GRACE_S)
 
     @property
     def writing(self) -> bool:
@@ -168,21 +184,41 @@ class Runner:
         future.add_done_callback(self._written)
         return await asyncio.shield(future)
 
+    def keep(self, argv: Sequence[str], channel: int) -> Kept:
+        """Start a process that stays, and that is told the number of a descriptor as last word.
+
+        At once, in the thread of the caller: it cannot be forgotten half way. Its complaints go
+        where the agent's go. RunError if there is no such program.
+        """
+        nothing = subprocess.DEVNULL
+        command = (*argv, str(channel))
+        child = self._spawn(command, nothing, stdout=nothing, stderr=None, pass_fds=(channel,))
+        self._kept = [child, *(one for one in self._kept if one.poll() is None)]
+        return Kept(child)
+
     def _written(self, future: asyncio.Future[Any]) -> None:
         self._writing -= 1
         if not future.cancelled():
             future.exception()  # seen: a cancelled caller is not there to look
 
     def _spawn(
-        self, argv: tuple[str, ...], stdin: int, variables: Mapping[str, str] = _NONE
+        self,
+        argv: tuple[str, ...],
+        stdin: int,
+        variables: Mapping[str, str] = _NONE,
+        *,
+        stdout: int = subprocess.PIPE,
+        stderr: int | None = subprocess.PIPE,
+        pass_fds: tuple[int, ...] = (),
     ) -> subprocess.Popen[bytes]:
         self._recent.append(Started(argv, time.time()))
         try:
             return subprocess.Popen(
                 argv,
                 stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=pass_fds,
                 env={**self._environment, **variables},
                 cwd="/",
                 start_new_session=True,  # a terminal's Ctrl-C is not for LVM

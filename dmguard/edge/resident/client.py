@@ -1,0 +1,204 @@
+"""The agent's end of the resident LVM: starts it when growth is near, and asks it for one command
+at a time. Whatever is wrong with it, the answer is None, and a plain command does the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import socket
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dmguard.edge import lvm
+from dmguard.edge.resident import server
+from dmguard.edge.run import Completed, RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from dmguard.edge.run import Kept, Runner
+
+log = logging.getLogger(__name__)
+
+_COMMAND = (sys.executable, "-IS", server.__file__)
+
+_KEEP_S = 600.0
+"""How long it stays when no pool is near its threshold any more."""
+
+_START_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 3600.0
+_GROWTH = 32 << 20
+"""Bytes that it may be larger than after its first command; then another one takes its place."""
+
+# LVM splits a line into words at spaces, and knows quotes and comments (lvm2, lib/misc/lvm-string
+# and tools/lvmcmdline.c): only words in which neither can be are given to it.
+_WORD = re.compile(r"[\w+./:=,-]+", re.ASCII)
+_WORDS = re.compile(r"[\w+./:=, -]+", re.ASCII)
+
+
+class Resident:
+    """One such process at most. Its calls come from one event loop.
+
+    It is started when growth is expected, and ended when none was for long, when LVM's
+    configuration or LVM itself was changed, or when it grew. One that dies is replaced, ever more
+    seldom if that happens again and again.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        command: Sequence[str] = _COMMAND,
+        version: Callable[[], Hashable] = lvm.settings_fingerprint,
+    ) -> None:
+        self._runner = runner
+        self._command = tuple(command)
+        self._read_version = version
+        self._version: Hashable = None
+        self._kept: Kept | None = None
+        self._leaving: list[Kept] = []
+        self._channel: socket.socket | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._busy = False
+        self._first_size = 0
+        self._size = 0
+        self._until = 0.0
+        self._not_before = 0.0
+        self._pause = _FIRST_PAUSE_S
+
+    @property
+    def ready(self) -> bool:
+        """Could it run a command now?"""
+        return self._channel is not None and not self._busy
+
+    def expect(self, *, growth: bool) -> None:
+        """Growth is near, or it is not: start it, keep it, replace it or end it. Does not wait."""
+        now = time.monotonic()
+        self._leaving = [kept for kept in self._leaving if kept.alive]
+        if growth:
+            self._until = now + _KEEP_S
+        if self._busy or self._starting is not None:
+            return
+        if self._channel is not None and (now >= self._until or self._is_worn()):
+            self._part()
+        if self._channel is None and now < self._until and now >= self._not_before:
+            self._starting = asyncio.create_task(self._start())
+
+    async def change(self, words: Sequence[str], *, stdin: int) -> Completed | None:
+        """Run an LVM command to its end, even if the caller is cancelled.
+
+        `words` are without the leading `lvm`, and `stdin` is as Runner.change has it. None: nothing
+        was done. A negative status: it died, and what it had done by then is not known.
+        """
+        channel = self._channel
+        line = _line(words)
+        if channel is None or line is None or self._busy or self._is_worn():
+            return None
+        # A descriptor of its own: see Runner.change.
+        held = os.dup(stdin)
+        self._busy = True
+        completed = await self._runner.work(partial(self._exchange, channel, line, held))
+        if completed.status < 0:
+            self._lost(completed.stderr)
+        return completed
+
+    async def close(self) -> None:
+        """End it. One that is at a command comes to the end of that by itself."""
+        if self._starting is not None:
+            self._starting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._starting
+        self._until = 0.0
+        self._part()
+
+    def _is_worn(self) -> bool:
+        """Is another one needed?"""
+        assert self._kept is not None
+        grown = self._size - self._first_size > _GROWTH if self._first_size else False
+        return grown or not self._kept.alive or self._version != self._read_version()
+
+    async def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                self._version = self._read_version()
+                kept = self._runner.keep(self._command, theirs.fileno())
+            await _await_hello(ours)
+        except (RunError, OSError) as error:
+            self._lost(str(error))
+            ours.close()
+        except BaseException:
+            ours.close()
+            raise
+        else:
+            self._kept, self._channel, self._first_size = kept, ours, 0
+            log.debug("the resident LVM is ready")
+        finally:
+            self._starting = None
+
+    def _exchange(self, channel: socket.socket, line: bytes, held: int) -> Completed:
+        """In the writer's thread: for as long as the command takes."""
+        began = time.monotonic()
+        try:
+            try:
+                socket.send_fds(channel, [line], [held])
+            finally:
+                os.close(held)
+            answer = channel.recv(server.LONGEST)
+            if not answer:
+                raise ConnectionResetError("it ended in the middle of a command")
+        except OSError as error:
+            status, out, err = -1, b"", f"the resident LVM: {error}".encode()
+        else:
+            number, size, out, err = answer.split(b"\0", 3)
+            status, self._size = int(number), int(size)
+            self._first_size = self._first_size or self._size
+            self._pause = _FIRST_PAUSE_S
+        finally:
+            self._busy = False
+        return Completed(
+            (lvm.LVM, line.decode()),
+            status,
+            out.decode(errors="replace"),
+            err.decode(errors="replace"),
+            time.monotonic() - began,
+        )
+
+    def _lost(self, why: str) -> None:
+        log.warning("the resident LVM is not used for %.0f s: %s", self._pause, why)
+        self._not_before = time.monotonic() + self._pause
+        self._pause = min(4 * self._pause, _LONGEST_PAUSE_S)
+        self._part()
+
+    def _part(self) -> None:
+        """It ends by itself when its command has."""
+        if self._channel is not None and self._kept is not None:
+            self._channel.close()
+            self._leaving.append(self._kept)
+        self._channel = self._kept = None
+
+
+async def _await_hello(channel: socket.socket) -> None:
+    """OSError if it does not come; TimeoutError is one."""
+    channel.settimeout(0)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_START_S):
+            hello = await loop.sock_recv(channel, server.LONGEST)
+    except TimeoutError:
+        raise TimeoutError("it does not become ready") from None
+    if not hello:
+        raise ConnectionResetError("it ended before it was ready")
+    channel.settimeout(None)
+
+
+def _line(words: Sequence[str]) -> bytes | None:
+    """The words as LVM reads them again from one line; None if one could be read otherwise."""
+    if not all(_WORDS.fullmatch(word) for word in words):
+        return None
+    return " ".join(word if _WORD.fullmatch(word) else f"'{word}'" for word in words).encode()
