@@ -75,6 +75,8 @@ class Agent:
             await self._reconciler.run()
             watchdog.cancel()
             self._stop_sources()
+        if self._loop.resident is not None:
+            await self._loop.resident.close()
         self._publisher.close()
 
     def _load(self) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dmguard.core.settings import Settings
     from dmguard.core.steps import Prove
     from dmguard.edge.bus import SystemBus
+    from dmguard.edge.resident.client import Resident
     from dmguard.loop.survey import Survey
     from dmguard.loop.walk import Done
 
@@ -57,6 +58,7 @@ class Loop:
     memory: Memory
     reconciler: Reconciler
     books: Books
+    resident: Resident | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Reach:
     `disks`: udev and what is on the disks, `every` of them or only those that a rule is for;
     `content`: also those that are known to have something on them.
     `patience_s`: how long one look waits for what is on the disks. `bus`: systemd's units. What
-    starts at boot has neither, and imports neither library.
+    starts at boot has neither, and imports neither library. `resident`: an LVM that stays.
     """
 
     disks: bool = True
@@ -74,6 +76,7 @@ class Reach:
     content: bool = False
     patience_s: float = math.inf
     bus: SystemBus | None = None
+    resident: bool = False
 
 
 @contextmanager
@@ -105,7 +108,10 @@ def open_loop(
             assert survey is not None
             return await survey.prove(step, lambda: observer.look(fresh=True))
 
-        hands = make_hands(runner, prove=prove if survey else None, manager=reach.bus)
+        resident = _make_resident(runner) if reach.resident else None
+        hands = make_hands(
+            runner, prove=prove if survey else None, manager=reach.bus, resident=resident
+        )
         recorder = Recorder(paths, writer, ink)
         executor = Executor(hands, observer, recorder, ink, paths)
         memory = Memory()
@@ -118,15 +124,32 @@ def open_loop(
             paths=paths,
             books=books,
         )
+        if resident is not None:
+            reconciler.expect = lambda near: resident.expect(growth=near)
         try:
             yield Loop(
-                settings, paths, runner, observer, recorder, executor, memory, reconciler, books
+                settings,
+                paths,
+                runner,
+                observer,
+                recorder,
+                executor,
+                memory,
+                reconciler,
+                books,
+                resident,
             )
         finally:
             observer.close()
             ink.close()
             if journal is None:
                 writer.close()
+
+
+def _make_resident(runner: Runner) -> Resident:
+    from dmguard.edge.resident.client import Resident
+
+    return Resident(runner)
 
 
 def _senses(

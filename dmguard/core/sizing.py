@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _LVM_METADATA_MARGIN = 4 << 20
 
+NEAR = 10
+"""Percentage points below a threshold from which growth is expected soon."""
+
 
 def policy_for(pool: Pool, settings: Settings) -> Policy:
     """The policy in force: the pool's section, else its LVM profile, else the defaults.
@@ -78,6 +81,18 @@ def usage(kernel: KernelPool, resource: Resource) -> Usage | None:
 def is_above(used: Usage | None, threshold: int) -> bool:
     """Strictly above, as the kernel and dmeventd count it; an unknown usage is not above."""
     return used is not None and used.used * 100 > threshold * used.total
+
+
+def is_growth_near(state: State, settings: Settings) -> bool:
+    """Is any guarded pool within NEAR points of a threshold, or above it?"""
+    for pool in state.pools:
+        if pool.kernel is not None and settings.guards(pool.name):
+            policy = policy_for(pool, settings)
+            if is_above(pool.kernel.data, policy.data_threshold - NEAR) or is_above(
+                pool.kernel.metadata, policy.metadata_threshold - NEAR
+            ):
+                return True
+    return False
 
 
 def at_max_size(pool: Pool, policy: Policy) -> bool:

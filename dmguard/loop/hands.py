@@ -15,7 +15,7 @@ from dmguard.loop.filehands import FILE_HANDS
 from dmguard.loop.walk import UNREACHABLE, Done
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from dmguard.core.model import Unit
     from dmguard.edge.run import Completed, Runner
@@ -26,6 +26,14 @@ _LONGEST_JOB_S = 120.0
 
 _POLL_S = 0.2
 _STOPPED = ("inactive", "failed")
+
+
+class Resident(Protocol):
+    """An LVM that is there already. None if it cannot be asked, and a negative status if it died
+    meanwhile: then a command of its own does the same, which finds done what is done.
+    """
+
+    async def change(self, words: Sequence[str], *, stdin: int) -> Completed | None: ...
 
 
 class Manager(Protocol):
@@ -44,10 +52,13 @@ def make_hands(
     *,
     prove: Callable[[Prove], Awaitable[Done]] | None = None,
     manager: Manager | None = None,
+    resident: Resident | None = None,
 ) -> Hands:
-    """The real hands. What is left out is refused when a step asks for it."""
+    """The real hands. What is left out is refused when a step asks for it; without a resident LVM
+    each command is a process of its own.
+    """
     hands: dict[Any, Any] = {**FILE_HANDS, **DmHands(runner).as_table()}
-    hands |= {**_run_lvm(runner), **_blank_disks(runner)}
+    hands |= {**_run_lvm(runner, resident), **_blank_disks(runner)}
     if prove is not None:
         hands |= _prove_disks(prove)
     if manager is not None:
@@ -55,13 +66,13 @@ def make_hands(
     return hands
 
 
-def _run_lvm(runner: Runner) -> Hands:
+def _run_lvm(runner: Runner, resident: Resident | None) -> Hands:
     """LVM, which holds the lock as its standard input."""
 
     async def run_lvm(step: Lvm, lock: int) -> Done:
         try:
             completed = await retry(
-                lambda: _run_once(runner, step, lock),
+                lambda: _run_once(runner, resident, step, lock),
                 on=(LvmBusyError,),
                 attempts=1 if step.at_once else 10,
                 within_s=10.0,
@@ -170,8 +181,12 @@ class LvmBusyError(Exception):
     """Another LVM command holds the VG's lock."""
 
 
-async def _run_once(runner: Runner, step: Lvm, lock: int) -> Completed:
-    completed = await runner.change([lvm.LVM, *step.argv], stdin=lock)
+async def _run_once(runner: Runner, resident: Resident | None, step: Lvm, lock: int) -> Completed:
+    completed = None
+    if resident is not None and step.urgent:
+        completed = await resident.change(step.argv, stdin=lock)
+    if completed is None or completed.status < 0:
+        completed = await runner.change([lvm.LVM, *step.argv], stdin=lock)
     if lvm.is_busy(completed):
         raise LvmBusyError(completed.complaint)
     return completed

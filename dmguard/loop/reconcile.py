@@ -17,7 +17,7 @@ from dmguard.core.model import Trigger
 from dmguard.core.outcome import finding_entry
 from dmguard.core.plan import Plan, make_plan
 from dmguard.core.plan.loops import policy_of
-from dmguard.core.sizing import policy_for
+from dmguard.core.sizing import is_growth_near, policy_for
 from dmguard.core.wake import Wake
 from dmguard.edge.dm import DmParseError
 from dmguard.edge.files import BusyError, Lock
@@ -84,6 +84,7 @@ class Reconciler:
         self.busy_since: float | None = None
         self.look_within: Callable[[float], None] = lambda _: None
         self.published: Callable[[], None] = lambda: None
+        self.expect: Callable[[bool], None] = lambda _: None
         self._observer = observer
         self._executor = executor
         self._recorder = recorder
@@ -304,6 +305,7 @@ class Reconciler:
             self._look_again(who, max(0.1, soonest))
         full = min(self._times_to_threshold(), default=None)
         self.look_within(next_look(full, self.settings.resync))
+        self.expect(is_growth_near(self.state, self.settings) if self.state else False)
 
     def _note_who_showed(self, wakes: tuple[Wake, ...]) -> None:
         """Who showed each disk that is still to be claimed; that is done in its name."""

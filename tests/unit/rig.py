@@ -45,6 +45,8 @@ class Rig:
             books=self.bench.books,
         )
         self.loop.look_within = self.within.append
+        self.near: list[bool] = []
+        self.loop.expect = self.near.append
         self.loop.published = self._count
 
     def _count(self) -> None:

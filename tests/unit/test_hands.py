@@ -103,6 +103,48 @@ def run(step: Lvm, *answers: tuple[int, str]) -> tuple[Done, FakeRunner]:
     return do(hands, step), runner
 
 
+class FakeResident:
+    """Answers each call with the next status; None is no answer."""
+
+    def __init__(self, *statuses: int | None) -> None:
+        self.statuses = list(statuses)
+        self.calls: list[tuple[tuple[str, ...], int]] = []
+
+    async def change(self, words: Sequence[str], *, stdin: int) -> Completed | None:
+        self.calls.append((tuple(words), stdin))
+        status = self.statuses.pop(0)
+        told = BUSY if status == 5 else ""
+        return None if status is None else Completed(("lvm", *words), status, "", told, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "processes", "ok"),
+    [
+        ((0,), 0, True),
+        ((None,), 1, True),
+        ((-1,), 1, True),
+        ((3,), 0, False),
+        ((5, 5, 0), 0, True),
+        ((5, None), 1, True),
+    ],
+)
+def test_an_urgent_step_is_done_by_the_resident_lvm_and_where_it_cannot_by_a_process(
+    statuses: tuple[int | None, ...], processes: int, *, ok: bool
+) -> None:
+    runner, resident = FakeRunner((0, "")), FakeResident(*statuses)
+    hands = make_hands(cast("Runner", runner), resident=resident)
+    done = do(hands, Lvm(("lvextend", "vg/pool"), urgent=True))
+    assert done.ok is ok
+    assert resident.calls == [(("lvextend", "vg/pool"), 7)] * len(statuses)
+    assert runner.calls == [(("lvm", "lvextend", "vg/pool"), 7)] * processes
+
+
+def test_a_step_that_is_not_urgent_is_a_process_of_its_own() -> None:
+    runner, resident = FakeRunner((0, "")), FakeResident(0)
+    do(make_hands(cast("Runner", runner), resident=resident), STEP)
+    assert (len(runner.calls), resident.calls) == (1, [])
+
+
 def test_an_lvm_step_is_one_command_with_the_lock_as_its_input() -> None:
     done, runner = run(STEP, (0, ""))
     assert done == Done(ok=True)

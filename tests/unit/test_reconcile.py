@@ -44,6 +44,12 @@ def test_a_pool_above_its_threshold_is_grown_once_and_the_loop_rests(rig: Rig) -
     assert rig.loop.plan.actions == ()
 
 
+def test_it_is_told_at_each_look_whether_growth_is_near(rig: Rig) -> None:
+    rig.cycle(FINE)
+    rig.cycle(make_state(make_pool(70)))
+    assert rig.near == [False, True]
+
+
 def test_a_pool_below_its_threshold_is_left_and_no_lock_is_taken(rig: Rig) -> None:
     rig.cycle(FINE)
     assert (rig.bench.steps, rig.told()) == ([], [])

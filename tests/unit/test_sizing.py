@@ -11,6 +11,7 @@ from dmguard.core.settings import Policy
 from dmguard.core.sizing import (
     data_want,
     is_above,
+    is_growth_near,
     low_water_for,
     metadata_fit,
     metadata_want,
@@ -212,3 +213,21 @@ def test_a_pool_that_the_configuration_names_has_no_other_policy() -> None:
     pool = with_profile(make_pool(), 60)
     assert policy_for(pool, make_settings(vg__pool=own)) == own
     assert policy_for(pool, make_settings(vg__other=own)).data_threshold == 60
+
+
+@pytest.mark.parametrize(
+    ("data", "metadata", "near"),
+    [(10, 10, False), (65, 60, False), (66, 10, True), (10, 61, True), (90, 10, True)],
+)
+def test_growth_is_near_within_ten_points_of_a_threshold(
+    data: int, metadata: int, *, near: bool
+) -> None:
+    pool = make_pool(data, metadata)
+    assert is_growth_near(make_state(pool), make_settings()) is near
+    assert not is_growth_near(make_state(pool), replace(make_settings(), pools=("other/*",)))
+
+
+def test_growth_is_not_expected_of_a_pool_that_is_not_active() -> None:
+    pool = make_pool(90)
+    assert is_growth_near(make_state(pool), make_settings())
+    assert not is_growth_near(make_state(replace(pool, kernel=None)), make_settings())

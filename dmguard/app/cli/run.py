@@ -12,7 +12,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="the agent, in the foreground (dmguard.service)",
-        description="Guard the pools until stopped. The service dmguard.service runs this.",
+        description="Guard the pools until stopped. The service dmguard.service runs this. While a"
+        " pool is within 10 points of a threshold there is a second process, dmguard-lvm, in which"
+        " LVM is ready to grow it.",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="say why nothing is done")
     parser.set_defaults(execute=execute)
@@ -49,7 +51,7 @@ async def _run(settings: Any, writer: Any) -> None:
 
     # A second agent would tell everything twice.
     bus = SystemBus()
-    reach = Reach(bus=bus, patience_s=PATIENCE_S)
+    reach = Reach(bus=bus, patience_s=PATIENCE_S, resident=True)
     with (
         Lock.acquire(Paths().agent),
         open_loop(settings, journal=writer, reach=reach) as loop,

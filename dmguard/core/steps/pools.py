@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 def extend(action: Extend) -> tuple[Step, ...]:
     option = "--size" if action.resource is Resource.DATA else "--poolmetadatasize"
     config = with_mark(action.threshold)
-    return (Lvm(("lvextend", "--config", config, option, f"{action.target}b", action.pool)),)
+    grow = ("lvextend", "--config", config, option, f"{action.target}b", action.pool)
+    return (Lvm(grow, urgent=True),)
 
 
 def refresh(action: Refresh) -> tuple[Step, ...]:
     config = with_mark(action.threshold)
-    return (Lvm(("lvchange", "--refresh", "--config", config, action.pool)),)
+    return (Lvm(("lvchange", "--refresh", "--config", config, action.pool), urgent=True),)
 
 
 def activate(action: Activate) -> tuple[Step, ...]:

@@ -1,0 +1,147 @@
+"""The LVM that stays beside the agent while growth is near, and what becomes of its commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.lvmkit import make_pool, make_vg, raw_thin
+from tests.vm.boundaries import Stop
+from tests.vm.kit import (
+    MIB,
+    NO_DMEVENTD,
+    assert_reads_back,
+    config,
+    done,
+    entries,
+    grown,
+    history,
+    size_of,
+    start_writing,
+    wait_for,
+    wait_for_mark,
+    write,
+)
+from tests.vm.mortal import INTENT, attach, kill, let_go, main_pid, wait_until_stopped
+
+if TYPE_CHECKING:
+    from tests.lab.machine import Machine
+    from tests.vm.conftest import Factory
+
+EXTENT = 4 * MIB
+SIZE = 100 * MIB
+GROWN = grown(SIZE, EXTENT)
+NEAR = 68
+LIBRARY = "/usr/lib/x86_64-linux-gnu/liblvm2cmd.so.2.03"
+# LVM has begun: it takes the lock of the group.
+BEGUN = Stop("openat", "/run/lock/lvm/V_docker:aux", 1)
+
+
+def make_machine(machines: Factory) -> tuple[Machine, str]:
+    """A pool that is far from its threshold, and a thin device in it."""
+    m = machines(disks=[2 << 30], append=NO_DMEVENTD, config=config(guard='resync = "1s"'))
+    make_vg(m, "docker", m.disks)
+    make_pool(m, "docker", "thinpool", "100m")
+    device = raw_thin(m, "docker", "thinpool", "t0", 600 * MIB, 0)
+    wait_for_mark(m, "docker", "thinpool")
+    return m, device
+
+
+def come_near(m: Machine, device: str) -> str:
+    """Write until growth is near; the pid of the resident LVM, which was not there before."""
+    assert resident(m) == ""
+    write(m, device, 0, NEAR)
+    return str(wait_for("the resident LVM", lambda: resident(m)))
+
+
+def resident(m: Machine) -> str:
+    """Its pid once it is ready: then its memory is locked."""
+    pid = m.run("pgrep -x dmguard-lvm", check=False).out.strip()
+    locked = f"grep -q '^VmLck:.* [1-9][0-9]* kB' /proc/{pid}/status"
+    return pid if pid and m.run(locked, check=False).status == 0 else ""
+
+
+def is_grown(m: Machine, size: int = GROWN) -> bool:
+    return size_of(m, "docker", "thinpool") == size
+
+
+def assert_told_once(m: Machine) -> None:
+    wait_for("the act told", lambda: history(m, "extend-data"))
+    assert [entry["result"] for entry in history(m, "extend-data")] == ["done"]
+    wait_for("the intent settled", lambda: not m.run(f"ls {INTENT}", check=False).out)
+
+
+def test_growth_that_was_near_starts_no_process_of_lvms(machines: Factory) -> None:
+    """With the program away it grows; with the library away as well it does not."""
+    m, device = make_machine(machines)
+    come_near(m, device)
+
+    m.run("mv /usr/sbin/lvm /usr/sbin/lvm.away")
+    write(m, device, NEAR, 12)
+    wait_for("the pool grown", lambda: is_grown(m))
+    m.run("mv /usr/sbin/lvm.away /usr/sbin/lvm")
+    assert_told_once(m)
+    wait_for_mark(m, "docker", "thinpool")
+
+    m.run(f"mv {LIBRARY} {LIBRARY}.away; mv /usr/sbin/lvm /usr/sbin/lvm.away; pkill dmguard-lvm")
+    writer = start_writing(m, device, NEAR + 12, 20)
+    wait_for("the failure", lambda: "failed" in [e["DMGUARD_RESULT"] for e in entries(m)])
+    assert is_grown(m)
+    m.run("mv /usr/sbin/lvm.away /usr/sbin/lvm")
+    size = grown(GROWN, EXTENT)
+    wait_for("the pool grown by a process", lambda: is_grown(m, size), timeout=90)
+    assert writer.wait(60).status == 0
+    assert resident(m) == ""
+    assert_reads_back(m, device, 0, NEAR + 32)
+
+
+@pytest.mark.parametrize("dies", ["agent", "resident"])
+def test_a_death_in_the_middle_of_a_growth_leaves_it_done_once(
+    machines: Factory, dies: str
+) -> None:
+    m, device = make_machine(machines)
+    pid = come_near(m, device)
+    attach(m, pid, BEGUN)
+    writer = start_writing(m, device, NEAR, 12)
+    wait_until_stopped(m, pid)
+    assert size_of(m, "docker", "thinpool") == SIZE
+
+    if dies == "agent":
+        agent = main_pid(m)
+        m.run(f"kill -9 {agent}")
+        wait_for("another agent", lambda: main_pid(m) not in ("0", agent))
+        assert size_of(m, "docker", "thinpool") == SIZE
+        let_go(m, pid)
+    else:
+        kill(m, pid)
+
+    wait_for("the pool grown", lambda: is_grown(m), timeout=60)
+    assert writer.wait(60).status == 0
+    assert_told_once(m)
+    wait_for("its end", lambda: not m.run(f"ls /proc/{pid}/exe", check=False).out)
+    assert is_grown(m)
+    assert_reads_back(m, device, 0, NEAR + 12)
+
+
+def test_stopping_the_service_lets_the_resident_lvm_finish(machines: Factory) -> None:
+    m, device = make_machine(machines)
+    pid = come_near(m, device)
+    attach(m, pid, BEGUN)
+    writer = start_writing(m, device, NEAR, 12)
+    wait_until_stopped(m, pid)
+
+    m.run("systemctl stop --no-block dmguard")
+    wait_for(
+        "the unit stopping",
+        lambda: m.run("systemctl show -P ActiveState dmguard").out.strip() == "deactivating",
+    )
+    assert size_of(m, "docker", "thinpool") == SIZE
+    let_go(m, pid)
+
+    m.wait_until("test $(systemctl show -P ActiveState dmguard) = inactive", 60)
+    assert is_grown(m)
+    assert len(done(m, "extend-data")) == 1
+    assert m.run("pgrep -x dmguard-lvm", check=False).out == ""
+    assert "left-over" not in m.run("journalctl -b -u dmguard -o cat").out
+    assert writer.wait(60).status == 0
