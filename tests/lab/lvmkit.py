@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.lab.machine import Disk, Machine
+    from tests.lab.stand import Stand
 
 SECTOR = 512
 META_BLOCK = 4096
@@ -35,13 +36,13 @@ def dm_name(vg: str, lv: str) -> str:
     return f"{vg.replace('-', '--')}-{lv.replace('-', '--')}"
 
 
-def make_vg(m: Machine, vg: str, disks: Sequence[Disk], extent: str = "4m") -> None:
+def make_vg(m: Stand, vg: str, disks: Sequence[Disk], extent: str = "4m") -> None:
     """Make a volume group of whole disks."""
     m.run(f"vgcreate -y -s {extent} {vg} {' '.join(disk.device for disk in disks)}")
 
 
 def make_pool(
-    m: Machine,
+    m: Stand,
     vg: str,
     pool: str,
     size: str,
@@ -58,14 +59,14 @@ def make_pool(
     )
 
 
-def raw_thin(m: Machine, vg: str, pool: str, name: str, size: int, dev_id: int) -> str:
+def raw_thin(m: Stand, vg: str, pool: str, name: str, size: int, dev_id: int) -> str:
     """Make a thin device behind LVM's back, as Docker does; return its path."""
     device = f"/dev/mapper/{dm_name(vg, pool)}"
     m.run(f"dmsetup message {device} 0 'create_thin {dev_id}'")
     return bring_thin_up(m, vg, pool, name, size, dev_id)
 
 
-def bring_thin_up(m: Machine, vg: str, pool: str, name: str, size: int, dev_id: int) -> str:
+def bring_thin_up(m: Stand, vg: str, pool: str, name: str, size: int, dev_id: int) -> str:
     """Bring up a thin device that was made already; return its path.
 
     The kernel refuses that while the pool is suspended, as it is when its guard has its table
@@ -77,7 +78,7 @@ def bring_thin_up(m: Machine, vg: str, pool: str, name: str, size: int, dev_id: 
     return f"/dev/mapper/{name}"
 
 
-def pool_status(m: Machine, vg: str, pool: str) -> PoolStatus:
+def pool_status(m: Stand, vg: str, pool: str) -> PoolStatus:
     """Read a pool from the kernel, wherever LVM has put its thin-pool target."""
     for name in (f"{dm_name(vg, pool)}-tpool", dm_name(vg, pool)):
         status = m.run(f"dmsetup status --noflush {name}", check=False).out.split()
@@ -115,12 +116,12 @@ def parse_status(status: list[str], table: list[str]) -> PoolStatus:
     }
 
 
-def vg_free(m: Machine, vg: str) -> int:
+def vg_free(m: Stand, vg: str) -> int:
     """Return the free bytes of a volume group."""
     return int(m.run(f"vgs --noheadings --nosuffix --units b -o vg_free {vg}").out)
 
 
-def lv_size(m: Machine, vg: str, lv: str) -> int:
+def lv_size(m: Stand, vg: str, lv: str) -> int:
     """Return the size of a volume in bytes, as LVM has it on the disk."""
     out = m.run(f"lvs -a --noheadings --nosuffix --units b -o lv_size {vg}/{lv}").out
     return int(out)

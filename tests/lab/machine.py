@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from tests.lab.building import BUILT
-from tests.lab.channel import (
-    Channel,
-    CommandFailed,
-    CommandTimeout,
-    LabError,
-    MachineDied,
-    Result,
-    Running,
-)
+from tests.lab.channel import Channel, LabError, MachineDied
 from tests.lab.kernel import kernel
 from tests.lab.process import Uml
+from tests.lab.stand import Stand
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    from tests.lab.channel import Running
 
 FAILED = BUILT / "failed"
 # Without the 512 terminals of BSD's, for each of which udev runs its rules at every boot. A
@@ -51,7 +44,7 @@ class Disk:
         return f"/dev/{self.name}"
 
 
-class Machine:
+class Machine(Stand):
     """One machine and its disks; it can be booted again and again."""
 
     def __init__(self, image: Path, workdir: Path, mem: str = "768M", append: str = "") -> None:
@@ -112,56 +105,11 @@ class Machine:
             if not self.state:
                 time.sleep(0.2)
 
-    def run(self, cmd: str, timeout: float = 60, *, check: bool = True, stdin: str = "") -> Result:
-        """Run a shell command; a status other than 0 is an error unless check is off."""
-        running = self.start(cmd, stdin.encode())
-        try:
-            result = running.wait(timeout)
-        except CommandTimeout:
-            running.kill()
-            raise
-        if check and result.status != 0:
-            raise CommandFailed(
-                f"{running.cmd!r}: exit status {result.status}\n"
-                f"{result.out[-3000:]}{result.err[-3000:]}"
-            )
-        return result
-
     def start(self, cmd: str, stdin: bytes = b"") -> Running:
         """Start a shell command and return at once."""
         if self._channel is None:
             raise LabError("the machine is off")
         return self._channel.start(cmd, stdin)
-
-    def wait_until(self, cmd: str, timeout: float = 30, interval: float = 0.3) -> None:
-        """Repeat a command until it exits with 0."""
-        deadline = time.monotonic() + timeout
-        while (last := self.run(cmd, check=False)).status != 0:
-            if time.monotonic() > deadline:
-                raise CommandTimeout(f"{cmd!r} not true within {timeout:g} s: {last}")
-            time.sleep(interval)
-
-    def put(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
-        """Write a file on the machine, with its folders; it survives a power cut."""
-        data = content.encode() if isinstance(content, str) else content
-        name = shlex.quote(path)
-        cmd = f"mkdir -p $(dirname {name}) && cat >{name} && chmod {mode:o} {name} && sync {name}"
-        result = self.start(cmd, data).wait(120)
-        if result.status != 0:
-            raise CommandFailed(f"put {path}: {result.err}")
-
-    def get(self, path: str) -> bytes:
-        """Read a file of the machine."""
-        running = self.start(f"cat {shlex.quote(path)}")
-        result = running.wait(120)
-        if result.status != 0:
-            raise CommandFailed(f"get {path}: {result.err}")
-        return running.raw_out
-
-    def journal(self, *args: str) -> list[dict[str, Any]]:
-        """Return journal entries as journalctl prints them in JSON."""
-        cmd = shlex.join(["journalctl", "-o", "json", "--all", "--no-pager", *args])
-        return [json.loads(line) for line in self.run(cmd).out.splitlines() if line]
 
     def add_disk(self, size: int) -> Disk:
         """Give the machine another empty disk, hot if it is on."""
