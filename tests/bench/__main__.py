@@ -3,57 +3,82 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.bench import boot, dry, idle, metadata, race, reaction, scale
+from tests.bench import boot, dry, idle, metadata, race, reaction, scale, starts
+from tests.bench.about import tell
+from tests.bench.lab import Lab
+from tests.bench.plan import Plan
 from tests.bench.report import publish
 from tests.bench.stand import install
-from tests.lab.building import ROOT, BuildError, newest_package
+from tests.lab.building import ROOT, BuildError
 from tests.lab.channel import LabError
-from tests.lab.images import build
-from tests.lab.machine import Machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.bench.figures import Measured
 
 OUT = ROOT / "build" / "bench"
-CASES = {case.CASE: case.measure for case in (reaction, race, dry, metadata, boot, idle, scale)}
+# What a case asks of its stand beyond a Stand is its own: a machine has power to be cut.
+CASES: dict[str, Callable[[Any, Plan], Iterator[Measured]]] = {
+    case.CASE: case.measure for case in (reaction, race, dry, metadata, boot, idle)
+} | {scale.CASE: lambda m, plan: scale.measure(m, plan.rounds)}
 
 
 def main() -> int:
     """Measure the cases that are named, or all of them."""
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    options = _parse()
+    names = options.cases or list(CASES)
+    plan = Plan(options.rounds, frozenset(options.guards), options.thorough)
+    OUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="machine-", dir=OUT) as folder:
+        measured, about = run(Lab(Path(folder)), names, plan)
+    publish(measured, about, OUT)
+    return 0
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--rounds", type=int, default=3, help="of each case (3)")
+    parser.add_argument(
+        "--guards", type=lambda text: text.split(","), default=[], help="these alone: a,b"
+    )
+    parser.add_argument("--thorough", action="store_true", help="every guard in every race")
     options = parser.parse_args()
     unknown = set(options.cases) - set(CASES)
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
-    image = build("bookworm", newest_package())
+    return options
+
+
+def run(stands: Lab, names: list[str], plan: Plan) -> tuple[list[Measured], dict[str, str]]:
+    """Each case on a stand of its own; on the first of them also what a process start costs."""
     start = time.monotonic()
     measured: list[Measured] = []
-    OUT.mkdir(parents=True, exist_ok=True)
-    about = {"stand": "lab machine (user-mode Linux)", "host": platform.release()}
-    with tempfile.TemporaryDirectory(prefix="machine-", dir=OUT) as folder:
-        for name in options.cases or CASES:
-            with Machine(image, Path(folder, name)) as m:
-                m.boot()
-                install(m)
-                about |= {"kernel": m.run("uname -r").out.strip()}
-                for one in CASES[name](m, options.rounds):
-                    measured.append(one)
-                    seconds = time.monotonic() - start
-                    told = f"{one.case} {one.of} {one.what}: {one.guard} {one.values}"
-                    print(f"bench: {seconds:6.1f} s  {told}", flush=True)
-    publish(measured, about, OUT)
-    return 0
+    about: dict[str, str] = {}
+    for name in names:
+        with stands.open(name) as m:
+            if "kernel" not in about:
+                about |= tell(m, stands.kind, plan)
+                measured += starts.measure(m)
+                about["start of a process"] = f"{starts.factor(measured):.1f} times this host's"
+            install(m)
+            for one in CASES[name](m, plan):
+                measured.append(one)
+                seconds = time.monotonic() - start
+                told = f"{one.case} {one.of} {one.what}: {one.guard} {one.values}"
+                print(f"bench: {seconds:6.1f} s  {told}", flush=True)
+    about["took"] = f"{(time.monotonic() - start) / 60:.0f} min"
+    return measured, about
 
 
 if __name__ == "__main__":
@@ -62,3 +87,5 @@ if __name__ == "__main__":
     except (LabError, BuildError) as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.bench.figures import Measured
-from tests.bench.stand import MIB, turns
+from tests.bench.plan import turns
+from tests.bench.stand import MIB
 from tests.lab.lvmkit import docker_direct_lvm
 from tests.vm import bootkit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.bench.plan import Plan
     from tests.lab.machine import Machine
 
 CASE = "boot"
@@ -41,13 +43,13 @@ _WORDS = {
 _UNITS = {"lvchange": _BARE, "dmguard": bootkit.ACTIVATE}
 
 
-def measure(m: Machine, rounds: int) -> Iterator[Measured]:
+def measure(m: Machine, plan: Plan) -> Iterator[Measured]:
     """The seconds of the unit, and those from the boot to the start of Docker."""
     docker_direct_lvm(m, m.add_disk(1024 * MIB))
     m.put(f"/etc/systemd/system/{_BARE}", _UNIT)
     m.run(f"systemctl enable docker {_BARE}")
     bootkit.switch_autoactivation_off(m)
-    for number, name in turns(list(_WORDS), rounds):
+    for number, name in turns(list(_WORDS), plan.rounds):
         bootkit.cut_and_boot(m, _WORDS[name])
         docker = bootkit.turns(m, "docker.service")[0]
         yield Measured(CASE, "", "boot to Docker's start", "s", name, number, (docker.begun,))
@@ -55,16 +57,3 @@ def measure(m: Machine, rounds: int) -> Iterator[Measured]:
             unit = bootkit.turns(m, _UNITS[name])[0]
             assert not unit.failed
             yield Measured(CASE, "", "the unit", "s", name, number, (unit.seconds,))
-    yield from _starts(m, rounds)
-
-
-def _starts(m: Machine, rounds: int) -> Iterator[Measured]:
-    """What it costs to start a process here: a figure to divide by on another machine."""
-    timed = (
-        "import subprocess, sys, time; began = time.monotonic(); subprocess.run(sys.argv[1:]);"
-        " print(time.monotonic() - began)"
-    )
-    for number in range(rounds):
-        for name, command in (("python3", "python3 -c pass"), ("lvm", "lvm version")):
-            out = m.run(f'python3 -c "{timed}" {command}').out.splitlines()[-1]
-            yield Measured(CASE, "", "process start", "s", name, number, (float(out),))

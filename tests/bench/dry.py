@@ -13,7 +13,6 @@ from tests.bench.stand import (
     fail_writers_after,
     inside,
     make_stage,
-    turns,
 )
 from tests.vm.kit import wait_for
 
@@ -21,23 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.bench.guards import Guard
-    from tests.lab.machine import Disk, Machine
+    from tests.bench.plan import Plan
+    from tests.lab.machine import Disk
+    from tests.lab.stand import Stand
 
 CASE = "dry"
 _CLAIM = f'[[claim]]\nvg = "{VG}"\nmatch = {{ path = "platform-*" }}\nsettle = "0"\n'
 _WAIT_S, _STUCK_S = 30, 3
 
 
-def measure(m: Machine, rounds: int) -> Iterator[Measured]:
+def measure(m: Stand, plan: Plan) -> Iterator[Measured]:
     """The writer hangs when the disk comes; who never claims one is waited for half a minute."""
     fail_writers_after(m, 2 * _WAIT_S)
     own, spare = m.add_disk(200 * MIB), m.add_disk(512 * MIB)
-    guards = {guard.name: guard for guard in (DMEVENTD, dmguard(more=_CLAIM))}
-    for number, name in turns(list(guards), rounds):
+    for number, guard in plan.turns((DMEVENTD, dmguard(more=_CLAIM))):
         m.unplug(spare)
         _make_new(spare)
-        seen = _fill(m, own, spare, guards[name])
-        yield Measured(CASE, "", "plugged to grown", "s", name, number, (seen,))
+        seen = _fill(m, own, spare, guard)
+        yield Measured(CASE, "", "plugged to grown", "s", guard.name, number, (seen,))
 
 
 def _make_new(disk: Disk) -> None:
@@ -48,12 +48,12 @@ def _make_new(disk: Disk) -> None:
         file.truncate(size)
 
 
-def _fill(m: Machine, own: Disk, spare: Disk, guard: Guard) -> float | None:
+def _fill(m: Stand, own: Disk, spare: Disk, guard: Guard) -> float | None:
     device = make_stage(m, [own], 100 * MIB, 400 * MIB)
     guard.take_over(m)
     watch = Watch(m)
     # More than the group has; the rest is written when the pool has grown.
-    writer = m.start(inside("write", device, 0, 220, 0) + " > /tmp/written")
+    writer = m.start(inside("write", device, 0, 220, 0) + " > ~/written")
     wait_for("the pool full for good", lambda: _is_stuck(m, watch), timeout=60)
     full, plugged = watch.read()[-1]["size"], _now(m)
     m.replug(spare)
@@ -70,11 +70,11 @@ def _fill(m: Machine, own: Disk, spare: Disk, guard: Guard) -> float | None:
     return grown
 
 
-def _is_stuck(m: Machine, watch: Watch) -> bool:
+def _is_stuck(m: Stand, watch: Watch) -> bool:
     """A guard that has room left takes it sooner."""
     last = watch.read()[-1]
     return last["mode"] == "out_of_data_space" and _now(m) - float(last["at"]) > _STUCK_S
 
 
-def _now(m: Machine) -> float:
+def _now(m: Stand) -> float:
     return float(m.run("cut -d ' ' -f 1 /proc/uptime").out)

@@ -13,7 +13,7 @@ from tests.lab.lvmkit import pool_status
 from tests.vm.kit import wait_for
 
 if TYPE_CHECKING:
-    from tests.lab.machine import Machine
+    from tests.lab.stand import Stand
 
 THRESHOLD, STEP = 75, 20
 VG, POOL = "bench", "pool"
@@ -44,7 +44,7 @@ class Guard:
     lvm: str = _POLICY
     settings: str = ""
 
-    def take_over(self, m: Machine) -> None:
+    def take_over(self, m: Stand) -> None:
         """From nobody: the pool is there, active and not above its threshold."""
         m.put(_LVM, self.lvm)
         m.put(_SETTINGS, self.settings)
@@ -53,7 +53,7 @@ class Guard:
             wait_for("its low water mark", lambda: pool_status(m, VG, POOL)["low_water"])
 
 
-def stop_all(m: Machine) -> None:
+def stop_all(m: Stand) -> None:
     """Nobody guards anything."""
     m.run(_NOBODY, check=False, timeout=120)
 
@@ -66,13 +66,9 @@ def dmguard(*, step_only: bool = True, more: str = "") -> Guard:
 
 
 _REFRESH = f"lvchange -q --config activation/monitoring=0 --refresh {VG}/{POOL}"
-DMEVENTD = Guard(
-    "dmeventd",
-    f"systemctl start dm-event.socket && lvchange -q --monitor y {VG}/{POOL} && {_REFRESH}",
-)
-DEFAULTS = Guard(
-    "dmeventd-defaults",
-    f"systemctl start dm-event.socket && lvchange -q --monitor y {VG}/{POOL}",
-    "",
-)
+# dmeventd that has just ended may leave the first request to its successor without an answer.
+_MONITOR = f"lvchange -q --monitor y {VG}/{POOL}"
+_BEGIN = f"systemctl start dm-event.socket dm-event.service && {{ {_MONITOR} || {_MONITOR}; }}"
+DMEVENTD = Guard("dmeventd", f"{_BEGIN} && {_REFRESH}")
+DEFAULTS = Guard("dmeventd-defaults", _BEGIN, "")
 CRON = Guard("cron", f"{_REFRESH} && systemd-run -q --unit bench-cron sh -c '{_CRON}'")

@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING
 
 from tests.bench.figures import Measured
 from tests.bench.guards import DMEVENTD, dmguard
-from tests.bench.stand import MIB, clear_stage, inside, make_stage, pool_device, turns
+from tests.bench.stand import MIB, clear_stage, inside, make_stage, pool_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.lab.machine import Machine
+    from tests.bench.plan import Plan
+    from tests.lab.stand import Stand
 
 CASE = "metadata"
 _SNAPSHOTS, _SECONDS = 1000, 60
 
 
-def measure(m: Machine, rounds: int) -> Iterator[Measured]:
+def measure(m: Stand, plan: Plan) -> Iterator[Measured]:
     """A pool of 2 MiB of metadata; each snapshot takes some blocks of it."""
     disk = m.add_disk(1024 * MIB)
-    guards = {guard.name: guard for guard in (DMEVENTD, dmguard(step_only=False))}
-    for number, name in turns(list(guards), rounds):
+    for number, guard in plan.turns((DMEVENTD, dmguard(step_only=False))):
         device = make_stage(m, [disk], 400 * MIB, 100 * MIB, metadata="2m", chunk="64k")
-        guards[name].take_over(m)
+        guard.take_over(m)
         snaps = inside("snaps", pool_device(), device, _SNAPSHOTS, _SECONDS)
         seen = json.loads(m.run(snaps, timeout=_SECONDS + 60).out)
         clear_stage(m)
-        yield Measured(CASE, "", "begin to grown", "s", name, number, (seen["grown"],))
+        yield Measured(CASE, "", "begin to grown", "s", guard.name, number, (seen["grown"],))
         for what, unit, value in (
             ("snapshots refused", "", seen["refused"]),
             ("snapshots made", "", seen["made"]),
             ("at the fullest", "%", 100 * seen["fullest"]),
         ):
-            yield Measured(CASE, "", what, unit, name, number, (value,))
+            yield Measured(CASE, "", what, unit, guard.name, number, (value,))

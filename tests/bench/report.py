@@ -53,9 +53,10 @@ def _missing(figure: Figure) -> str:
 
 
 def publish(measured: list[Measured], about: dict[str, str], folder: Path) -> None:
-    """Print the table, and write it and the JSON."""
+    """Print where it was measured and the table, and write them and the JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    shown = table(measured)
+    told = "".join(f"{name}: {value}\n" for name, value in about.items())
+    shown = f"{told}\n{table(measured)}"
     print(f"\n{shown}")
     (folder / "bench.txt").write_text(shown)
     document = {"about": about, "measured": [asdict(one) for one in measured]}

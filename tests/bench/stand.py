@@ -1,4 +1,4 @@
-"""Where it is measured: a booted machine with one pool, made anew for each guard."""
+"""What it is measured on: one pool, made anew for each guard."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from tests.bench.guards import POOL, VG, stop_all
 from tests.lab.lvmkit import make_pool, make_vg, raw_thin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.lab.machine import Disk
+    from tests.lab.stand import Stand
 
-    from tests.lab.machine import Disk, Machine
-
-PROGRAMS = "/root/bench"
-_SEEN = "/tmp/watch"
+# By the shell: on this very host a bench's home is its scratch directory.
+PROGRAMS = "~/bench"
+_SEEN = "~/watch"
 MIB = 1 << 20
 
 
-def install(m: Machine) -> None:
+def install(m: Stand) -> None:
     """The programs that run beside the guards. What wakes at its own hours is put to sleep."""
     here = Path(__file__).parent
     for file in (here.parent / "__init__.py", here / "__init__.py", *here.glob("inside/*.py")):
-        m.put(f"{PROGRAMS}/{file.relative_to(here.parent.parent)}", file.read_text())
+        path = f"{PROGRAMS}/{file.relative_to(here.parent.parent)}"
+        m.run(f"mkdir -p {path.rpartition('/')[0]} && cat > {path}", stdin=file.read_text())
     m.run("systemctl stop '*.timer' cron.service", check=False)
     stop_all(m)
 
@@ -34,7 +35,7 @@ def inside(program: str, *words: object) -> str:
 
 
 def make_stage(
-    m: Machine,
+    m: Stand,
     disks: list[Disk],
     size: int,
     thin: int,
@@ -51,7 +52,7 @@ def make_stage(
 class Watch:
     """What happens to the pool from now on, written down beside it."""
 
-    def __init__(self, m: Machine) -> None:
+    def __init__(self, m: Stand) -> None:
         self._m = m
         m.run(f"rm -f {_SEEN}")
         self._watcher = m.start(f"({inside('watch', pool_device())}) > {_SEEN} 2> {_SEEN}.err")
@@ -59,21 +60,21 @@ class Watch:
 
     def read(self) -> list[dict[str, Any]]:
         """Each change so far; the last is how it is."""
-        return [json.loads(line) for line in self._m.get(_SEEN).decode().splitlines()]
+        return [json.loads(line) for line in self._m.run(f"cat {_SEEN}").out.splitlines()]
 
     def stop(self) -> None:
         """Watch no longer; what was seen can still be read."""
-        self._m.run("pkill -f bench.inside.watch", check=False)
+        self._watcher.kill()
         self._watcher.wait()
 
 
-def fail_writers_after(m: Machine, seconds: int) -> None:
+def fail_writers_after(m: Stand, seconds: int) -> None:
     """How long a pool without space holds its writers up; the kernel's own is a minute."""
     file = "/sys/module/dm_thin_pool/parameters/no_space_timeout"
     m.run(f"modprobe dm_thin_pool && echo {seconds} > {file}")
 
 
-def clear_stage(m: Machine) -> None:
+def clear_stage(m: Stand) -> None:
     """As it was before."""
     stop_all(m)
     m.run(f"dmsetup remove --retry thin; vgremove -q -ff -y {VG}", check=False, timeout=120)
@@ -83,11 +84,3 @@ def clear_stage(m: Machine) -> None:
 def pool_device() -> str:
     """The name of the live pool in the device-mapper: no volume of LVM's lies in it."""
     return f"{VG}-{POOL}"
-
-
-def turns(names: list[str], rounds: int) -> Iterator[tuple[int, str]]:
-    """Who comes when: all of them each round, and who was first is last in the next one."""
-    for number in range(rounds):
-        shift = number % len(names)
-        for name in (*names[shift:], *names[:shift]):
-            yield number, name

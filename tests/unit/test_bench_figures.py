@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bench.figures import PEER, Figure, Measured, Row, quantile, rows_of
+from tests.bench.plan import turns
 from tests.bench.race import out_of_space
 from tests.bench.report import table
-from tests.bench.stand import turns
 
 
 def measured(guard: str, number: int, *values: float | None) -> Measured:

@@ -51,17 +51,18 @@ def wait_for_event(pool: Pool, filler: Filler, before: Seen) -> Seen:
 def watch(pool: Pool, event: Seen, starts: Starts, timeout: float) -> dict[str, float | None]:
     """What follows an event, in seconds after it."""
     found: dict[str, float | None] = {"decided": None, "started": None, "grown": None}
-    while (seen := pool.read()).at < event.at + timeout:
-        after = round(seen.at - event.at, 4)
-        if seen.size > event.size:
-            found["grown"] = after
-            break
+    after = 0.0
+    while found["grown"] is None and after < timeout:
+        # Before the pool is read: what came before the growth is not seen after it.
         decided, started = starts.look()
-        if decided and found["decided"] is None:
-            found["decided"] = after
-        if started and found["started"] is None:
-            found["started"] = after
-        time.sleep(_POLL_S)
+        seen = pool.read()
+        after = round(seen.at - event.at, 4)
+        grown = seen.size > event.size
+        for key, is_so in (("decided", decided), ("started", started), ("grown", grown)):
+            if is_so and found[key] is None:
+                found[key] = after
+        if not grown:
+            time.sleep(_POLL_S)
     return found
 
 

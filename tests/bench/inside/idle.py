@@ -1,7 +1,7 @@
 """What processes of some names cost while nothing happens: idle.py SECONDS COMM...
 
-One JSON object: bytes resident and locked now, CPU seconds and switches meanwhile, and how many
-processes the whole machine started.
+One JSON object: for each name how many there are, their bytes resident and locked now, CPU
+seconds and switches meanwhile; and how many processes the whole machine started.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 
-def named(names: set[str]) -> list[Path]:
-    """The folders in /proc of the processes of these names."""
+def named(name: str) -> list[Path]:
+    """The folders in /proc of the processes of this name."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if (folder / "comm").read_text().strip() in names:
+            if (folder / "comm").read_text().strip() == name:
                 found.append(folder)
         except OSError:
             continue
@@ -51,26 +51,38 @@ def forks() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("processes"))
 
 
+def kernel_threads() -> set[str]:
+    """The kernel counts its own threads as processes: their parent is number 2."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "stat").read_text().rpartition(")")[2].split()[1] == "2":
+                found.add(folder.name)
+        except OSError:
+            continue
+    return found
+
+
 def main() -> None:
-    seconds, names = float(sys.argv[1]), set(sys.argv[2:])
-    found = named(names)
-    before = [(cpu(folder), switches(folder)) for folder in found], forks()
+    seconds, names = float(sys.argv[1]), sys.argv[2:]
+    found = {name: named(name) for name in names}
+    threads, started = kernel_threads(), forks()
+    before = {name: [(cpu(one), switches(one)) for one in found[name]] for name in names}
     time.sleep(seconds)
-    after = [(cpu(folder), switches(folder)) for folder in found], forks()
-    sizes = [fields(folder) for folder in found]
-    pairs = list(zip(before[0], after[0], strict=True))
-    print(
-        json.dumps(
-            {
-                "processes": len(found),
-                "resident": sum(size["VmRSS"] for size in sizes) << 10,
-                "locked": sum(size["VmLck"] for size in sizes) << 10,
-                "cpu": sum(new[0] - old[0] for old, new in pairs),
-                "switches": sum(new[1] - old[1] for old, new in pairs),
-                "forks": after[1] - before[1],
-            }
-        )
-    )
+    after = {name: [(cpu(one), switches(one)) for one in found[name]] for name in names}
+    started = forks() - started - len(kernel_threads() - threads)
+    told: dict[str, object] = {"forks": started}
+    for name in names:
+        sizes = [fields(folder) for folder in found[name]]
+        pairs = list(zip(before[name], after[name], strict=True))
+        told[name] = {
+            "processes": len(sizes),
+            "resident": sum(size["VmRSS"] for size in sizes) << 10,
+            "locked": sum(size["VmLck"] for size in sizes) << 10,
+            "cpu": sum(new[0] - old[0] for old, new in pairs),
+            "switches": sum(new[1] - old[1] for old, new in pairs),
+        }
+    print(json.dumps(told))
 
 
 main()

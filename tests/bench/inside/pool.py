@@ -11,10 +11,19 @@ import struct
 import time
 from dataclasses import dataclass
 
-from dmguard.edge.dm.wire import HEADER, NOFLUSH, decode_target, request_number
+from dmguard.edge.dm.wire import (
+    HEADER,
+    NOFLUSH,
+    STATUS_TABLE,
+    SUSPENDED,
+    TARGET,
+    decode_target,
+    request_number,
+)
 
-_TABLE_STATUS, _TARGET_MESSAGE = 12, 14
+_DEV_SUSPEND, _TABLE_LOAD, _TABLE_STATUS, _TARGET_MESSAGE = 6, 9, 12, 14
 _BUFFER = 4096
+_SECTOR = 512
 _EVENT_NR = 8
 _INTENT = "/var/lib/dmguard/intent.json"
 _WRITERS = ("lvextend", "lvm", "lvresize")
@@ -58,8 +67,28 @@ class Pool:
         # struct dm_target_msg: the sector, and the text (Linux, include/uapi/linux/dm-ioctl.h).
         self._ask(_TARGET_MESSAGE, struct.pack(f"=Q {len(text) + 1}s", 0, text.encode()))
 
-    def _ask(self, command: int, data: bytes = b"", flags: int = 0) -> bytearray:
-        head = (4, 0, 0, _BUFFER, HEADER.size, 0, 0, flags, 0, 0, 0, self._name, b"")
+    def table(self) -> tuple[str, int, str]:
+        """The kind, the size in sectors and the words of its live table."""
+        target = decode_target(self._ask(_TABLE_STATUS, flags=STATUS_TABLE | NOFLUSH))
+        if target is None:
+            raise OSError("no live table")
+        return target.kind, target.size // _SECTOR, target.params
+
+    def load(self, kind: str, sectors: int, words: str) -> None:
+        """Put a table beside the live one."""
+        text = words.encode() + b"\0"
+        self._ask(_TABLE_LOAD, TARGET.pack(0, sectors, 0, 0, kind.encode()) + text, targets=1)
+
+    def suspend(self) -> None:
+        """Hold all writers up, when what is on its way has ended."""
+        self._ask(_DEV_SUSPEND, flags=SUSPENDED)
+
+    def resume(self) -> None:
+        """Take the loaded table into use, and let the writers go on."""
+        self._ask(_DEV_SUSPEND)
+
+    def _ask(self, command: int, data: bytes = b"", flags: int = 0, targets: int = 0) -> bytearray:
+        head = (4, 0, 0, _BUFFER, HEADER.size, targets, 0, flags, 0, 0, 0, self._name, b"")
         buffer = bytearray((HEADER.pack(*head) + data).ljust(_BUFFER, b"\0"))
         fcntl.ioctl(self._control, request_number(command), buffer, True)  # noqa: FBT003 - fcntl's own signature
         return buffer
