@@ -8,27 +8,41 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.bench import boot, dry, idle, metadata, race, reaction, scale, starts
 from tests.bench.about import tell
+from tests.bench.host import ROOM, HostStands
 from tests.bench.lab import Lab
 from tests.bench.plan import Plan
+from tests.bench.refusals import look, refusals
 from tests.bench.report import publish
 from tests.bench.stand import install
 from tests.lab.building import ROOT, BuildError
 from tests.lab.channel import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from tests.bench.figures import Measured
+    from tests.lab.stand import Stand
 
 OUT = ROOT / "build" / "bench"
 # What a case asks of its stand beyond a Stand is its own: a machine has power to be cut.
 CASES: dict[str, Callable[[Any, Plan], Iterator[Measured]]] = {
     case.CASE: case.measure for case in (reaction, race, dry, metadata, boot, idle)
 } | {scale.CASE: lambda m, plan: scale.measure(m, plan.rounds)}
+
+
+class Stands(Protocol):
+    """Where it is measured; `left_out` are the cases that cannot be, with the reason."""
+
+    kind: str
+    left_out: Mapping[str, str]
+
+    def open(self, case: str) -> AbstractContextManager[Stand]:
+        """A place for one case."""
 
 
 def main() -> int:
@@ -39,8 +53,15 @@ def main() -> int:
     names = options.cases or list(CASES)
     plan = Plan(options.rounds, frozenset(options.guards), options.thorough)
     OUT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="machine-", dir=OUT) as folder:
-        measured, about = run(Lab(Path(folder)), names, plan)
+    if options.host:
+        need = max((ROOM.get(name, 0) for name in names), default=0)
+        if found := refusals(look(options.scratch), need):
+            print(*(f"bench: refused: {why}" for why in found), sep="\n", file=sys.stderr)
+            return 2
+        measured, about = run(HostStands(Path(options.scratch).resolve()), names, plan)
+    else:
+        with tempfile.TemporaryDirectory(prefix="machine-", dir=OUT) as folder:
+            measured, about = run(Lab(Path(folder)), names, plan)
     publish(measured, about, OUT)
     return 0
 
@@ -53,6 +74,8 @@ def _parse() -> argparse.Namespace:
         "--guards", type=lambda text: text.split(","), default=[], help="these alone: a,b"
     )
     parser.add_argument("--thorough", action="store_true", help="every guard in every race")
+    parser.add_argument("--host", action="store_true", help="on this host, not in the lab")
+    parser.add_argument("--scratch", default="", help="an empty directory, for --host")
     options = parser.parse_args()
     unknown = set(options.cases) - set(CASES)
     if unknown:
@@ -60,12 +83,16 @@ def _parse() -> argparse.Namespace:
     return options
 
 
-def run(stands: Lab, names: list[str], plan: Plan) -> tuple[list[Measured], dict[str, str]]:
+def run(stands: Stands, names: list[str], plan: Plan) -> tuple[list[Measured], dict[str, str]]:
     """Each case on a stand of its own; on the first of them also what a process start costs."""
     start = time.monotonic()
     measured: list[Measured] = []
     about: dict[str, str] = {}
     for name in names:
+        if name in stands.left_out:
+            print(f"bench: {name} is left out: {stands.left_out[name]}", flush=True)
+            about[f"{name} left out"] = stands.left_out[name]
+            continue
         with stands.open(name) as m:
             if "kernel" not in about:
                 about |= tell(m, stands.kind, plan)

@@ -11,13 +11,14 @@ from tests.lab.images import build
 from tests.lab.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Lab:
     """Each case has a machine of its own, and its power."""
 
     kind = "lab machine (user-mode Linux)"
+    left_out: Mapping[str, str] = {}
 
     def __init__(self, folder: Path) -> None:
         self._image = build("bookworm", newest_package())
