@@ -16,7 +16,7 @@ from tests.bench.host import ROOM, HostStands
 from tests.bench.lab import Lab
 from tests.bench.plan import Plan
 from tests.bench.refusals import look, refusals
-from tests.bench.report import publish
+from tests.bench.report import publish, rewrite_page
 from tests.bench.stand import install
 from tests.lab.building import ROOT, BuildError
 from tests.lab.channel import LabError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.lab.stand import Stand
 
 OUT = ROOT / "build" / "bench"
+PAGE = ROOT / "docs" / "bench.md"
 # What a case asks of its stand beyond a Stand is its own: a machine has power to be cut.
 CASES: dict[str, Callable[[Any, Plan], Iterator[Measured]]] = {
     case.CASE: case.measure for case in (reaction, race, dry, metadata, boot, idle)
@@ -63,6 +64,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="machine-", dir=OUT) as folder:
             measured, about = run(Lab(Path(folder)), names, plan)
     publish(measured, about, OUT)
+    if options.docs:
+        rewrite_page(PAGE, measured, about)
     return 0
 
 
@@ -74,6 +77,7 @@ def _parse() -> argparse.Namespace:
         "--guards", type=lambda text: text.split(","), default=[], help="these alone: a,b"
     )
     parser.add_argument("--thorough", action="store_true", help="every guard in every race")
+    parser.add_argument("--docs", action="store_true", help=f"rewrite {PAGE.relative_to(ROOT)}")
     parser.add_argument("--host", action="store_true", help="on this host, not in the lab")
     parser.add_argument("--scratch", default="", help="an empty directory, for --host")
     options = parser.parse_args()
@@ -111,7 +115,7 @@ def run(stands: Stands, names: list[str], plan: Plan) -> tuple[list[Measured], d
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (LabError, BuildError) as error:
+    except (LabError, BuildError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tests.bench import plot
 from tests.bench.bounds import judge
 from tests.bench.figures import PEER, rows_of
+from tests.bench.page import rewrite, section
 from tests.bench.starts import factor
 
 if TYPE_CHECKING:
@@ -104,6 +105,16 @@ def publish(measured: list[Measured], about: dict[str, str], folder: Path) -> No
     }
     (folder / "bench.json").write_text(json.dumps(document, indent=1) + "\n")
     _write_pictures(measured, about, folder)
+
+
+def rewrite_page(page: Path, measured: list[Measured], about: dict[str, str]) -> None:
+    """Put the figures into the page of the documentation, and the pictures beside it."""
+    folder = page.with_suffix("")
+    names = _write_pictures(measured, about, folder)
+    verdicts = judge(rows_of(measured), factor(measured))
+    links = [f"{folder.name}/{name}" for name in names]
+    new = rewrite(page.read_text(), section(about, verdicts, links, table(measured)))
+    page.write_text(new)
 
 
 def _write_pictures(measured: list[Measured], about: dict[str, str], folder: Path) -> list[str]:
