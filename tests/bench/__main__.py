@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 OUT = ROOT / "build" / "bench"
 PAGE = ROOT / "docs" / "bench.md"
+_CUT = " was cut short"
 # What a case asks of its stand beyond a Stand is its own: a machine has power to be cut.
 CASES: dict[str, Callable[[Any, Plan], Iterator[Measured]]] = {
     case.CASE: case.measure for case in (reaction, race, dry, metadata, boot, idle)
@@ -66,7 +67,7 @@ def main() -> int:
     publish(measured, about, OUT)
     if options.docs:
         rewrite_page(PAGE, measured, about)
-    return 0
+    return int(any(key.endswith(_CUT) for key in about))
 
 
 def _parse() -> argparse.Namespace:
@@ -97,17 +98,22 @@ def run(stands: Stands, names: list[str], plan: Plan) -> tuple[list[Measured], d
             print(f"bench: {name} is left out: {stands.left_out[name]}", flush=True)
             about[f"{name} left out"] = stands.left_out[name]
             continue
-        with stands.open(name) as m:
-            if "kernel" not in about:
-                about |= tell(m, stands.kind, plan)
-                measured += starts.measure(m)
-                about["start of a process"] = f"{starts.factor(measured):.1f} times this host's"
-            install(m)
-            for one in CASES[name](m, plan):
-                measured.append(one)
-                seconds = time.monotonic() - start
-                told = f"{one.case} {one.of} {one.what}: {one.guard} {one.values}"
-                print(f"bench: {seconds:6.1f} s  {told}", flush=True)
+        try:
+            with stands.open(name) as m:
+                if "kernel" not in about:
+                    about |= tell(m, stands.kind, plan)
+                    measured += starts.measure(m)
+                    about["start of a process"] = f"{starts.factor(measured):.1f} times this host's"
+                install(m)
+                for one in CASES[name](m, plan):
+                    measured.append(one)
+                    seconds = time.monotonic() - start
+                    told = f"{one.case} {one.of} {one.what}: {one.guard} {one.values}"
+                    print(f"bench: {seconds:6.1f} s  {told}", flush=True)
+        except (LabError, AssertionError) as error:
+            # An hour's figures of the others are not to be lost for it.
+            print(f"bench: {name} was cut short: {error}", file=sys.stderr, flush=True)
+            about[name + _CUT] = str(error).partition("\n")[0][:200]
     about["took"] = f"{(time.monotonic() - start) / 60:.0f} min"
     return measured, about
 

@@ -69,14 +69,19 @@ def watch(pool: Pool, event: Seen, starts: Starts, timeout: float) -> dict[str, 
 def main() -> None:
     name, device, count, timeout = sys.argv[1:]
     pool, filler = Pool(name), Filler(device)
+    found: dict[str, float | None] = {"grown": 0.0}
     for _ in range(int(count)):
+        if found["grown"] is None:
+            # A pool that nobody grew has no further mark to be filled to.
+            print(json.dumps(found), flush=True)
+            continue
         # A guard that has just begun, or has just grown the pool, still waits for udev and reads
         # LVM anew: that is no part of it.
         time.sleep(_CALM_S)
         starts = Starts()
         event = wait_for_event(pool, filler, pool.read())
         found = watch(pool, event, starts, float(timeout))
-        print(json.dumps(found | {"size": pool.read().size}), flush=True)
+        print(json.dumps(found), flush=True)
 
 
 main()
