@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from tests.bench.figures import Measured
 from tests.bench.guards import CRON, DMEVENTD, dmguard
-from tests.bench.stand import MIB, clear_stage, inside, make_stage, pool_device
+from tests.bench.stand import MIB, REST_S, clear_stage, inside, make_stage, pool_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.bench.guards import Guard
     from tests.bench.plan import Plan
     from tests.lab.machine import Disk
     from tests.lab.stand import Stand
 
 CASE = "reaction"
+FROM_FAR = "from far"
 _QUANTITIES = {
     "grown": ("event to grown", "s"),
     "decided": ("event to intent", "s"),
@@ -34,19 +36,28 @@ def measure(m: Stand, plan: Plan) -> Iterator[Measured]:
     disk = m.add_disk(2048 * MIB)
     yield from _floor(m, disk, plan)
     for number, guard in plan.turns((DMEVENTD, dmguard(), CRON)):
-        device = make_stage(m, [disk], 100 * MIB, 1500 * MIB)
-        guard.take_over(m)
-        count = _CROSSINGS.get(guard.name, 5)
-        out = m.run(
-            inside("cross", pool_device(), device, count, 90),
-            timeout=90 * count + 60,
-        ).out
-        seen = [one | shares(one) for one in map(json.loads, out.splitlines())]
-        for key, (what, unit) in _QUANTITIES.items():
-            values = tuple(one[key] for one in seen)
-            if any(value is not None for value in values) or key == "grown":
-                yield Measured(CASE, "", what, unit, guard.name, number, values)
-        clear_stage(m)
+        yield from _cross(m, disk, guard, number, _CROSSINGS.get(guard.name, 5), REST_S)
+    for number, guard in plan.turns((DMEVENTD, dmguard())):
+        yield from _cross(m, disk, guard, number, 1, 0)
+
+
+def _cross(
+    m: Stand, disk: Disk, guard: Guard, number: int, count: int, rest: int
+) -> Iterator[Measured]:
+    """Crossings of a new pool, which first lies near its mark for so many seconds."""
+    device = make_stage(m, [disk], 100 * MIB, 1500 * MIB)
+    guard.take_over(m)
+    out = m.run(
+        inside("cross", pool_device(), device, count, 90, rest),
+        timeout=90 * count + rest + 60,
+    ).out
+    seen = [one | shares(one) for one in map(json.loads, out.splitlines())]
+    of = "" if rest else FROM_FAR
+    for key, (what, unit) in _QUANTITIES.items():
+        values = tuple(one[key] for one in seen)
+        if any(value is not None for value in values) or key == "grown":
+            yield Measured(CASE, of, what, unit, guard.name, number, values)
+    clear_stage(m)
 
 
 def shares(crossing: Mapping[str, float | None]) -> dict[str, float | None]:

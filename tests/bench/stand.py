@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PROGRAMS = "~/bench"
 _SEEN = "~/watch"
 MIB = 1 << 20
+REST_S = 40
+"""How long a pool lies near its mark first: longer than dmguard's timer, which sees that it does."""
 
 
 def install(m: Stand) -> None:

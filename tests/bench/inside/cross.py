@@ -1,4 +1,7 @@
-"""Fills a pool to its mark, again and again: cross.py POOL DEVICE COUNT TIMEOUT.
+"""Fills a pool to its mark, again and again: cross.py POOL DEVICE COUNT TIMEOUT REST.
+
+Before the first time the pool lies near its mark for REST seconds, as pools do; with none it comes
+from far below, as fast as it goes.
 
 One JSON line for each crossing: seconds from the kernel's event to the intent, to the start of
 the command, and to the kernel's larger size; null for what was not seen.
@@ -18,6 +21,7 @@ _PIECE = 512 << 10
 _POLL_S = 0.001
 _AFTER_S = 0.05
 _CALM_S = 4.0
+_NEAR = 0.7
 
 
 class Filler:
@@ -35,6 +39,11 @@ class Filler:
         self._at += _PIECE
 
 
+def is_near(seen: Seen) -> bool:
+    """Is it five points below its mark, or nearer?"""
+    return seen.used >= _NEAR * seen.total
+
+
 def wait_for_event(pool: Pool, filler: Filler, before: Seen) -> Seen:
     """Write until the kernel raises its event."""
     while True:
@@ -43,7 +52,7 @@ def wait_for_event(pool: Pool, filler: Filler, before: Seen) -> Seen:
         while (seen := pool.read()).at < until:
             if seen.event != before.event:
                 return seen
-            if seen.used < 0.7 * seen.total:
+            if not is_near(seen):
                 break
             time.sleep(_POLL_S)
 
@@ -67,8 +76,12 @@ def watch(pool: Pool, event: Seen, starts: Starts, timeout: float) -> dict[str, 
 
 
 def main() -> None:
-    name, device, count, timeout = sys.argv[1:]
+    name, device, count, timeout, rest = sys.argv[1:]
     pool, filler = Pool(name), Filler(device)
+    if float(rest):
+        while not is_near(pool.read()):
+            filler.step()
+        time.sleep(float(rest))
     found: dict[str, float | None] = {"grown": 0.0}
     for _ in range(int(count)):
         if found["grown"] is None:
