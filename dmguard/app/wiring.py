@@ -110,7 +110,11 @@ def open_loop(
 
         resident = _make_resident(runner) if reach.resident else None
         hands = make_hands(
-            runner, prove=prove if survey else None, manager=reach.bus, resident=resident
+            runner,
+            prove=prove if survey else None,
+            manager=reach.bus,
+            resident=resident,
+            devices_of=observer.devices_of,
         )
         recorder = Recorder(paths, writer, ink)
         executor = Executor(hands, observer, recorder, ink, paths)

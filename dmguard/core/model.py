@@ -123,7 +123,8 @@ class Pv:
 
     `missing` is what LVM says of it: its device is away, or it came back (`devno` is not None)
     after the VG was changed without it. `device_size` and `data_start` are the whole device's
-    size and where its extents begin; None when the device is away.
+    size and where its extents begin; None when the device is away. `twin`: LVM sees it on another
+    device, too.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Pv:
     device_size: int | None = None
     data_start: int = 0
     tags: tuple[str, ...] = ()
+    twin: bool = False
 
     def growth(self, extent: int) -> int:
         """Bytes of its device that it does not use yet, in whole extents."""

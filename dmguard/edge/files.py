@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import itertools
 import os
 import stat
@@ -27,9 +28,14 @@ class BusyError(Exception):
 def boot_id() -> str:
     """What tells this boot from all others; empty if the kernel does not say."""
     try:
-        return _BOOT_ID.read_text().strip()
+        return _read_once(_BOOT_ID)
     except OSError:
         return ""
+
+
+@functools.cache
+def _read_once(path: Path) -> str:
+    return path.read_text().strip()
 
 
 def write_atomic(

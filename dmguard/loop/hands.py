@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dmguard.core.steps import Lvm, Prove, ProveStopped, UnitStep, UnitVerb, Unmake, Wipe
+from dmguard.core.steps.config import narrowed
 from dmguard.edge import label, lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.dmhands import DmHands
@@ -53,12 +54,13 @@ def make_hands(
     prove: Callable[[Prove], Awaitable[Done]] | None = None,
     manager: Manager | None = None,
     resident: Resident | None = None,
+    devices_of: Callable[[str], tuple[str, ...]] = lambda _: (),
 ) -> Hands:
     """The real hands. What is left out is refused when a step asks for it; without a resident LVM
-    each command is a process of its own.
+    each command is a process of its own. `devices_of` tells of a VG's name what its PVs are on.
     """
     hands: dict[Any, Any] = {**FILE_HANDS, **DmHands(runner).as_table()}
-    hands |= {**_run_lvm(runner, resident), **_blank_disks(runner)}
+    hands |= {**_run_lvm(runner, resident, devices_of), **_blank_disks(runner)}
     if prove is not None:
         hands |= _prove_disks(prove)
     if manager is not None:
@@ -66,13 +68,25 @@ def make_hands(
     return hands
 
 
-def _run_lvm(runner: Runner, resident: Resident | None) -> Hands:
+def _run_lvm(
+    runner: Runner, resident: Resident | None, devices_of: Callable[[str], tuple[str, ...]]
+) -> Hands:
     """LVM, which holds the lock as its standard input."""
+
+    async def run_once(step: Lvm, lock: int) -> Completed:
+        completed = None
+        if resident is not None and step.urgent:
+            completed = await _ask(resident, step, devices_of(step.urgent), lock)
+        if completed is None:
+            completed = await runner.change([lvm.LVM, *step.argv], stdin=lock)
+        if lvm.is_busy(completed):
+            raise LvmBusyError(completed.complaint)
+        return completed
 
     async def run_lvm(step: Lvm, lock: int) -> Done:
         try:
             completed = await retry(
-                lambda: _run_once(runner, resident, step, lock),
+                lambda: run_once(step, lock),
                 on=(LvmBusyError,),
                 attempts=1 if step.at_once else 10,
                 within_s=10.0,
@@ -181,12 +195,15 @@ class LvmBusyError(Exception):
     """Another LVM command holds the VG's lock."""
 
 
-async def _run_once(runner: Runner, resident: Resident | None, step: Lvm, lock: int) -> Completed:
-    completed = None
-    if resident is not None and step.urgent:
-        completed = await resident.change(step.argv, stdin=lock)
-    if completed is None or completed.status < 0:
-        completed = await runner.change([lvm.LVM, *step.argv], stdin=lock)
-    if lvm.is_busy(completed):
-        raise LvmBusyError(completed.complaint)
-    return completed
+async def _ask(
+    resident: Resident, step: Lvm, devices: tuple[str, ...], lock: int
+) -> Completed | None:
+    """The resident LVM's answer; None where LVM as a process is to give it.
+
+    That is so, too, for what it refused while it saw no more than the group's own devices.
+    """
+    argv = narrowed(step.argv, devices)
+    completed = await resident.change(argv, stdin=lock)
+    if completed is None or completed.status == 0 or lvm.is_busy(completed):
+        return completed
+    return None if completed.status < 0 or argv != step.argv else completed

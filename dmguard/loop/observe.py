@@ -213,6 +213,15 @@ class Observer:
             self._profiles = {name: await lvm.read_profile(self._runner, name) for name in used}
             self._settings = settings
 
+    def devices_of(self, name: str) -> tuple[str, ...]:
+        """Where LVM found the PVs of this VG when it was asked last; none if that is not certain,
+        or if it would have more to say.
+        """
+        vg = self._vg(name)
+        if vg is None or self._seen is None or vg.missing:
+            return ()
+        return () if any(pv.twin for pv in vg.pvs) else tuple(pv.name for pv in vg.pvs)
+
     def glance(self, pool: str = "") -> State:
         """The kernel's pools as they are now, or this one alone of those that are known; joined
         with what LVM said last. Starts no process.

@@ -18,7 +18,7 @@ PROGRAMS = "~/bench"
 _SEEN = "~/watch"
 MIB = 1 << 20
 REST_S = 40
-"""How long a pool lies near its mark first: longer than dmguard's timer, which sees that it does."""
+"""How long a pool lies near its mark first: longer than dmguard's timer, which sees that."""
 
 
 def install(m: Stand) -> None:

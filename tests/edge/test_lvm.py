@@ -457,3 +457,16 @@ def test_a_vg_with_mirrors_is_told(segtype: str, expected: bool) -> None:  # noq
     segs = [{"lv_uuid": "x", "segtype": segtype, "chunk_size": "0", "thin_count": ""}]
     (vg,) = parse_report(report(vg_row("vg"), segs=segs))
     assert vg.mirrored is expected
+
+
+def test_a_pv_that_lvm_sees_on_two_devices_is_told_apart(fake: FakeLvm) -> None:
+    other = (
+        "  WARNING: Not using device /dev/sdz for PV pv-1.\n"
+        "  WARNING: PV pv-1 prefers device /dev/sdb because device is used by LV.\n"
+    )
+    fake.answers(full_report(), stderr=other)
+    with fake.runner:
+        vgs = run(lvm.read_vgs(fake.runner))
+    twins = [pv.uuid for vg in vgs for pv in vg.pvs if pv.twin]
+    assert twins == ["pv-1"]
+    assert sum(len(vg.pvs) for vg in vgs) > 1

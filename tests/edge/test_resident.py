@@ -203,7 +203,7 @@ def test_a_prompt_reads_an_empty_file(lock: Path) -> None:
     assert completed.status == 0
 
 
-@pytest.mark.parametrize("word", ["it's", 'a"b', "#", "a\nb", "a\tb", "ä", "", "$(id)", "a\\"])
+@pytest.mark.parametrize("word", ["it's", "#", "a\nb", "a\tb", "ä", "", "$(id)", "a\\"])
 def test_a_word_that_could_be_read_otherwise_is_not_given_to_it(word: str) -> None:
     async def main() -> tuple[Completed | None, Completed | None]:
         async with started() as resident:
@@ -277,14 +277,13 @@ def test_one_that_grew_is_replaced() -> None:
     run(main())
 
 
-def test_another_configuration_of_lvms_is_not_ignored() -> None:
+def test_another_configuration_of_lvms_is_begun_anew() -> None:
     version = [1]
 
     async def main() -> None:
         async with started(version=lambda: tuple(version)) as resident:
             first = the_one()
             version.append(2)
-            assert await ask(resident, "say o e 0") is None
             await until(lambda: _again(resident) and the_one() != first)
             assert await ask(resident, "say o e 0") is not None
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STEP = Lvm(("vgextend", "vg", "/dev/sdb"), "disk-refused-by-lvm")
 PLAIN = Lvm(("lvextend", "vg/pool"))
 PROVE = Prove("/dev/sdb", "serial:b", (8, 16), 1, DISK.size, "vg", "uuid-vg", Proof.BLANK)
+NARROW = 'devices/filter=["a|^/dev/sdb$|","r|.*|"] devices/hints="none"'
 BUSY = "  Can't get lock for vg.\n"
 
 
@@ -133,10 +134,28 @@ def test_an_urgent_step_is_done_by_the_resident_lvm_and_where_it_cannot_by_a_pro
 ) -> None:
     runner, resident = FakeRunner((0, "")), FakeResident(*statuses)
     hands = make_hands(cast("Runner", runner), resident=resident)
-    done = do(hands, Lvm(("lvextend", "vg/pool"), urgent=True))
+    done = do(hands, Lvm(("lvextend", "vg/pool"), urgent="vg"))
     assert done.ok is ok
     assert resident.calls == [(("lvextend", "vg/pool"), 7)] * len(statuses)
     assert runner.calls == [(("lvm", "lvextend", "vg/pool"), 7)] * processes
+
+
+@pytest.mark.parametrize(
+    ("status", "processes", "ok"), [(0, 0, True), (3, 1, True), (5, 0, False), (-1, 1, True)]
+)
+def test_what_is_refused_where_lvm_sees_the_groups_devices_alone_is_asked_of_a_process(
+    status: int, processes: int, *, ok: bool
+) -> None:
+    runner, resident = FakeRunner((0, "")), FakeResident(*[status] * 10)
+    hands = make_hands(
+        cast("Runner", runner), resident=resident, devices_of={"vg": ("/dev/sdb",)}.__getitem__
+    )
+    argv = ("lvextend", "--config", "a=1", "vg/pool")
+    done = do(hands, Lvm(argv, urgent="vg"))
+    assert done.ok is ok
+    words, _ = resident.calls[0]
+    assert words == (*argv[:2], f"a=1 {NARROW}", *argv[3:])
+    assert [call for call, _ in runner.calls] == [("lvm", *argv)] * processes
 
 
 def test_a_step_that_is_not_urgent_is_a_process_of_its_own() -> None:

@@ -299,3 +299,24 @@ def test_only_those_pools_are_read_that_are_asked_for(fake: FakeLvm) -> None:
     observer.glance("two/pool")
     observer.glance()
     assert control.read == ["anew: two/pool", f"anew: {both}"]
+
+
+@pytest.mark.parametrize(
+    "pv", [{"twin": True}, {"missing": True}, {"missing": True, "devno": None}], ids=str
+)
+def test_where_a_groups_pvs_are_is_told_only_where_it_is_certain(
+    fake: FakeLvm, pv: dict[str, object]
+) -> None:
+    observer = make_observer()
+    assert observer.devices_of("one") == ()
+    look(observer)
+    (known,) = fake.vgs["one"].pvs
+    assert observer.devices_of("one") == (known.name,)
+    assert observer.devices_of("three") == ()
+    observer.forget()
+    assert observer.devices_of("one") == ()
+    fake.commit("one")
+    fake.vgs["one"] = replace(fake.vgs["one"], pvs=(replace(known, **pv),))  # type: ignore[arg-type]
+    look(observer)
+    assert observer.devices_of("one") == ()
+    assert len(observer.devices_of("two")) == 1

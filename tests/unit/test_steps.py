@@ -20,6 +20,7 @@ from dmguard.core.steps import (
     steps_for,
     undo_for,
 )
+from dmguard.core.steps.config import narrowed
 from tests.unit.builders import MIB, make_extend, make_refresh
 from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, RESTORE, START, make_disk
 
@@ -198,3 +199,23 @@ def test_only_a_disk_that_dmguard_claimed_is_tagged_by_its_name_now() -> None:
 @pytest.mark.parametrize("action", [a for a in ACTIONS if a is not CLAIM], ids=lambda a: str(a.act))
 def test_nothing_but_a_claim_is_ever_taken_back(action: Action) -> None:
     assert undo_for(action, 1, seen(DISK)) == ()
+
+
+ARGV = ("lvextend", "--config", "a=1", "vg/pool")
+
+
+def test_a_command_can_be_narrowed_to_some_devices() -> None:
+    config = (
+        'a=1 devices/filter=["a|^/dev/sdb$|","a|^/dev/mapper/m.1$|","r|.*|"] devices/hints="none"'
+    )
+    assert narrowed(ARGV, ("/dev/sdb", "/dev/mapper/m.1")) == (*ARGV[:2], config, *ARGV[3:])
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [(), ("[unknown]",), ("/dev/sdb", "/dev/a|b"), ("/dev/a+",), ("/dev/a b",), ("/dev/é",), ("",)],
+)
+def test_a_command_is_not_narrowed_to_a_name_that_could_be_read_otherwise(
+    devices: tuple[str, ...],
+) -> None:
+    assert narrowed(ARGV, devices) == ARGV

@@ -145,3 +145,20 @@ def test_stopping_the_service_lets_the_resident_lvm_finish(machines: Factory) ->
     assert m.run("pgrep -x dmguard-lvm", check=False).out == ""
     assert "left-over" not in m.run("journalctl -b -u dmguard -o cat").out
     assert writer.wait(60).status == 0
+
+
+def test_a_group_with_a_twin_of_its_disk_is_not_changed(machines: Factory) -> None:
+    """LVM refuses that; a resident one that sees no other disk would not."""
+    m, device = make_machine(machines)
+    come_near(m, device)
+    copy = m.add_disk(2 << 30)
+    m.run(f"dd if={m.disks[0].device} of={copy.device} bs=1M count=8 conv=fsync status=none")
+    m.run("udevadm settle")
+    assert "Not using device" in m.run("pvs 2>&1").out
+    write(m, device, NEAR, 12)
+    wait_for("the failure", lambda: "failed" in [e["DMGUARD_RESULT"] for e in entries(m)])
+    assert size_of(m, "docker", "thinpool") == SIZE
+
+    m.unplug(copy)
+    wait_for("the pool grown", lambda: is_grown(m), timeout=90)
+    assert_reads_back(m, device, 0, NEAR + 12)

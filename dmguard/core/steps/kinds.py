@@ -22,13 +22,13 @@ class Lvm:
 
     `refusal` is the code of what it means when LVM does not do it, if that is not a failure.
     `at_once`: it rests on what was proved just before, so that it is not tried again later.
-    `urgent`: writers may stand still until it is done, so that it is to start at once.
+    `urgent`: the VG whose writers may stand still until it is done, so that it is to start at once.
     """
 
     argv: tuple[str, ...]
     refusal: str = ""
     at_once: bool = False
-    urgent: bool = False
+    urgent: str = ""
 
     is_proof: ClassVar[bool] = False
     holds_back: ClassVar[bool] = False

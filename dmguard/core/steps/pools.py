@@ -17,12 +17,13 @@ def extend(action: Extend) -> tuple[Step, ...]:
     option = "--size" if action.resource is Resource.DATA else "--poolmetadatasize"
     config = with_mark(action.threshold)
     grow = ("lvextend", "--config", config, option, f"{action.target}b", action.pool)
-    return (Lvm(grow, urgent=True),)
+    return (Lvm(grow, urgent=action.vg),)
 
 
 def refresh(action: Refresh) -> tuple[Step, ...]:
     config = with_mark(action.threshold)
-    return (Lvm(("lvchange", "--refresh", "--config", config, action.pool), urgent=True),)
+    load = ("lvchange", "--refresh", "--config", config, action.pool)
+    return (Lvm(load, urgent=action.vg),)
 
 
 def activate(action: Activate) -> tuple[Step, ...]:

@@ -39,7 +39,7 @@ _GROWTH = 32 << 20
 # LVM splits a line into words at spaces, and knows quotes and comments (lvm2, lib/misc/lvm-string
 # and tools/lvmcmdline.c): only words in which neither can be are given to it.
 _WORD = re.compile(r"[\w+./:=,-]+", re.ASCII)
-_WORDS = re.compile(r"[\w+./:=, -]+", re.ASCII)
+_WORDS = re.compile(r"[\w+./:=, \"|^$*\[\]-]+", re.ASCII)
 
 
 class Resident:
@@ -84,7 +84,9 @@ class Resident:
             self._until = now + _KEEP_S
         if self._busy or self._starting is not None:
             return
-        if self._channel is not None and (now >= self._until or self._is_worn()):
+        if self._channel is not None and not (
+            now < self._until and self._is_sound() and self._is_current()
+        ):
             self._part()
         if self._channel is None and now < self._until and now >= self._not_before:
             self._starting = asyncio.create_task(self._start())
@@ -97,7 +99,7 @@ class Resident:
         """
         channel = self._channel
         line = _line(words)
-        if channel is None or line is None or self._busy or self._is_worn():
+        if channel is None or line is None or self._busy or not self._is_sound():
             return None
         # A descriptor of its own: see Runner.change.
         held = os.dup(stdin)
@@ -116,11 +118,16 @@ class Resident:
         self._until = 0.0
         self._part()
 
-    def _is_worn(self) -> bool:
-        """Is another one needed?"""
-        assert self._kept is not None
+    def _is_sound(self) -> bool:
+        """Is it alive, and no larger than it may be?"""
         grown = self._size - self._first_size > _GROWTH if self._first_size else False
-        return grown or not self._kept.alive or self._version != self._read_version()
+        return self._kept is not None and self._kept.alive and not grown
+
+    def _is_current(self) -> bool:
+        """Has it the configuration of now? It reads that itself before each command, but for what
+        only a start reads.
+        """
+        return self._version == self._read_version()
 
     async def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
