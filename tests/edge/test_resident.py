@@ -316,6 +316,7 @@ def test_it_is_there_only_while_growth_is_near(monkeypatch: pytest.MonkeyPatch) 
         (("no-such-program",), "not found"),
         (("false",), "before it was ready"),
         ((*REAL[:2], "/nonexistent"), "before it was ready"),
+        ((*REAL, "libnothere.so"), "before it was ready"),
     ],
 )
 def test_one_that_cannot_be_started_is_told_of_and_nothing_fails(

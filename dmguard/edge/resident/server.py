@@ -1,4 +1,5 @@
-"""Runs LVM's commands in this very process, with its memory locked: ``server.py DESCRIPTOR``.
+"""Runs LVM's commands in this very process, with its memory locked: ``server.py [LIBRARY]
+DESCRIPTOR``.
 
 A program of its own that imports nothing of dmguard's: it is to stay small. The descriptor is one
 end of a SOCK_SEQPACKET pair; it speaks first, once it is ready. Then each message there is a
@@ -94,13 +95,15 @@ def _answer(status: int, out: bytes, err: bytes) -> bytes:
 def main() -> None:
     with open("/proc/self/comm", "w", encoding="ascii") as file:  # noqa: PTH123 - as above
         file.write(NAME)
-    descriptor, *library = sys.argv[1:]
+    *library, descriptor = sys.argv[1:]
     # What Python says is not LVM's.
     sys.stderr = open(os.dup(_ERR), "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as above
     try:
         serve(socket.socket(fileno=int(descriptor)), *(library or [LIBRARY]))
     except BrokenPipeError:
         os._exit(0)  # the agent is gone; what was to be done is done
+    except OSError as error:
+        sys.exit(f"{NAME}: {error}")
     # At once: the library complains of itself when it is unloaded.
     os._exit(0)
 
