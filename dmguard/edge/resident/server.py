@@ -22,6 +22,10 @@ LIBRARY = "liblvm2cmd.so.2.03"
 LONGEST = 64 << 10
 """Bytes of a message. What a command says beyond half of that is left out."""
 
+# glibc's mallopt(3): what LVM gives back after a command stays in the process. It would else be
+# faulted in anew by each, 8 MiB of it, and locked memory is there to keep that from happening.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = (-1, 64 << 20), (-3, 32 << 20)
+
 # lvm2_run's answers (lvm2, tools/lvm2cmd.h); the others are those of a process.
 _SUCCEEDED, _FAILED = 1, 5
 _OUT, _ERR = 1, 2
@@ -32,6 +36,10 @@ class Lvm:
 
     def __init__(self, library: str) -> None:
         """OSError if it is not there or does not begin."""
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(*_TRIM_THRESHOLD)
+            libc.mallopt(*_MMAP_THRESHOLD)
         self._library = ctypes.CDLL(library)
         self._library.lvm2_init.restype = ctypes.c_void_p
         self._library.lvm2_run.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
