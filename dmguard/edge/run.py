@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -116,16 +116,21 @@ class Runner:
         self._recent: deque[Started] = deque(maxlen=20)
         self._writing = 0
         self._stuck: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keeper")
+        self._keeping: list[Future[subprocess.Popen[bytes]]] = []
         self._kept: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait for a writer to its end; not for a reader that outlived its kill."""
+        """Wait for a writer to its end; not for a reader that outlived its kill, nor long for what
+        was kept.
+        """
         self._writer.shutdown(wait=True)
-        for readers in (self._readers, self._aside):
-            readers.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._readers, self._aside, self._keeper):
+            threads.shutdown(wait=False, cancel_futures=True)
+        wait(self._keeping, timeout=_GRACE_S)
         for child in self._kept:
             # One that LVM keeps in the kernel goes on by itself.
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -184,17 +189,32 @@ class Runner:
         future.add_done_callback(self._written)
         return await asyncio.shield(future)
 
-    def keep(self, argv: Sequence[str], channel: int) -> Kept:
+    async def keep(self, argv: Sequence[str], channel: int) -> Kept:
         """Start a process that stays, and that is told the number of a descriptor as last word.
 
-        At once, in the thread of the caller: it cannot be forgotten half way. Its complaints go
-        where the agent's go. RunError if there is no such program.
+        In a thread of its own: a program on a disk that does not answer never begins, and nobody
+        else is to wait for that. Its complaints go where the agent's go. RunError if there is no
+        such program.
         """
+        held = os.dup(channel)  # as in change()
+        future = self._keeper.submit(self._keep, tuple(argv), held)
+        self._keeping = [future, *(one for one in self._keeping if not one.done())]
+        try:
+            return Kept(await asyncio.shield(asyncio.wrap_future(future)))
+        except asyncio.CancelledError:
+            if future.cancel():
+                os.close(held)
+            raise
+
+    def _keep(self, argv: tuple[str, ...], channel: int) -> subprocess.Popen[bytes]:
         nothing = subprocess.DEVNULL
         command = (*argv, str(channel))
-        child = self._spawn(command, nothing, stdout=nothing, stderr=None, pass_fds=(channel,))
+        try:
+            child = self._spawn(command, nothing, stdout=nothing, stderr=None, pass_fds=(channel,))
+        finally:
+            os.close(channel)
         self._kept = [child, *(one for one in self._kept if one.poll() is None)]
-        return Kept(child)
+        return child
 
     def _written(self, future: asyncio.Future[Any]) -> None:
         self._writing -= 1

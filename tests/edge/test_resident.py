@@ -6,9 +6,10 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -365,3 +366,35 @@ def test_it_can_be_closed_while_it_starts() -> None:
             assert not resident.ready
 
     run(main())
+
+
+def test_a_program_that_never_begins_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one on a disk that does not answer."""
+    monkeypatch.setattr(f"{CLIENT}._START_S", 0.2)
+    monkeypatch.setattr(f"{CLIENT}._FIRST_PAUSE_S", 0.0)
+    answers = threading.Event()
+    popen = subprocess.Popen
+
+    def begin(argv: tuple[str, ...], **how: Any) -> subprocess.Popen[bytes]:
+        if argv[: len(FAKE)] == FAKE:
+            answers.wait()
+        return popen(argv, **how)
+
+    monkeypatch.setattr("dmguard.edge.run.subprocess.Popen", begin)
+
+    async def main() -> None:
+        with Runner() as runner:
+            resident = Resident(runner, FAKE, lambda: 1)
+            await until(lambda: len(_left(resident, growth=True)) + len(caplog.records) > 1)
+            completed = await runner.read(["echo", "here"])
+            assert completed.stdout == "here\n"
+            assert await ask(resident, "say o e 0") is None
+            answers.set()
+            await until(lambda: bool(_left(resident, growth=True)) and resident.ready)
+            assert await ask(resident, "say o e 0") is not None
+            await resident.close()
+
+    run(main())
+    assert "does not become ready" in caplog.text

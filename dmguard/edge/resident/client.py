@@ -132,10 +132,14 @@ class Resident:
     async def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            with theirs:
-                self._version = self._read_version()
-                kept = self._runner.keep(self._command, theirs.fileno())
-            await _await_hello(ours)
+            async with asyncio.timeout(_START_S):
+                with theirs:
+                    self._version = self._read_version()
+                    kept = await self._runner.keep(self._command, theirs.fileno())
+                await _await_hello(ours)
+        except TimeoutError:
+            self._lost("it does not become ready")
+            ours.close()
         except (RunError, OSError) as error:
             self._lost(str(error))
             ours.close()
@@ -191,15 +195,9 @@ class Resident:
 
 
 async def _await_hello(channel: socket.socket) -> None:
-    """OSError if it does not come; TimeoutError is one."""
+    """OSError if it ends before."""
     channel.settimeout(0)
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(_START_S):
-            hello = await loop.sock_recv(channel, server.LONGEST)
-    except TimeoutError:
-        raise TimeoutError("it does not become ready") from None
-    if not hello:
+    if not await asyncio.get_running_loop().sock_recv(channel, server.LONGEST):
         raise ConnectionResetError("it ended before it was ready")
     channel.settimeout(None)
 
