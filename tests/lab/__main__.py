@@ -16,6 +16,8 @@ from tests.lab.machine import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.lab.images import Image
+
 GIB = 1 << 30
 
 
@@ -31,13 +33,13 @@ def main() -> int:
     args = parser.parse_args()
     image = build(args.flavour, args.deb)
     if args.verb == "build":
-        print(image)
+        print(image.path)
         return 0
     shell(image, args.disks)
     return 0
 
 
-def shell(image: Path, disks: int) -> None:
+def shell(image: Image, disks: int) -> None:
     """Boot a machine and run each line of the input on it; `!cut`, `!boot`, `!disk`, `!off`."""
     folder = ROOT / "build" / "lab" / "run" / f"shell-{time.time_ns():x}"
     with Machine(image, folder) as m:

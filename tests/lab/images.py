@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.building import BUILT, BuildError, one_builder, scratch, step
-from tests.lab.kernel import kernel
+from tests.lab.kernel import Kernel, kernel, wanted
 
 IMAGES = BUILT / "images"
 HERE = Path(__file__).resolve().parent
@@ -29,8 +30,19 @@ rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /install.deb /etc/resolv.conf
 """
 
 
-def build(flavour: str, deb: Path | None = None) -> Path:
-    """Return the image of a flavour with the package installed, building what is missing."""
+@dataclass(frozen=True)
+class Image:
+    """A root file system, with the modules of this kernel in it."""
+
+    path: Path
+    kernel: Kernel
+
+
+def build(flavour: str, deb: Path | None = None, suite: str = "") -> Image:
+    """Return the image of a flavour with the package installed, building what is missing.
+
+    `suite` is the kernel's; without it, that of most machines.
+    """
     if flavour not in PACKAGES:
         raise BuildError(f"unknown flavour {flavour!r}: one of {', '.join(sorted(PACKAGES))}")
     if os.geteuid() != 0:
@@ -38,19 +50,20 @@ def build(flavour: str, deb: Path | None = None) -> Path:
     base = _digest(flavour.encode(), PACKAGES[flavour].encode())
     tree = IMAGES / f"{flavour}-{base}.tar"
     stage = "bare" if deb is None else "deb"
-    parts = [base.encode(), INSTALL.encode(), *_recipe(), deb.read_bytes() if deb else b""]
-    image = IMAGES / f"{flavour}-{stage}-{_digest(*parts)}.img"
+    its = kernel(suite or wanted()[0])
+    parts = [base.encode(), INSTALL.encode(), *_recipe(its), deb.read_bytes() if deb else b""]
+    image = IMAGES / f"{flavour}-{its.suite}-{stage}-{_digest(*parts)}.img"
     with one_builder(IMAGES, flavour):
         if not image.exists():
             if not tree.exists():
                 _make_tree(flavour, tree)
-            _make_image(tree, deb, image)
-    return image
+            _make_image(tree, deb, its, image)
+    return Image(image, its)
 
 
-def _recipe() -> list[bytes]:
+def _recipe(its: Kernel) -> list[bytes]:
     files = [HERE / "recipe.sh", HERE / "guest_agent.py"]
-    return [file.read_bytes() for file in files] + [kernel().modules.name.encode()]
+    return [file.read_bytes() for file in files] + [its.modules.name.encode()]
 
 
 def _digest(*parts: bytes) -> str:
@@ -72,14 +85,14 @@ def _make_tree(flavour: str, target: Path) -> None:
         _publish(packed, target, f"{flavour}-*.tar")
 
 
-def _make_image(tar: Path, deb: Path | None, target: Path) -> None:
-    flavour, stage, _ = target.stem.rsplit("-", 2)
+def _make_image(tar: Path, deb: Path | None, its: Kernel, target: Path) -> None:
+    flavour, *_ = family = target.stem.split("-")[:-1]
     with scratch(IMAGES, flavour) as folder:
         tree = folder / "tree"
         tree.mkdir()
         unpack = ["tar", "-C", str(tree), "--numeric-owner", "--xattrs", "-xpf", str(tar)]
         step(f"{flavour}: unpacking the tree", unpack)
-        recipe = [HERE / "recipe.sh", tree, HERE / "guest_agent.py", kernel().modules]
+        recipe = [HERE / "recipe.sh", tree, HERE / "guest_agent.py", its.modules]
         step(f"{flavour}: preparing the tree", ["sh", *map(str, recipe)])
         if deb is not None:
             shutil.copy(deb, tree / "install.deb")
@@ -90,7 +103,7 @@ def _make_image(tar: Path, deb: Path | None, target: Path) -> None:
         image = folder / "root.img"
         make = ["mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,nodiscard"]
         step(f"{flavour}: making the image", [*make, "-d", str(tree), str(image), "3G"])
-        _publish(image, target, f"{flavour}-{stage}-*.img")
+        _publish(image, target, f"{'-'.join(family)}-*.img")
 
 
 def _publish(made: Path, target: Path, family: str) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 from tests.lab.building import BUILT
 from tests.lab.channel import Channel, LabError, MachineDied
-from tests.lab.kernel import kernel
 from tests.lab.process import Uml
 from tests.lab.stand import Stand
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tests.lab.channel import Running
+    from tests.lab.images import Image
 
 FAILED = BUILT / "failed"
 # Without the 512 terminals of BSD's, for each of which udev runs its rules at every boot. A
@@ -47,7 +47,7 @@ class Disk:
 class Machine(Stand):
     """One machine and its disks; it can be booted again and again."""
 
-    def __init__(self, image: Path, workdir: Path, mem: str = "768M", append: str = "") -> None:
+    def __init__(self, image: Image, workdir: Path, mem: str = "768M", append: str = "") -> None:
         self.workdir = workdir
         self.append = append
         self.mem = mem
@@ -56,8 +56,8 @@ class Machine(Stand):
         workdir.mkdir(parents=True)
         self._share = workdir / "share"
         # A link of its own: the image stays usable when a newer one replaces it.
-        os.link(image, workdir / "root.img")
-        self._kernel = kernel()
+        os.link(image.path, workdir / "root.img")
+        self._kernel = image.kernel
         self._uml: Uml | None = None
         self._channel: Channel | None = None
 

@@ -13,6 +13,7 @@ import pytest
 from tests.lab.building import ROOT, BuildError, newest_package
 from tests.lab.channel import LabError
 from tests.lab.images import build
+from tests.lab.kernel import wanted
 from tests.lab.machine import FAILED, Machine
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ REPORTS = {
     "dmsetup-status.txt": "dmsetup status --noflush",
     "lvs.txt": "timeout 20 lvs -a -o +devices --config global/wait_for_locks=0",
 }
+
+
+on_each_kernel = pytest.mark.parametrize("kernel_of", wanted())
+"""For what would be worth little if it held on one kernel alone; the others have the fastest."""
 
 
 class Factory(Protocol):
@@ -55,7 +60,13 @@ def package() -> Path:
 
 
 @pytest.fixture
-def machines(request: pytest.FixtureRequest, package: Path) -> Iterator[Factory]:
+def kernel_of() -> str:
+    """Return the suite whose kernel the machines of a test have."""
+    return wanted()[0]
+
+
+@pytest.fixture
+def machines(request: pytest.FixtureRequest, package: Path, kernel_of: str) -> Iterator[Factory]:
     """Give a function that boots machines with the package installed."""
     test = re.sub(r"[^\w.-]+", "-", request.node.name).strip("-")
     before = request.session.testsfailed
@@ -72,7 +83,7 @@ def machines(request: pytest.FixtureRequest, package: Path) -> Iterator[Factory]
     ) -> Machine:
         words = append if dmguard else f"{append} systemd.mask=dmguard.service"
         folder = RUN / f"{test}-{next(numbers)}-{time.time_ns():x}"
-        machine = Machine(build(flavour, package), folder, append=words)
+        machine = Machine(build(flavour, package, kernel_of), folder, append=words)
         made.append(machine)
         for size in disks:
             machine.add_disk(size)

@@ -26,6 +26,7 @@ from tests.vm.bootkit import (
     switch_autoactivation_off,
     turns,
 )
+from tests.vm.conftest import on_each_kernel
 from tests.vm.kit import MIB, done, wait_for
 from tests.vm.test_confinement import UNITS, exposure
 
@@ -37,6 +38,7 @@ CONSUMERS = pytest.mark.parametrize("kind", [Docker, Containerd])
 POOL_IS_DOWN = "! dmsetup info docker-thinpool"
 
 
+@on_each_kernel
 @pytest.mark.parametrize(("kind", "boots"), [(Docker, 5), (Containerd, 2)])
 def test_a_consumer_finds_its_pool_in_plain_boots(
     machines: Factory, kind: type[Consumer], boots: int

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.lab import loops, scsi
 from tests.lab.lvmkit import bring_thin_up, make_pool, make_vg, pool_status, raw_thin
+from tests.vm.conftest import on_each_kernel
 from tests.vm.disks import COMMANDS, CRAFTED, checksums, put, wipe
 from tests.vm.kit import (
     MIB,
@@ -256,6 +257,7 @@ def test_forty_disks_in_one_burst_with_a_limit_of_eight(machines: Factory) -> No
     assert failures(m) == []
 
 
+@on_each_kernel
 def test_a_dry_vg_is_refilled_by_a_disk_while_its_writer_hangs(machines: Factory) -> None:
     more = rule('path = "platform-uml-blkdev.*"', more='settle = "1s"')
     m = machines(disks=[128 * MIB], append=NO_DMEVENTD, config=config(more=more))

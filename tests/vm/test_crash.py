@@ -12,6 +12,7 @@ from dmguard.core import actions
 from dmguard.core.model import Resource
 from dmguard.loop.intent import boundaries
 from tests.vm.boundaries import stops
+from tests.vm.conftest import on_each_kernel
 from tests.vm.kit import MIB, NO_DMEVENTD, config, entries, history, size_of, wait_for
 from tests.vm.mortal import (
     CLAIMS,
@@ -118,6 +119,7 @@ def test_a_power_cut_at_each_boundary_converges(machines: Factory, kind: type[Mo
     mortal.assert_intact()
 
 
+@on_each_kernel
 def test_ten_random_moments_of_death_converge(machines: Factory) -> None:
     """Five kills and five power cuts, each so long after the crossing; the seed is printed."""
     rng = random.Random(SEED)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.lvmkit import make_pool, make_vg, pool_status, raw_thin
+from tests.vm.conftest import on_each_kernel
 from tests.vm.kit import (
     MIB,
     NO_DMEVENTD,
@@ -48,6 +49,7 @@ def seconds_after_event(m: Machine, entry: dict[str, str]) -> float:
     return (at - max(moment for moment in before if moment <= at)) / 1e6
 
 
+@on_each_kernel
 def test_the_dm_source_alone_meets_a_writer_within_3_s(machines: Factory) -> None:
     """No dmeventd, no timer to speak of, then no journald, then no bus."""
     m = machines(disks=[2 << 30], append=NO_DMEVENTD, config=config(guard='resync = "1h"'))

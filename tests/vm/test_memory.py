@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.lvmkit import make_pool, make_vg, raw_thin
+from tests.vm.conftest import on_each_kernel
 from tests.vm.kit import MIB, config, done, size_of, wait_for, wait_for_mark
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def test_the_agent_is_not_much_larger_than_dmeventd(machines: Factory, flavour: 
     assert grew["VmRSS"] <= 1.5 * sizes["dm-event"]
 
 
+@on_each_kernel
 @pytest.mark.parametrize("flavour", ["bookworm", "trixie"])
 def test_a_pool_grows_while_the_agents_own_disk_is_silent(machines: Factory, flavour: str) -> None:
     """It has grown none since its start: what it needs for that it has never used."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.lab.lvmkit import make_vg, pool_status
+from tests.vm.conftest import on_each_kernel
 from tests.vm.kit import MIB, NO_DMEVENTD, config, history, make_full_metadata, size_of, wait_for
 
 if TYPE_CHECKING:
     from tests.vm.conftest import Factory
 
 
+@on_each_kernel
 def test_metadata_at_81_percent_of_an_idle_pool_grows_first_with_its_spare(
     machines: Factory,
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.lvmkit import make_pool, make_vg, raw_thin
 from tests.vm.boundaries import Stop
+from tests.vm.conftest import on_each_kernel
 from tests.vm.kit import (
     MIB,
     NO_DMEVENTD,
@@ -72,6 +73,7 @@ def assert_told_once(m: Machine) -> None:
     wait_for("the intent settled", lambda: not m.run(f"ls {INTENT}", check=False).out)
 
 
+@on_each_kernel
 def test_growth_that_was_near_starts_no_process_of_lvms(machines: Factory) -> None:
     """With the program away it grows; with the library away as well it does not."""
     m, device = make_machine(machines)
