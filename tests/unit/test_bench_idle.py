@@ -7,7 +7,7 @@ from tests.bench.idle import EXECUTOR, told
 from tests.bench.plan import Plan
 
 MIB = 1 << 20
-NONE = {"processes": 0, "resident": 0, "locked": 0, "cpu": 0.0, "switches": 0}
+NONE = {"processes": 0, "resident": 0, "locked": 0, "cpu": 0.0, "switches": 0, "parents": 0}
 
 
 def process(resident: int, cpu: float) -> dict[str, float]:
@@ -17,11 +17,12 @@ def process(resident: int, cpu: float) -> dict[str, float]:
         "locked": 2 * MIB,
         "cpu": cpu,
         "switches": 3,
+        "parents": 0,
     }
 
 
 def test_an_executor_is_told_apart_from_the_agent_and_together_with_it() -> None:
-    seen = {"dmguard": process(20, 0.5), EXECUTOR: process(60, 0.25), "forks": 0}
+    seen = {"dmguard": process(20, 0.5), EXECUTOR: process(60, 0.25), "forks": 3}
     found = {what: (unit, value) for what, unit, value in told(seen, "dmguard", 60)}
     assert found == {
         "resident": ("MiB", 20.0),
@@ -31,7 +32,7 @@ def test_an_executor_is_told_apart_from_the_agent_and_together_with_it() -> None
         "CPU an hour": ("s", 30.0),
         "CPU an hour with executor": ("s", 45.0),
         "switches an hour": ("", 180.0),
-        "processes started": ("", 0),
+        "processes started": ("", 3),
     }
 
 
@@ -41,6 +42,14 @@ def test_who_has_no_executor_has_nothing_told_of_one() -> None:
     assert "resident, executor" not in found
     # So that dmguard's has something to be compared with.
     assert found["resident with executor"] == found["resident"] == 25.0
+
+
+def test_a_process_is_a_guards_only_if_it_has_had_a_child() -> None:
+    for parents, started in ((0, 0), (1, 2)):
+        agent = process(20, 0.5) | {"parents": parents}
+        seen = {"dmguard": agent, EXECUTOR: NONE, "forks": 2}
+        found = {what: value for what, _, value in told(seen, "dmguard", 60)}
+        assert found["processes started"] == started
 
 
 def test_only_who_is_chosen_is_measured() -> None:
