@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.model import PoolLv, Profile, Pv, Vg, Volume
+from dmguard.core.steps.config import narrowed
 from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError
 
@@ -57,8 +58,13 @@ class ReportBusyError(CommandFailedError):
         self.partial = partial
 
 
-async def read_vgs(runner: Runner, names: Collection[str] = ()) -> tuple[Vg, ...]:
+async def read_vgs(
+    runner: Runner, names: Collection[str] = (), devices: Collection[str] = ()
+) -> tuple[Vg, ...]:
     """Every VG, or those of these names, with PVs and thin pools, each consistent in itself.
+
+    With `devices` LVM looks at these alone, and not at every disk of the host: a PV that is on
+    another one is missing in the answer then.
 
     One fullreport reads a VG under one lock. It can end with status 5 for an exported or foreign
     VG, with a complete report all the same. But a VG whose lock is held is left out of it, seen
@@ -69,17 +75,21 @@ async def read_vgs(runner: Runner, names: Collection[str] = ()) -> tuple[Vg, ...
     kernel for the status of each volume.
     """
     return await retry(
-        lambda: _read_once(runner, names), on=(ReportBusyError,), attempts=20, within_s=3.0
+        lambda: _read_once(runner, names, devices), on=(ReportBusyError,), attempts=20, within_s=3.0
     )
 
 
-async def _read_once(runner: Runner, names: Collection[str]) -> tuple[Vg, ...]:
+async def _read_once(
+    runner: Runner, names: Collection[str], devices: Collection[str]
+) -> tuple[Vg, ...]:
     argv = [LVM, "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
     argv += ["--binary", "--config", READ_CONFIG]
     for name, columns in _COLUMNS.items():
         argv += ["--configreport", name, "--options", columns]
     argv += sorted(names)
-    completed = await runner.read(argv, check=False, variables=REPORT_ALONE)
+    completed = await runner.read(
+        narrowed(tuple(argv), devices), check=False, variables=REPORT_ALONE
+    )
     try:
         vgs = parse_report(completed.stdout, twins=set(_TWIN.findall(completed.stderr)))
     except ReportError:

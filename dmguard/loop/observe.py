@@ -173,12 +173,13 @@ class Observer:
 
     async def _ask_lvm(self, now: _Seen, names: frozenset[str] | None) -> bool:
         """Read these VGs, or everything; was it everything?"""
+        devices = () if names is None else self._devices_of(names)
         self._seen = None  # until LVM has answered: who must be sure asks again
         seen: _Seen | None = now
         vgs = None
         try:
             if names is not None:
-                vgs = await self._read_alone(names)
+                vgs = await self._read_alone(names, devices)
             whole = vgs is None
             if vgs is None:
                 vgs = await lvm.read_vgs(self._runner)
@@ -191,10 +192,14 @@ class Observer:
         self._seen = seen
         return whole
 
-    async def _read_alone(self, names: frozenset[str]) -> tuple[Vg, ...] | None:
-        """All VGs, these of them read anew; None where that is not the whole truth."""
+    async def _read_alone(
+        self, names: frozenset[str], devices: tuple[str, ...]
+    ) -> tuple[Vg, ...] | None:
+        """All VGs, these of them read anew, by an LVM that looks at these devices alone; None
+        where that is not the whole truth.
+        """
         try:
-            read = await lvm.read_vgs(self._runner, names)
+            read = await lvm.read_vgs(self._runner, names, devices)
         except lvm.ReportBusyError:
             raise
         except (lvm.ReportError, CommandFailedError):
@@ -221,6 +226,11 @@ class Observer:
         if vg is None or self._seen is None or vg.missing:
             return ()
         return () if any(pv.twin for pv in vg.pvs) else tuple(pv.name for pv in vg.pvs)
+
+    def _devices_of(self, names: Collection[str]) -> tuple[str, ...]:
+        """Those of all these VGs; none if that is not certain of each."""
+        found = [self.devices_of(name) for name in names]
+        return tuple(device for devices in found for device in devices) if all(found) else ()
 
     def glance(self, pool: str = "") -> State:
         """The kernel's pools as they are now, or this one alone of those that are known; joined

@@ -368,6 +368,16 @@ def test_only_the_groups_that_are_named_are_asked_for(fake: FakeLvm) -> None:
         run(lvm.read_vgs(fake.runner, frozenset(("my-vg", "docker"))))
     assert fake.argv[-2:] == ["docker", "my-vg"]
     assert "--all" in fake.argv
+    assert not any("filter" in word for word in fake.argv)
+
+
+def test_lvm_is_shown_the_devices_alone_that_are_named(fake: FakeLvm) -> None:
+    fake.answers(full_report())
+    with fake.runner:
+        run(lvm.read_vgs(fake.runner, {"docker"}, ("/dev/sdb",)))
+    config = fake.argv[fake.argv.index("--config") + 1]
+    assert config.startswith(lvm.READ_CONFIG)
+    assert config.endswith('devices/filter=["a|^/dev/sdb$|","r|.*|"] devices/hints="none"')
 
 
 def test_the_fingerprint_of_the_settings_is_another_thing_than_that_of_the_metadata(

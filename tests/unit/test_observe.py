@@ -45,6 +45,7 @@ class FakeLvm:
         self.metadata: dict[str, int] = dict.fromkeys(GROUPS, 1)
         self.vgs = {name: self.make(name) for name in GROUPS}
         self.asked: list[str] = []
+        self.shown: list[tuple[str, ...]] = []
         self.fails = self.broken = self.busy = False
 
     @staticmethod
@@ -68,8 +69,11 @@ class FakeLvm:
         self.metadata[name] = seqno
         self.vgs[name] = self.make(name, seqno=seqno, **changes)
 
-    async def read_vgs(self, _: "Runner", names: Collection[str] = ()) -> tuple[Vg, ...]:
+    async def read_vgs(
+        self, _: "Runner", names: Collection[str] = (), devices: Collection[str] = ()
+    ) -> tuple[Vg, ...]:
         self.asked.append(f"vgs {' '.join(sorted(names))}".strip())
+        self.shown.append(tuple(sorted(devices)))
         if self.broken:
             raise OSError("no report")
         if self.busy:
@@ -149,6 +153,22 @@ def test_of_a_group_that_changed_no_other_is_read(fake: FakeLvm) -> None:
 def test_a_device_of_a_group_that_was_written_to_has_that_group_read(fake: FakeLvm) -> None:
     fake.vgs["one"] = replace(fake.vgs["one"], seqno=1)
     assert asked_after(fake, touched=("sd-one",)) == ["vgs one"]
+
+
+def test_a_group_is_read_from_its_own_devices_alone_where_they_are_certain(
+    fake: FakeLvm,
+) -> None:
+    asked_after(fake, change=lambda: fake.commit("two"))
+    assert fake.shown == [(), ("/dev/sd-two",)]
+    fake.shown.clear()
+    asked_after(fake, change=lambda: fake.metadata.update(one=8, two=8))
+    assert fake.shown == [(), ("/dev/sd-one", "/dev/sd-two")]
+    pv = make_pv(0, name="sd-two")
+    for wrong in (replace(pv, twin=True), replace(pv, missing=True)):
+        fake.shown.clear()
+        fake.vgs["two"] = fake.make("two", pvs=(wrong,))
+        asked_after(fake, change=lambda: fake.metadata.update(two=fake.metadata["two"] + 1))
+        assert fake.shown == [(), ()], wrong
 
 
 def test_of_a_device_that_is_none_of_a_groups_everything_is_read(fake: FakeLvm) -> None:
