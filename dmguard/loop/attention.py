@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmguard.core.model import Trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from dmguard.core.wake import Wake
 
@@ -30,6 +31,9 @@ class Look:
 
 GLANCE = Look()
 
+_NUMBER = re.compile(r"\d+:\d+", re.ASCII)
+"""A device's, as the kernel's own lines in the journal name it."""
+
 
 def look_for(wakes: Iterable[Wake], *, claims: bool, wrong: bool) -> Look:
     """`claims`: may disks be claimed; `wrong`: is anything found to be."""
@@ -45,7 +49,7 @@ def look_for(wakes: Iterable[Wake], *, claims: bool, wrong: bool) -> Look:
     if at_ease - {Trigger.DBUS} == {Trigger.UDEV}:
         touched = _named(subjects[Trigger.UDEV])
     # A look without a subject is for what no event tells, as the second one after an event.
-    raised = _named(subjects[Trigger.DM_EVENT]) if triggers == {Trigger.DM_EVENT} else None
+    raised = frozenset[str]() if at_ease else _raised(subjects)
     # What LVM says is only needed for what is to be done, and is read a moment later otherwise.
     events = not at_ease and all(map(_named, subjects.values()))
     return Look(
@@ -56,6 +60,17 @@ def look_for(wakes: Iterable[Wake], *, claims: bool, wrong: bool) -> Look:
         touched=touched,
         only=raised or None,
     )
+
+
+def _raised(subjects: Mapping[Trigger, set[str | None]]) -> frozenset[str]:
+    """The pools that events are about; none if one is about something else as well.
+
+    In the journal the kernel tells of each of its events again. What others say there may be about
+    a pool that has raised none.
+    """
+    names = _named(set().union(*subjects.values()))
+    told = subjects.get(Trigger.JOURNAL, set())
+    return names if all(_NUMBER.fullmatch(name or "") for name in told) else frozenset()
 
 
 def _named(subjects: set[str | None]) -> frozenset[str]:

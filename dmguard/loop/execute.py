@@ -363,4 +363,4 @@ class Executor:
                 return await self._observer.look(fresh=True, host=True)
             case Witness.DISKS:
                 return await self._observer.look(fresh=True, disks=True)
-        return self._observer.glance()
+        return self._observer.glance(action.pool)

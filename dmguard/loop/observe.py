@@ -120,7 +120,7 @@ class Observer:
         and their VGs have the PVs that they had, it was those VGs' metadata, and neither disks nor
         other VGs are read. `quick`: a VG that changed is left for the next look, see `behind`.
         `only`: of the kernel's pools those are read that have raised an event since the last look,
-        and these, by `vg/lv` or the device's uuid; the others are as they were.
+        and these, by `vg/lv`, or the device's uuid or `major:minor`; the others are as they were.
         """
         anew = fresh or disks or units or bool(touched)
         kernels = self._kernel_pools(anew=anew, only=None if anew else only)
@@ -274,11 +274,14 @@ class Observer:
         not known.
         """
         named = {(vg.uuid, lv.uuid): lv.full_name for vg in self._vgs for lv in vg.pools}
+        names = frozenset(names)
         return tuple(
             pool
             for pool in self._kernels
-            if named.get(pool.ids, "") not in ("", *names)
-            and f"LVM-{''.join(pool.ids)}-tpool" not in names
+            if (name := named.get(pool.ids))
+            and names.isdisjoint(
+                (name, f"LVM-{''.join(pool.ids)}-tpool", ":".join(map(str, pool.devno)))
+            )
         )
 
     def _bare_pools(self) -> tuple[BarePool, ...]:

@@ -28,7 +28,7 @@ from dmguard.loop.memory import SETTLE_S
 from dmguard.loop.turn import take
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dmguard.core.actions import Action
     from dmguard.core.model import State
@@ -317,24 +317,25 @@ class Reconciler:
 
     def _times_to_threshold(self) -> list[float]:
         times = []
+        rates = self._memory.past.data
         for pool in self.state.pools if self.state else ():
             kernel = pool.kernel
             if kernel is None or kernel.data is None or not self.settings.guards(pool.name):
                 continue
             limit = kernel.data.total * policy_for(pool, self.settings).data_threshold // 100
-            seconds = time_to(limit - kernel.data.used, self._memory.past.data.get(pool.lv.uuid))
+            seconds = time_to(limit - kernel.data.used, rates.get(pool.lv.uuid))
             if seconds:
                 times.append(seconds)
-        return times + (self._loop_times(self.state) if self.state else [])
+        return times + (self._loop_times(self.state, rates) if self.state else [])
 
-    def _loop_times(self, state: State) -> list[float]:
+    def _loop_times(self, state: State, rates: Mapping[str, float]) -> list[float]:
         """The same of the pools on loop devices that are grown."""
         times = []
         for pool in state.bare:
             data, policy = pool.kernel.data, policy_of(pool, self.settings)
             if data is not None and policy.max_size is not None:
                 left = data.total * policy.data_threshold // 100 - data.used
-                times.append(time_to(left, self._memory.past.data.get(pool.name)))
+                times.append(time_to(left, rates.get(pool.name)))
         return [seconds for seconds in times if seconds]
 
     def _look_again(self, trigger: Trigger, seconds: float) -> None:

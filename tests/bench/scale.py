@@ -22,6 +22,7 @@ STEPS = ((1, 4), (10, 40), (100, 200))
 _CROSSINGS = 5
 _SIZE, _THIN = 60 * MIB, 1500 * MIB
 _PER_MINUTE, _ALIVE, _SECONDS = 1000, 100, 60
+_STORM = f"storm of {_PER_MINUTE} devices a minute"
 _COMMON = f"activation/monitoring=0 activation/thin_pool_autoextend_threshold={THRESHOLD}"
 """The pools that nothing happens to have their marks: nobody is to load their tables anew."""
 
@@ -43,10 +44,15 @@ def measure(m: Machine, rounds: int) -> Iterator[Measured]:
                 yield from _cross(m, guard, device, of, number)
                 m.run(_REST[guard.name])
             if pools == 1:
-                device = _make_anew(m)
+                _make_anew(m)
                 dmguard().take_over(m)
-                yield from _storm(m, device, number)
+                yield from _rest_in_storm(m, number)
                 m.run(_REST["dmguard"])
+                for guard in (DMEVENTD, dmguard()):
+                    device = _make_anew(m)
+                    guard.take_over(m)
+                    yield _cross_in_storm(m, guard, device, number)
+                    m.run(_REST[guard.name])
         clear_stage(m)
         m.run("losetup -D; rm -f /var/tmp/disk*")
 
@@ -99,21 +105,24 @@ def _cross(m: Machine, guard: Guard, device: str, of: str, number: int) -> Itera
         yield Measured(CASE, of, what, "s", guard.name, number, (spent,))
 
 
-def _storm(m: Machine, device: str, number: int) -> Iterator[Measured]:
+def _rest_in_storm(m: Machine, number: int) -> Iterator[Measured]:
     """What a minute costs in which nothing happens, and one in which devices come and go."""
-    guard, of = dmguard(), f"storm of {_PER_MINUTE} devices a minute"
+    guard = dmguard()
     time.sleep(10)
     for what, seconds in (("CPU a quiet minute", 0), ("CPU a minute", _SECONDS)):
         storm = inside("storm", pool_device(), 1000, _PER_MINUTE, _ALIVE, seconds)
         before = _spent(m, guard)
         m.run(storm if seconds else f"sleep {_SECONDS}", timeout=2 * _SECONDS + 60)
         spent = _spent(m, guard)["all"] - before["all"]
-        yield Measured(CASE, of, what, "s", guard.name, number, (spent,))
+        yield Measured(CASE, _STORM, what, "s", guard.name, number, (spent,))
+
+
+def _cross_in_storm(m: Machine, guard: Guard, device: str, number: int) -> Measured:
     running = m.start(inside("storm", pool_device(), 9000, _PER_MINUTE, _ALIVE, 2 * _SECONDS))
     out = m.run(inside("cross", pool_device(), device, _CROSSINGS, 60, REST_S), timeout=400).out
     grown = tuple(json.loads(line)["grown"] for line in out.splitlines())
     running.wait(4 * _SECONDS)
-    yield Measured(CASE, of, "event to grown", "s", guard.name, number, grown)
+    return Measured(CASE, _STORM, "event to grown", "s", guard.name, number, grown)
 
 
 def _spent(m: Machine, guard: Guard) -> dict[str, float]:

@@ -85,6 +85,17 @@ def test_the_buffer_grows_until_the_list_fits_and_stays_so() -> None:
     assert kernel.sizes[len(first) :] == [first[-1]]
 
 
+def test_a_list_that_is_another_is_read_anew() -> None:
+    devices = [Device("pool", POOL_UUID, (253, 1), 5), Device("plain", "", (253, 2))]
+    dm_control, kernel = control(*devices)
+    first = dm_control.list_devices()
+    assert dm_control.list_devices() is first
+    kernel.devices[0].event_nr += 1
+    assert [device.event_nr for device in dm_control.list_devices()] == [6, 0]
+    del kernel.devices[1]
+    assert [device.name for device in dm_control.list_devices()] == ["pool"]
+
+
 def test_a_list_without_uuids_is_completed_device_by_device() -> None:
     """As kernels before 5.11 answer."""
     kernel = Kernel(

@@ -34,6 +34,7 @@ class FakeObserver:
         self.forgot = 0
         self.touched: list[set[str]] = []
         self.quick: list[bool] = []
+        self.glances: list[str] = []
         self.only: list[set[str] | None] = []
         self.truths: list[State] = []
         self.owes = self.behind = False
@@ -65,7 +66,7 @@ class FakeObserver:
         return self.state
 
     def glance(self, pool: str = "") -> State:
-        del pool
+        self.glances.append(pool)
         if isinstance(self.state, Exception):
             raise self.state
         return self.state

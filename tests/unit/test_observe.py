@@ -313,6 +313,11 @@ def test_only_those_pools_are_read_that_are_asked_for(fake: FakeLvm) -> None:
     assert read(only=("one/pool",)) == [f"brief: {both}", f"anew: {both}"]
     assert read(only=("one/pool",)) == ["brief: one/pool"]
     assert read(only=(f"LVM-{one.vg_uuid}{one.lv_uuid}-tpool",)) == ["brief: one/pool"]
+    control.pools[0] = replace(control.pools[0], kernel=replace(one, devno=(254, 17)))
+    read()
+    assert read(only=("254:17",)) == ["brief: one/pool"]
+    control.pools[0] = replace(control.pools[0], kernel=one)
+    read()
     assert read() == [f"brief: {both}"]
     assert read(only=(), units=True) == [f"anew: {both}"]
     control.read.clear()

@@ -621,12 +621,29 @@ def test_an_event_has_the_pools_read_that_it_is_about(rig: Rig) -> None:
     assert rig.observer.only == [event, act, act]
 
 
+def test_a_growth_is_verified_by_its_own_pool_alone(rig: Rig) -> None:
+    rig.hand(GROWN)
+    rig.cycle(HUNGRY)
+    assert set(rig.observer.glances) == {"vg/pool"}
+
+
+def test_the_kernels_line_of_an_event_in_the_journal_is_about_the_same_pool(rig: Rig) -> None:
+    async def work() -> None:
+        await rig.loop.cycle(Wake(Trigger.JOURNAL, "254:2"))
+        await rig.loop.cycle(Wake(Trigger.DM_EVENT, "LVM-x-tpool"), Wake(Trigger.JOURNAL, "254:2"))
+
+    asyncio.run(finish(rig.bench, work()))
+    assert rig.observer.only == [{"254:2"}, {"LVM-x-tpool", "254:2"}]
+
+
 @pytest.mark.parametrize(
     "wakes",
     [
         # The second look after an event: its pool has none to raise any more.
         [Wake(Trigger.DM_EVENT)],
         [Wake(Trigger.DM_EVENT, "x"), Wake(Trigger.JOURNAL, "x")],
+        [Wake(Trigger.JOURNAL, "dockerd")],
+        [Wake(Trigger.JOURNAL, "254:2"), Wake(Trigger.JOURNAL, "several at once")],
         [Wake(Trigger.TIMER), Wake(Trigger.DM_EVENT, "x")],
     ],
 )

@@ -70,6 +70,7 @@ class Control:
         self._sizes = dict(_BUFFER)
         self._leaves: dict[_Key, frozenset[Devno]] = {}
         self._kinds: dict[tuple[str, str | None, Devno], str] = {}
+        self._list: tuple[bytearray, tuple[DmDevice, ...]] = (bytearray(), ())
 
     @classmethod
     def open(cls, path: str = CONTROL) -> Self:
@@ -117,9 +118,15 @@ class Control:
     def list_devices(self) -> tuple[DmDevice, ...]:
         """Every device of the kernel's, with its uuid."""
         reply = self._call(_LIST_DEVICES, flags=_UUID)
+        # A growth lists them several times, and of many most lists are what the last one was.
+        if reply == self._list[0]:
+            return self._list[1]
         devices = tuple(decode_list(reply))
         if any(device.uuid is None for device in devices):
+            # Not kept: who had gone before its uuid was asked for may be back.
             devices = tuple(map(self._with_uuid, devices))
+        else:
+            self._list = reply, devices
         for gone in self._kinds.keys() - {device[:3] for device in devices}:
             del self._kinds[gone]
         return devices
