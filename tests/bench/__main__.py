@@ -33,8 +33,8 @@ PAGE = ROOT / "docs" / "bench.md"
 _CUT = " was cut short"
 # What a case asks of its stand beyond a Stand is its own: a machine has power to be cut.
 CASES: dict[str, Callable[[Any, Plan], Iterator[Measured]]] = {
-    case.CASE: case.measure for case in (reaction, race, dry, metadata, boot, idle)
-} | {scale.CASE: lambda m, plan: scale.measure(m, plan.rounds)}
+    case.CASE: case.measure for case in (reaction, race, dry, metadata, boot, idle, scale)
+}
 
 
 class Stands(Protocol):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.bench.guards import Guard
+    from tests.bench.plan import Plan
     from tests.lab.machine import Machine
 
 CASE = "scale"
@@ -27,34 +28,41 @@ _COMMON = f"activation/monitoring=0 activation/thin_pool_autoextend_threshold={T
 """The pools that nothing happens to have their marks: nobody is to load their tables anew."""
 
 
-def measure(m: Machine, rounds: int) -> Iterator[Measured]:
-    """One pool is filled again and again beside others that nothing happens to."""
+def measure(m: Machine, _: Plan) -> Iterator[Measured]:
+    """One pool is filled again and again beside others that nothing happens to.
+
+    Once, however many rounds there are: what is measured is how its cost grows, and making the
+    others takes minutes.
+    """
     disk = m.add_disk(8192 * MIB)
-    for number in range(rounds):
-        make_stage(m, [disk], _SIZE, _THIN)
-        pools = disks = 1
-        for wanted_pools, wanted_disks in STEPS:
-            _add_pools(m, pools, wanted_pools)
-            _add_disks(m, disks, wanted_disks)
-            pools, disks = wanted_pools, wanted_disks
-            of = f"{pools} pools, {disks} disks"
-            for guard in (DMEVENTD, dmguard()):
-                device = _make_anew(m)
-                guard.take_over(m)
-                yield from _cross(m, guard, device, of, number)
-                m.run(_REST[guard.name])
-            if pools == 1:
-                _make_anew(m)
-                dmguard().take_over(m)
-                yield from _rest_in_storm(m, number)
-                m.run(_REST["dmguard"])
-                for guard in (DMEVENTD, dmguard()):
-                    device = _make_anew(m)
-                    guard.take_over(m)
-                    yield _cross_in_storm(m, guard, device, number)
-                    m.run(_REST[guard.name])
-        clear_stage(m)
-        m.run("losetup -D; rm -f /var/tmp/disk*")
+    make_stage(m, [disk], _SIZE, _THIN)
+    pools = disks = 1
+    for wanted_pools, wanted_disks in STEPS:
+        _add_pools(m, pools, wanted_pools)
+        _add_disks(m, disks, wanted_disks)
+        pools, disks = wanted_pools, wanted_disks
+        of = f"{pools} pools, {disks} disks"
+        for guard in (DMEVENTD, dmguard()):
+            device = _make_anew(m)
+            guard.take_over(m)
+            yield from _cross(m, guard, device, of)
+            m.run(_REST[guard.name])
+        if pools == 1:
+            yield from _storms(m)
+    clear_stage(m)
+    m.run("losetup -D; rm -f /var/tmp/disk*")
+
+
+def _storms(m: Machine) -> Iterator[Measured]:
+    _make_anew(m)
+    dmguard().take_over(m)
+    yield from _rest_in_storm(m)
+    m.run(_REST["dmguard"])
+    for guard in (DMEVENTD, dmguard()):
+        device = _make_anew(m)
+        guard.take_over(m)
+        yield _cross_in_storm(m, guard, device)
+        m.run(_REST[guard.name])
 
 
 def _make_anew(m: Machine) -> str:
@@ -91,7 +99,7 @@ def _add_disks(m: Machine, have: int, want: int) -> None:
     )
 
 
-def _cross(m: Machine, guard: Guard, device: str, of: str, number: int) -> Iterator[Measured]:
+def _cross(m: Machine, guard: Guard, device: str, of: str) -> Iterator[Measured]:
     # What a guard keeps ready for a pool that is near its mark is there before it is measured.
     m.run(inside("cross", pool_device(), device, 1, 60, REST_S), timeout=200)
     before = _spent(m, guard)
@@ -99,13 +107,13 @@ def _cross(m: Machine, guard: Guard, device: str, of: str, number: int) -> Itera
     seen = [json.loads(line) for line in out.splitlines()]
     after = _spent(m, guard)
     grown = tuple(one["grown"] for one in seen)
-    yield Measured(CASE, of, "event to grown", "s", guard.name, number, grown)
+    yield Measured(CASE, of, "event to grown", "s", guard.name, 0, grown)
     for what, key in (("agent's CPU an event", "own"), ("CPU an event", "all")):
         spent = (after[key] - before[key]) / _CROSSINGS
-        yield Measured(CASE, of, what, "s", guard.name, number, (spent,))
+        yield Measured(CASE, of, what, "s", guard.name, 0, (spent,))
 
 
-def _rest_in_storm(m: Machine, number: int) -> Iterator[Measured]:
+def _rest_in_storm(m: Machine) -> Iterator[Measured]:
     """What a minute costs in which nothing happens, and one in which devices come and go."""
     guard = dmguard()
     time.sleep(10)
@@ -114,15 +122,15 @@ def _rest_in_storm(m: Machine, number: int) -> Iterator[Measured]:
         before = _spent(m, guard)
         m.run(storm if seconds else f"sleep {_SECONDS}", timeout=2 * _SECONDS + 60)
         spent = _spent(m, guard)["all"] - before["all"]
-        yield Measured(CASE, _STORM, what, "s", guard.name, number, (spent,))
+        yield Measured(CASE, _STORM, what, "s", guard.name, 0, (spent,))
 
 
-def _cross_in_storm(m: Machine, guard: Guard, device: str, number: int) -> Measured:
+def _cross_in_storm(m: Machine, guard: Guard, device: str) -> Measured:
     running = m.start(inside("storm", pool_device(), 9000, _PER_MINUTE, _ALIVE, 2 * _SECONDS))
     out = m.run(inside("cross", pool_device(), device, _CROSSINGS, 60, REST_S), timeout=400).out
     grown = tuple(json.loads(line)["grown"] for line in out.splitlines())
     running.wait(4 * _SECONDS)
-    return Measured(CASE, _STORM, "event to grown", "s", guard.name, number, grown)
+    return Measured(CASE, _STORM, "event to grown", "s", guard.name, 0, grown)
 
 
 def _spent(m: Machine, guard: Guard) -> dict[str, float]:
