@@ -405,13 +405,8 @@ class State:
         return counts[vg.name]
 
     def pools_of(self, vg: Vg) -> tuple[Pool, ...]:
-        def sort() -> dict[str, list[Pool]]:
-            found: dict[str, list[Pool]] = {}
-            for pool in self.pools:
-                found.setdefault(pool.vg.uuid, []).append(pool)
-            return found
-
-        return tuple(self._index("by vg", sort).get(vg.uuid, ()))
+        found = self._index("by vg", lambda: _grouped((p.vg.uuid, p) for p in self.pools))
+        return tuple(found.get(vg.uuid, ()))
 
     def disk_at(self, devno: Devno | None) -> Disk | None:
         found = self._index("disks", lambda: _first((d.devno, d) for d in self.disks))
@@ -419,15 +414,8 @@ class State:
 
     def alike(self, disk: Disk) -> tuple[Disk, ...]:
         """The disks with its WWN or its serial number, itself among them."""
-
-        def sort() -> dict[tuple[str, str], list[Disk]]:
-            found: dict[tuple[str, str], list[Disk]] = {}
-            for one in self.disks:
-                for key in _numbers(one):
-                    found.setdefault(key, []).append(one)
-            return found
-
-        index = self._index("alike", sort)
+        numbered = ((key, one) for one in self.disks for key in _numbers(one))
+        index = self._index("alike", lambda: _grouped(numbered))
         return tuple(one for key in _numbers(disk) for one in index.get(key, ()))
 
     def home(self, devno: Devno) -> Vg | None:
@@ -447,6 +435,13 @@ def _first(pairs: Iterable[tuple[K, T]]) -> dict[K, T]:
     found: dict[K, T] = {}
     for key, value in pairs:
         found.setdefault(key, value)
+    return found
+
+
+def _grouped(pairs: Iterable[tuple[K, T]]) -> dict[K, list[T]]:
+    found: dict[K, list[T]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
     return found
 
 
