@@ -173,7 +173,7 @@ class Observer:
 
     async def _ask_lvm(self, now: _Seen, names: frozenset[str] | None) -> bool:
         """Read these VGs, or everything; was it everything?"""
-        devices = () if names is None else self.devices_of(*names)
+        devices = () if names is None else self._devices_of(names)
         self._seen = None  # until LVM has answered: who must be sure asks again
         seen: _Seen | None = now
         vgs = None
@@ -218,16 +218,19 @@ class Observer:
             self._profiles = {name: await lvm.read_profile(self._runner, name) for name in used}
             self._settings = settings
 
-    def devices_of(self, *names: str) -> tuple[str, ...]:
-        """Where LVM found the PVs of these VGs when it was asked last; none if that is not certain
-        of each, or if it would have more to say.
+    def devices_of(self, name: str) -> tuple[str, ...]:
+        """Where LVM found the PVs of this VG when it was asked last; none if that is not certain,
+        or if it would have more to say.
         """
-        devices: list[str] = []
-        for vg in map(self._vg, names):
-            if vg is None or self._seen is None or vg.missing or any(pv.twin for pv in vg.pvs):
-                return ()
-            devices += (pv.name for pv in vg.pvs)
-        return tuple(devices)
+        vg = self._vg(name)
+        if vg is None or self._seen is None or vg.missing:
+            return ()
+        return () if any(pv.twin for pv in vg.pvs) else tuple(pv.name for pv in vg.pvs)
+
+    def _devices_of(self, names: Collection[str]) -> tuple[str, ...]:
+        """Those of all these VGs; none if that is not certain of each."""
+        found = [self.devices_of(name) for name in names]
+        return tuple(device for devices in found for device in devices) if all(found) else ()
 
     def glance(self, pool: str = "") -> State:
         """The kernel's pools as they are now, or this one alone of those that are known; joined
