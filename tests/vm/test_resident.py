@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.lvmkit import make_pool, make_vg, raw_thin
+from tests.lab.lvmkit import make_pool, make_vg, raw_thin, vg_free
 from tests.vm.boundaries import Stop
 from tests.vm.conftest import on_each_kernel
 from tests.vm.kit import (
@@ -35,8 +36,9 @@ SIZE = 100 * MIB
 GROWN = grown(SIZE, EXTENT)
 NEAR = 68
 LIBRARY = "/usr/lib/x86_64-linux-gnu/liblvm2cmd.so.2.03"
-# LVM has begun: it takes the lock of the group.
-BEGUN = Stop("openat", "/run/lock/lvm/V_docker:aux", 1)
+# LVM has begun, and nobody else gets the lock of the group: it has the one that is taken before it,
+# so that another agent's report does not take either from under it.
+BEGUN = Stop("openat", "/run/lock/lvm/V_docker", 1)
 
 
 def make_machine(machines: Factory) -> tuple[Machine, str]:
@@ -63,6 +65,12 @@ def resident(m: Machine) -> str:
     return pid if pid and m.run(locked, check=False).status == 0 else ""
 
 
+def known_free(m: Machine) -> int:
+    """What the agent knows to be free in the group."""
+    (vg,) = json.loads(m.run("dmguard status --json").out)["vgs"]
+    return int(vg["free"])
+
+
 def is_grown(m: Machine) -> bool:
     return size_of(m, "docker", "thinpool") == GROWN
 
@@ -85,6 +93,8 @@ def test_growth_that_was_near_starts_no_process_of_lvms(machines: Factory) -> No
     m.run("mv /usr/sbin/lvm.away /usr/sbin/lvm")
     assert_told_once(m)
     wait_for_mark(m, "docker", "thinpool")
+    # What LVM says of the growth is read a second later, and that look would fail without lvm.
+    wait_for("the report read", lambda: known_free(m) == vg_free(m, "docker"))
 
     m.run(f"mv {LIBRARY} {LIBRARY}.away; mv /usr/sbin/lvm /usr/sbin/lvm.away; pkill dmguard-lvm")
     writer = start_writing(m, device, NEAR + 12, 20)
