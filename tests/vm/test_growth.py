@@ -157,3 +157,28 @@ def test_pools_are_found_whatever_they_are_called(machines: Factory, flavour: st
     told = json.loads(m.run("dmguard disks --json").out)["disks"]
     (lost,) = (disk for disk in told if disk["disk"] == m.disks[1].device)
     assert "disk-orphan-pv" in {reason["code"] for reason in lost["reasons"]}
+
+
+@on_each_kernel
+def test_a_udev_that_does_not_answer_holds_no_growth_up(machines: Factory) -> None:
+    """Twice, for the first could end late; an lvextend by hand does not come back."""
+    m = machines(disks=[2 << 30], append=NO_DMEVENTD, config=config())
+    device = make_filling_pool(m)
+    m.run("udevadm settle && pkill -STOP -x systemd-udevd")
+
+    write(m, device, 0, 80)
+    wait_for("the entry", lambda: len(history(m, "extend-data")) == 1)
+    write(m, device, 80, 15)
+    acts = wait_for("two acts", lambda: len(h := history(m, "extend-data")) == 2 and h)
+    assert [act["result"] for act in acts] == ["done", "done"]
+    assert size_of(m, "docker", "thinpool") == 144 * MIB
+
+    by_hand = m.start("lvextend --config activation/monitoring=0 -L 160m docker/thinpool")
+    wait_for("the pool grown", lambda: size_of(m, "docker", "thinpool") == 160 * MIB)
+    waiting = "dmsetup udevcookies | tail -n +2"
+    m.wait_until(f"{waiting} | grep -q .")
+    assert m.run("pgrep -x lvextend", check=False).status == 0
+    m.run("pkill -CONT -x systemd-udevd")
+    assert by_hand.wait(60).status == 0
+    assert not m.run(waiting).out.strip()
+    assert_reads_back(m, device, 0, 95)

@@ -12,17 +12,25 @@ from dmguard.core.steps.kinds import Lvm, PutFile
 if TYPE_CHECKING:
     from dmguard.core.steps.kinds import Step, Table
 
+_WITHOUT_UDEV = "--noudevsync"
+"""For what only loads the tables anew of a pool that is there. LVM otherwise ends when udev has
+looked at each of its devices, for which it waits without an end (libdm, libdm-common.c), and udev
+is to do nothing with them: their names stay. A udev that is behind or does not answer would hold
+the group's lock, and with it the next growth.
+"""
+
 
 def extend(action: Extend) -> tuple[Step, ...]:
     option = "--size" if action.resource is Resource.DATA else "--poolmetadatasize"
     config = with_mark(action.threshold)
-    grow = ("lvextend", "--config", config, option, f"{action.target}b", action.pool)
+    size = f"{action.target}b"
+    grow = ("lvextend", _WITHOUT_UDEV, "--config", config, option, size, action.pool)
     return (Lvm(grow, urgent=action.vg),)
 
 
 def refresh(action: Refresh) -> tuple[Step, ...]:
     config = with_mark(action.threshold)
-    load = ("lvchange", "--refresh", "--config", config, action.pool)
+    load = ("lvchange", "--refresh", _WITHOUT_UDEV, "--config", config, action.pool)
     return (Lvm(load, urgent=action.vg),)
 
 
