@@ -166,6 +166,12 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_whole(path: Path) -> None:
+    """Have a file on the disk, and its name."""
+    sync_file(path)
+    sync_directory(path.parent)
+
+
 def move(source: Path, target: Path) -> None:
     """Rename, for good; fine if it has been done. OSError if both are there, or neither."""
     if source.exists() or not target.exists():

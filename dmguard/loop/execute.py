@@ -262,7 +262,12 @@ class Executor:
     def _marker(self, path: Path, action: Action, trigger: Trigger, identity: str) -> Mark:
         async def mark(phase: str) -> bool:
             data = dump_intent(action, trigger, identity, phase)
-            return await self._ink.write(lambda: files.write_atomic(path, data))
+            if not action.urgent:
+                return await self._ink.write(lambda: files.write_atomic(path, data))
+            # Whoever takes over from us finds it; it is on the disk a moment later.
+            written = await self._ink.write(lambda: files.write_atomic(path, data, sync=False))
+            self._ink.begin(lambda: files.sync_whole(path))
+            return written
 
         return mark
 

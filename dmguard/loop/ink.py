@@ -33,13 +33,7 @@ class Ink:
 
     async def write(self, operation: Callable[[], None]) -> bool:
         """Run a write; False if it failed, or is still not done. Never raises for either."""
-        if self._thread is None:
-            # A daemon: whoever ends is not held back by a write that hangs.
-            self._thread = Thread(target=_work, args=(self._queue,), name="ink", daemon=True)
-            self._thread.start()
-        future: Future[None] = Future()
-        self._queue.put((operation, future))
-        done = asyncio.wrap_future(future)
+        done = asyncio.wrap_future(self._put(operation))
         try:
             async with asyncio.timeout(0.0 if self.late else self._patience_s):
                 await asyncio.shield(done)
@@ -54,6 +48,19 @@ class Ink:
             return False
         return True
 
+    def begin(self, operation: Callable[[], None]) -> None:
+        """Run a write that nobody waits for, in its turn; that it failed is told."""
+        self._put(operation).add_done_callback(_tell_failure)
+
+    def _put(self, operation: Callable[[], None]) -> Future[None]:
+        if self._thread is None:
+            # A daemon: whoever ends is not held back by a write that hangs.
+            self._thread = Thread(target=_work, args=(self._queue,), name="ink", daemon=True)
+            self._thread.start()
+        future: Future[None] = Future()
+        self._queue.put((operation, future))
+        return future
+
     def _caught_up(self, future: asyncio.Future[None]) -> None:
         self.late = False
         if not future.cancelled():
@@ -65,6 +72,12 @@ class Ink:
         if self._thread is not None and not self.late:
             self._thread.join()
         self._queue, self._thread = SimpleQueue(), None
+
+
+def _tell_failure(future: Future[None]) -> None:
+    error = future.exception()
+    if error is not None:
+        log.warning("%s", error)
 
 
 def _work(queue: _Queue) -> None:

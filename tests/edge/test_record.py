@@ -70,6 +70,28 @@ def test_a_write_that_fails_is_false_and_the_next_one_is_tried() -> None:
     ink.close()
 
 
+def test_a_write_that_is_begun_comes_in_its_turn_and_its_failure_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flowing, written, ink = threading.Event(), list[int](), Ink()
+
+    def begun() -> None:
+        assert flowing.wait(20)
+        written.append(0)
+        raise OSError(28, "No space left on device")
+
+    async def main() -> bool:
+        ink.begin(begun)
+        assert written == []
+        flowing.set()
+        return await ink.write(lambda: written.append(1))
+
+    assert run(main()) is True
+    ink.close()
+    assert written == [0, 1]
+    assert "No space left on device" in caplog.text
+
+
 def test_a_disk_that_stands_still_is_not_waited_for_and_loses_nothing() -> None:
     flowing, written, ink = threading.Event(), list[int](), Ink(patience_s=0.3)
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import shlex
+import threading
 from collections.abc import Coroutine
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from dmguard.loop.intent import boundaries
 from dmguard.loop.record import read_history
 from dmguard.loop.walk import Done
 from tests.unit.builders import in_kernel, make_extend, make_pool, make_refresh, make_state
+from tests.unit.disks import ACTIVATE, CLAIM
 from tests.unit.fakes import Bench, finish
 
 ACTION = make_extend()
@@ -93,6 +96,36 @@ def test_the_intent_is_there_before_the_first_step_and_gone_after_the_record(
     assert not bench.paths.intent.exists()
     (entry,) = read_history(bench.paths)
     assert entry.id == seen[0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("action", "synced"),
+    [(ACTION, False), (make_refresh(), False), (CLAIM, True), (ACTIVATE, True)],
+    ids=["extend", "refresh", "claim", "activate"],
+)
+def test_a_writer_does_not_wait_for_the_disk_of_an_intent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, action: Action, *, synced: bool
+) -> None:
+    """What no writer waits for is on the disk before it begins."""
+    ran, on_disk, phases = threading.Event(), list[bool](), list[tuple[str, bool]]()
+    fsync = os.fsync
+
+    def sync(descriptor: int) -> None:
+        if not synced:
+            assert ran.wait(20)
+        fsync(descriptor)
+        on_disk.append(True)
+
+    def do() -> Done:
+        phases.append((json.loads(bench.paths.intent.read_text())["phase"], bool(on_disk)))
+        assert not bench.ink.late
+        ran.set()
+        return Done(ok=True)
+
+    monkeypatch.setattr("os.fsync", sync)
+    bench.does = do
+    act(bench, action)
+    assert phases[0] == ("intended", synced)
 
 
 def test_a_command_that_succeeds_while_the_kernel_does_not_follow_has_failed(

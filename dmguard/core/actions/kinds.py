@@ -71,11 +71,14 @@ class Told:
     `elsewhere` is the code of its having been done already, `unmet` that of its commands having
     succeeded for nothing. `on_consumer`: no two such are under way at once, though one of them may
     let go of the lock. `needs_intent`: it is not begun unless a crash in the middle would be seen.
+    `urgent`: a writer may wait for it, and so it does not wait until its intent is on the disk,
+    which may be busy with just that writer. A power cut in between leaves it done and untold.
     """
 
     elsewhere: ClassVar[str] = "done-elsewhere"
     on_consumer: ClassVar[bool] = False
     needs_intent: ClassVar[bool] = False
+    urgent: ClassVar[bool] = False
 
     @property
     def unmet(self) -> str:

@@ -30,6 +30,7 @@ class Extend(Pooled):
     reason: str
 
     elsewhere: ClassVar[str] = "grown-elsewhere"
+    urgent: ClassVar[bool] = True
 
     @property
     def act(self) -> Act:
@@ -82,6 +83,7 @@ class Refresh(Pooled):
 
     act: ClassVar[Act] = Act.REFRESH
     done: ClassVar[str] = "refreshed"
+    urgent: ClassVar[bool] = True
 
     def is_met(self, state: State) -> bool | None:
         pool = self.in_state(state)
