@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -166,22 +167,24 @@ class Reconciler:
         look = self._how_to_look(wakes)
         rounds = _ROUNDS
         while rounds:
-            state, plan, due = await self._look(look)
-            only = look.only and look.only | {action.pool for action in due}
-            if not due and not self._executor.interrupted:
-                return plan
-            try:
-                lock = Lock.acquire(self._paths.lock)
-            except BusyError as error:
-                log.debug("%s", error)
-                self._busy = True
-                return plan
-            with lock:
+            with ExitStack() as held:
+                # A quick look has it from the beginning, and is not taken twice.
+                lock = self._take_lock(held) if look.quick else None
+                state, plan, due = await self._look(look)
+                only = look.only and look.only | {action.pool for action in due}
+                if not due and not self._executor.interrupted:
+                    return plan
+                is_true = lock is not None and not self._executor.interrupted
+                lock = lock or self._take_lock(held)
+                if lock is None:
+                    self._busy = True
+                    return plan
                 only = None if self._executor.interrupted else only
                 await self._executor.resume(lock)
-                # Again under the lock: another command may have been faster.
-                state, plan, due = await self._look(Look(only=only))
-                only = only and only | {action.pool for action in due}
+                if not is_true:
+                    # Again under the lock: another command may have been faster.
+                    state, plan, due = await self._look(Look(only=only))
+                    only = only and only | {action.pool for action in due}
                 if due and not await self._act(due, state, wakes, lock):
                     return plan
             # What LVM says of a growth that the kernel shows is not needed before the next one:
@@ -197,6 +200,14 @@ class Reconciler:
         log.debug("still something to do after %d rounds", _ROUNDS)
         self._look_again(wakes[0].trigger, _BUSY_S)
         return plan
+
+    def _take_lock(self, held: ExitStack) -> Lock | None:
+        """Until `held` ends; None if another has it."""
+        try:
+            return held.enter_context(Lock.acquire(self._paths.lock))
+        except BusyError as error:
+            log.debug("%s", error)
+            return None
 
     async def _act(
         self, due: tuple[Action, ...], state: State, wakes: tuple[Wake, ...], lock: Lock

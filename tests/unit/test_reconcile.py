@@ -13,6 +13,7 @@ from dmguard.core.model import Mode, Pool, Probe, State, Trigger, Usage
 from dmguard.core.wake import Wake
 from dmguard.edge.files import Lock, write_atomic
 from dmguard.edge.lvm import ReportError
+from dmguard.loop.turn import is_held
 from dmguard.loop.walk import Done
 from tests.unit.builders import (
     MIB,
@@ -26,6 +27,7 @@ from tests.unit.disks import CLAIMS, DISK, consumer, host, make_disk, vg_of
 from tests.unit.fakes import finish
 from tests.unit.rig import FINE, TIMER, Rig
 
+EVENT = Wake(Trigger.DM_EVENT, "LVM-x-tpool")
 HUNGRY = make_state(make_pool(80))
 GROWN = make_state(make_pool(66, size=12_000))
 DRY = make_state(make_pool(80, vg=make_vg(free=0)))
@@ -618,7 +620,45 @@ def test_an_event_has_the_pools_read_that_it_is_about(rig: Rig) -> None:
     rig.hand(GROWN)
     rig.cycle(HUNGRY, wake=Wake(Trigger.DM_EVENT, "LVM-x-tpool"))
     event, act = {"LVM-x-tpool"}, {"LVM-x-tpool", "vg/pool"}
-    assert rig.observer.only == [event, act, act]
+    assert rig.observer.only == [event, act]
+
+
+@pytest.mark.parametrize(("wake", "looks"), [(EVENT, [True, True]), (TIMER, [False, True, True])])
+def test_a_quick_look_has_the_lock_and_is_not_taken_twice(
+    rig: Rig, wake: Wake, looks: list[bool]
+) -> None:
+    """Was it held: in each look, of which the last one, quick again, finds nothing to do."""
+    held: list[bool] = []
+    look = rig.observer.look
+
+    async def ask(**how: Any) -> State:
+        held.append(is_held(rig.bench.paths.lock))
+        return await look(**how)
+
+    rig.observer.look = ask  # type: ignore[method-assign]
+    rig.hand(GROWN)
+    rig.cycle(HUNGRY, wake=wake)
+    assert held == looks
+    assert rig.told() == ["data-extended"]
+    assert not is_held(rig.bench.paths.lock)
+
+
+def test_an_event_while_another_holds_the_lock_is_told_of_and_tried_again(rig: Rig) -> None:
+    full = make_state(in_kernel(make_pool(100), mode=Mode.OUT_OF_DATA))
+    with Lock.acquire(rig.bench.paths.lock):
+        rig.cycle(full, wake=EVENT)
+    assert (rig.bench.steps, rig.told()) == ([], ["out-of-data"])
+    assert rig.again is not None
+    assert rig.again <= 1.0
+
+
+def test_an_event_has_an_interrupted_act_settled_first(rig: Rig) -> None:
+    action = make_extend(target=12_000)
+    values = {"id": "1", "trigger": "timer", "phase": "intended", "action": dump_action(action)}
+    write_atomic(rig.bench.paths.intent, json.dumps(values).encode())
+    rig.cycle(GROWN, wake=EVENT)
+    assert rig.told() == ["data-extended"]
+    assert rig.bench.steps == []
 
 
 def test_a_growth_is_verified_by_its_own_pool_alone(rig: Rig) -> None:
