@@ -27,6 +27,9 @@ def lock_memory() -> str | None:
     libc = ctypes.CDLL(None, use_errno=True)
     # Imports leave gaps behind, and memory that is locked cannot be given back.
     gc.collect()
+    # What is loaded by now stays, and a collection that comes in the middle of a look need not go
+    # through it.
+    gc.freeze()
     if hasattr(libc, "malloc_trim"):  # glibc's
         libc.malloc_trim(0)
     if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:

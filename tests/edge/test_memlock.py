@@ -13,7 +13,7 @@ import pytest
 from tests.edge.schema import TREE
 
 PROGRAM = """
-import json, mmap, re, sys, threading
+import gc, json, mmap, re, sys, threading
 from dmguard.edge.memlock import lock_memory
 stop = threading.Event()
 threading.Thread(target=stop.wait).start()  # with a stack of 8 MiB, as every thread
@@ -30,22 +30,35 @@ for line in open("/proc/self/smaps"):
         name, value = line.split(":", 1)
         found[-1][name] = value.split() if name == "VmFlags" else int(value.split()[0])
 stop.set()
-print(json.dumps({"reason": reason, "maps": found}))
+kept = {"frozen": gc.get_freeze_count(), "walked": len(gc.get_objects())}
+print(json.dumps({"reason": reason, "maps": found, **kept}))
 """
 
 
 @pytest.fixture(scope="module")
-def maps() -> list[dict[str, Any]]:
-    """The mappings of a process that has locked itself, and has a thread."""
+def told() -> dict[str, Any]:
+    """What a process that has locked itself, and has a thread, says of itself."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         capture_output=True, text=True, check=True, timeout=60, cwd="/",
         env={"PATH": os.defpath, "PYTHONPATH": str(TREE)},
     )  # fmt: skip
-    told = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(done.stdout)
     if told["reason"]:
         pytest.skip(f"not allowed here: {told['reason']}")
+    return told
+
+
+@pytest.fixture
+def maps(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """The mappings of that process."""
     return list(told["maps"])
+
+
+def test_a_later_collection_walks_through_nothing_that_stays(told: dict[str, Any]) -> None:
+    """Those that are walked through are what this program itself has found since."""
+    assert told["frozen"] > 1000
+    assert told["walked"] < told["frozen"]
 
 
 def test_programs_and_libraries_are_in_memory_as_a_whole(maps: list[dict[str, Any]]) -> None:
