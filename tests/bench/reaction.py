@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CASE = "reaction"
 FROM_FAR = "from far"
+FLOOR = "load, suspend and resume alone"
 _QUANTITIES = {
     "grown": ("event to grown", "s"),
     "decided": ("event to intent", "s"),
@@ -83,5 +84,5 @@ def _floor(m: Stand, disk: Disk, plan: Plan) -> Iterator[Measured]:
     for number in range(plan.rounds):
         out = m.run(inside("floor", pool_device(), _FLOORS)).out
         took = tuple(float(line) for line in out.splitlines())
-        yield Measured(CASE, "", "load, suspend and resume alone", "s", "kernel", number, took)
+        yield Measured(CASE, "", FLOOR, "s", "kernel", number, took)
     clear_stage(m)

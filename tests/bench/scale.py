@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.figures import Measured
 from tests.bench.guards import DMEVENTD, POOL, THRESHOLD, VG, dmguard
+from tests.bench.reaction import FLOOR
 from tests.bench.stand import MIB, REST_S, clear_stage, inside, make_stage, pool_device
 from tests.lab.lvmkit import make_pool, raw_thin
 
@@ -54,6 +55,8 @@ def measure(m: Machine, _: Plan) -> Iterator[Measured]:
 
 
 def _storms(m: Machine) -> Iterator[Measured]:
+    _make_anew(m)
+    yield _floor_in_storm(m)
     _make_anew(m)
     dmguard().take_over(m)
     yield from _rest_in_storm(m)
@@ -123,6 +126,17 @@ def _rest_in_storm(m: Machine) -> Iterator[Measured]:
         m.run(storm if seconds else f"sleep {_SECONDS}", timeout=2 * _SECONDS + 60)
         spent = _spent(m, guard)["all"] - before["all"]
         yield Measured(CASE, _STORM, what, "s", guard.name, 0, (spent,))
+
+
+def _floor_in_storm(m: Machine) -> Measured:
+    """What the kernel itself takes: with the pool it suspends each thin device that is in use."""
+    running = m.start(inside("storm", pool_device(), 20_000, _PER_MINUTE, _ALIVE, _SECONDS))
+    name = f"storm-{20_000 + _ALIVE}"
+    m.wait_until(f"dmsetup info {name}", _SECONDS)
+    out = m.run(inside("floor", pool_device(), _CROSSINGS), timeout=100).out
+    running.wait(2 * _SECONDS + 60)
+    took = tuple(float(line) for line in out.splitlines())
+    return Measured(CASE, _STORM, FLOOR, "s", "kernel", 0, took)
 
 
 def _cross_in_storm(m: Machine, guard: Guard, device: str) -> Measured:
