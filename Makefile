@@ -46,7 +46,7 @@ check: check-setup ## format, lint, types, arrows, unit and edge tests: minutes
 	$(PYTHON) -m pytest tests/unit tests/edge -n 2 $(PYTEST_ARGS)
 
 vm-test: deb lab-setup ## the tests that need a kernel with device-mapper, in booted machines
-	$(PYTHON) -m pytest tests/vm -n 2 --dist loadgroup --durations=10 $(PYTEST_ARGS)
+	$(PYTHON) -m pytest tests/vm -n 3 --dist loadgroup --durations=10 $(PYTEST_ARGS)
 
 deb: deb-setup ## dist/dmguard_VERSION_all.deb
 	@packaging/build-deb
