@@ -14,6 +14,7 @@ import mmap
 import os
 import sys
 import time
+from threading import Thread
 
 from tests.bench.inside.pool import Pool, Seen, Starts
 
@@ -25,16 +26,32 @@ _NEAR = 0.7
 
 
 class Filler:
-    """Writes a device from its beginning, a piece at a time, past the cache."""
+    """Writes a device from its beginning, a piece at a time, past the cache, in its own thread."""
 
     def __init__(self, device: str) -> None:
         self._device = os.open(device, os.O_WRONLY | os.O_DIRECT)
         self._piece = mmap.mmap(-1, _PIECE)
         self._piece.write(os.urandom(_PIECE))
         self._at = 0
+        self._thread = Thread()
 
-    def step(self) -> None:
-        """One piece more."""
+    @property
+    def writing(self) -> bool:
+        """Is the last piece still on its way?"""
+        return self._thread.is_alive()
+
+    def begin(self) -> None:
+        """One piece more, after the last one."""
+        self.wait()
+        self._thread = Thread(target=self._step)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Until it is written."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _step(self) -> None:
         os.pwrite(self._device, self._piece, self._at)
         self._at += _PIECE
 
@@ -45,20 +62,27 @@ def is_near(seen: Seen) -> bool:
 
 
 def wait_for_event(pool: Pool, filler: Filler, before: Seen) -> Seen:
-    """Write until the kernel raises its event."""
+    """Write until the kernel raises its event.
+
+    It is looked for beside each write: the one that crosses the mark stands still while the pool is
+    suspended, and a fast guard has grown the pool before that write ends.
+    """
     while True:
-        filler.step()
-        until = time.monotonic() + _AFTER_S
-        while (seen := pool.read()).at < until:
+        filler.begin()
+        until = None
+        while until is None or time.monotonic() < until:
+            seen = pool.read()
             if seen.event != before.event:
                 return seen
-            if not is_near(seen):
-                break
+            if until is None and not filler.writing:
+                until = time.monotonic() + (_AFTER_S if is_near(seen) else 0)
             time.sleep(_POLL_S)
 
 
-def watch(pool: Pool, event: Seen, starts: Starts, timeout: float) -> dict[str, float | None]:
-    """What follows an event, in seconds after it."""
+def watch(
+    pool: Pool, event: Seen, size: int, starts: Starts, timeout: float
+) -> dict[str, float | None]:
+    """What follows an event in a pool of this size, in seconds after it."""
     found: dict[str, float | None] = {"decided": None, "started": None, "grown": None}
     after = 0.0
     while found["grown"] is None and after < timeout:
@@ -66,7 +90,7 @@ def watch(pool: Pool, event: Seen, starts: Starts, timeout: float) -> dict[str, 
         decided, started = starts.look()
         seen = pool.read()
         after = round(seen.at - event.at, 4)
-        grown = seen.size > event.size
+        grown = seen.size > size
         for key, is_so in (("decided", decided), ("started", started), ("grown", grown)):
             if is_so and found[key] is None:
                 found[key] = after
@@ -80,7 +104,8 @@ def main() -> None:
     pool, filler = Pool(name), Filler(device)
     if float(rest):
         while not is_near(pool.read()):
-            filler.step()
+            filler.begin()
+            filler.wait()
         time.sleep(float(rest))
     found: dict[str, float | None] = {"grown": 0.0}
     for _ in range(int(count)):
@@ -92,8 +117,9 @@ def main() -> None:
         # LVM anew: that is no part of it.
         time.sleep(_CALM_S)
         starts = Starts()
-        event = wait_for_event(pool, filler, pool.read())
-        found = watch(pool, event, starts, float(timeout))
+        before = pool.read()
+        event = wait_for_event(pool, filler, before)
+        found = watch(pool, event, before.size, starts, float(timeout))
         print(json.dumps(found), flush=True)
 
 
