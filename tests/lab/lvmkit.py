@@ -149,7 +149,8 @@ def docker_direct_lvm(
     config: dict[str, object] = {"iptables": False, "bridge": "none"}
     config |= {"storage-driver": "devicemapper", "storage-opts": options}
     m.put("/etc/docker/daemon.json", json.dumps(config))
-    m.run("systemctl start docker", timeout=120)
+    # Docker's base device does not come up while the pool's guard has its table loaded anew.
+    m.wait_until("systemctl start docker || { systemctl reset-failed docker; false; }", 60)
     m.run("docker import /usr/share/lab/busybox.tar busybox", timeout=120)
 
 

@@ -27,7 +27,7 @@ from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, RESTORE, START, make
 SHORT = "global/wait_for_locks=0 global/notify_dbus=0"
 QUIET = f"{SHORT} activation/monitoring=0"
 CONFIG = f"{QUIET} activation/thin_pool_autoextend_threshold=75"
-EXTEND = ("lvextend", "--noudevsync", "--config", CONFIG)
+DATA = ("--noudevsync", "--config", CONFIG)
 
 
 def seen(*disks: Disk) -> State:
@@ -39,10 +39,10 @@ def commands(action: Action) -> list[tuple[str, ...]]:
 
 
 COMMANDS: list[tuple[Action, list[tuple[str, ...]]]] = [
-    (make_extend(), [(*EXTEND, "--size", f"{12_000 * MIB}b", "vg/pool")]),
+    (make_extend(), [("lvextend", *DATA, "--size", f"{12_000 * MIB}b", "vg/pool")]),
     (
         make_extend(Resource.METADATA, 100, 120),
-        [(*EXTEND, "--poolmetadatasize", f"{120 * MIB}b", "vg/pool")],
+        [("lvextend", "--config", CONFIG, "--poolmetadatasize", f"{120 * MIB}b", "vg/pool")],
     ),
     (make_refresh(), [("lvchange", "--refresh", "--noudevsync", "--config", CONFIG, "vg/pool")]),
     (

@@ -23,8 +23,10 @@ the group's lock, and with it the next growth.
 def extend(action: Extend) -> tuple[Step, ...]:
     option = "--size" if action.resource is Resource.DATA else "--poolmetadatasize"
     config = with_mark(action.threshold)
+    # With metadata LVM may make the pool's spare anew, for whose device it does need udev.
+    how = (_WITHOUT_UDEV,) if action.resource is Resource.DATA else ()
     size = f"{action.target}b"
-    grow = ("lvextend", _WITHOUT_UDEV, "--config", config, option, size, action.pool)
+    grow = ("lvextend", *how, "--config", config, option, size, action.pool)
     return (Lvm(grow, urgent=action.vg),)
 
 
