@@ -150,7 +150,8 @@ def docker_direct_lvm(
     config |= {"storage-driver": "devicemapper", "storage-opts": options}
     m.put("/etc/docker/daemon.json", json.dumps(config))
     # Docker's base device does not come up while the pool's guard has its table loaded anew.
-    m.wait_until("systemctl start docker || { systemctl reset-failed docker; false; }", 60)
+    again = "systemctl reset-failed docker && systemctl start docker"
+    m.run(f"systemctl start docker || {{ {again}; }}", timeout=180)
     m.run("docker import /usr/share/lab/busybox.tar busybox", timeout=120)
 
 
