@@ -49,6 +49,8 @@ class Scale:
         if above[-1] / above[0] <= _SPREAD:
             return cls(0.0, _nice(above[-1]), log=False)
         decade = 10.0 ** math.floor(math.log10(above[0]))
+        if decade > above[0]:  # its logarithm was rounded up to the decade's
+            decade /= 10
         least = max(tick for tick in (decade, 2 * decade, 5 * decade) if tick <= above[0])
         most = next(tick for tick in _steps(least) if tick >= above[-1])
         return cls(least, most, log=True, nought=known[0] <= 0)

@@ -87,6 +87,15 @@ def test_a_wide_spread_is_drawn_by_its_logarithm_and_a_narrow_one_is_not() -> No
     assert math.isclose(narrow.x(9.0) - narrow.x(8.0), narrow.x(1.0) - narrow.x(0.0), abs_tol=0.2)
 
 
+def test_a_value_that_rounding_left_just_below_a_decade_has_its_place() -> None:
+    """Its logarithm is that of the decade, which is larger than it."""
+    value = 0.009999999999999998
+    scale = Scale.over([value, 1.0])
+    assert scale.log
+    assert scale.least <= value
+    assert Scale.over([0.01, 1.0]).least == 0.01
+
+
 def test_nought_has_a_place_of_its_own_beside_a_logarithm() -> None:
     scale = Scale.over([0.0, 0.02, 20.0])
     assert scale.x(0.0) < scale.x(0.02) - 10
