@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from tests.demo.acts import Act, Event
-from tests.lab.lvmkit import slow_udev_down
+from tests.lab.channel import LabError
+from tests.lab.lvmkit import pool_status, slow_udev_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,20 @@ def cut(m: Machine, act: Act, say: Say) -> None:
     m.wait_until("systemctl is-active docker || systemctl is-failed docker", 120)
 
 
+def await_lvm(m: Machine) -> None:
+    """LVM's own activation comes last here, and loads the pool's table anew; so does dmguard then.
+
+    The kernel makes no device in a pool that is suspended meanwhile, and a container fails for it.
+    """
+    end = "Finished|Deactivated successfully"
+    m.wait_until(f"journalctl -b -o cat UNIT=lvm-activate-docker.service | grep -qE '{end}'", 120)
+    deadline = time.monotonic() + 60
+    while not pool_status(m, "docker", "thinpool")["low_water"]:
+        if time.monotonic() > deadline:
+            raise LabError("dmguard does not set its low water mark again")
+        time.sleep(0.5)  # between two looks of a poll
+
+
 def told(m: Machine, unit: str, words: str) -> list[float]:
     """When a unit's journal of this boot said so."""
     lines = m.journal("-b", f"_SYSTEMD_UNIT={unit}", "+", f"UNIT={unit}")
@@ -64,6 +80,7 @@ def reboot_with_dmguard(m: Machine, act: Act, container: str, say: Say) -> None:
     act.expect("the container's data is intact", holds=checksum(m, container) == before)
     now = float(m.run("date +%s.%N").out)
     act.events.append(Event(now, "what a container wrote reads back equal", ""))
+    await_lvm(m)
     m.run("docker run --rm --network none busybox true", timeout=120)
     say(f"{act.title}: Docker is up on its pool, and the container's data is intact")
 
