@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmguard.core.model import METADATA_CROPPED, METADATA_MAX, Resource
@@ -85,14 +86,30 @@ def is_above(used: Usage | None, threshold: int) -> bool:
 
 def is_growth_near(state: State, settings: Settings) -> bool:
     """Is any guarded pool within NEAR points of a threshold, or above it?"""
-    for pool in state.pools:
-        if pool.kernel is not None and settings.guards(pool.name):
-            policy = policy_for(pool, settings)
-            if is_above(pool.kernel.data, policy.data_threshold - NEAR) or is_above(
-                pool.kernel.metadata, policy.metadata_threshold - NEAR
-            ):
-                return True
-    return False
+    return any(is_near(pool, settings) for pool in state.pools if settings.guards(pool.name))
+
+
+def is_near(pool: Pool, settings: Settings) -> bool:
+    """Is this active pool within NEAR points of a threshold, or above it?"""
+    if pool.kernel is None:
+        return False
+    policy = policy_for(pool, settings)
+    return is_above(pool.kernel.data, policy.data_threshold - NEAR) or is_above(
+        pool.kernel.metadata, policy.metadata_threshold - NEAR
+    )
+
+
+def is_at_mark(pool: Pool, settings: Settings) -> bool:
+    """Does its data stand at the threshold, so that one chunk more is above it?
+
+    The kernel raises its event before it allocates that chunk (drivers/md/dm-thin.c,
+    alloc_data_block).
+    """
+    if pool.kernel is None or pool.kernel.data is None or not settings.guards(pool.name):
+        return False
+    used, threshold = pool.kernel.data, policy_for(pool, settings).data_threshold
+    following = replace(used, used=used.used + pool.kernel.chunk)
+    return not is_above(used, threshold) and is_above(following, threshold)
 
 
 def at_max_size(pool: Pool, policy: Policy) -> bool:

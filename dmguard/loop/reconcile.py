@@ -18,7 +18,7 @@ from dmguard.core.model import Trigger
 from dmguard.core.outcome import finding_entry
 from dmguard.core.plan import Plan, make_plan
 from dmguard.core.plan.loops import policy_of
-from dmguard.core.sizing import is_growth_near, policy_for
+from dmguard.core.sizing import is_at_mark, is_growth_near, policy_for
 from dmguard.core.wake import Wake
 from dmguard.edge.dm import DmParseError
 from dmguard.edge.files import BusyError, Lock
@@ -59,6 +59,8 @@ _CAUSES = {
 _BUSY_S = 1.0
 _LOCK_S = 15.0
 _AFTER_EVENT_S = 1.0
+_ALLOCATION_S = (0.002, 0.004, 0.008, 0.016, 0.032)
+"""Pauses between looks at a pool whose event came before the chunk that it was raised for."""
 _UNREADABLE_S = 5.0
 
 UNREADABLE = (RunError, ReportError, DmParseError, OSError)
@@ -170,7 +172,7 @@ class Reconciler:
             with ExitStack() as held:
                 # A quick look has it from the beginning, and is not taken twice.
                 lock = self._take_lock(held) if look.quick else None
-                state, plan, due = await self._look(look)
+                state, plan, due = await self._look_for_event(look)
                 only = look.only and look.only | {action.pool for action in due}
                 if not due and not self._executor.interrupted:
                     return plan
@@ -278,6 +280,19 @@ class Reconciler:
             # It was planned by what a VG had before the last growth.
             return await self._look(GLANCE)
         return state, plan, due
+
+    async def _look_for_event(self, look: Look) -> tuple[State, Plan, tuple[Action, ...]]:
+        """Look; and if it is for an event whose chunk is not allocated yet, until that is there, or
+        somebody else wakes.
+        """
+        seen = state, _, due = await self._look(look)
+        for pause in _ALLOCATION_S if look.only else ():
+            at_mark = any(is_at_mark(pool, self.settings) for pool in state.pools)
+            if due or self._wakes or not at_mark:
+                break
+            await asyncio.sleep(pause)
+            seen = state, _, due = await self._look(look)
+        return seen
 
     async def _tell(self, plan: Plan, trigger: Trigger) -> None:
         new, gone = self._memory.compare(plan.findings, time.monotonic())

@@ -30,6 +30,7 @@ from tests.unit.rig import FINE, TIMER, Rig
 EVENT = Wake(Trigger.DM_EVENT, "LVM-x-tpool")
 HUNGRY = make_state(make_pool(80))
 GROWN = make_state(make_pool(66, size=12_000))
+AT_MARK = make_state(make_pool(75))
 DRY = make_state(make_pool(80, vg=make_vg(free=0)))
 
 
@@ -750,3 +751,37 @@ def test_while_something_is_wrong_an_event_asks_lvm_too(rig: Rig) -> None:
     """A group that was dry may have a disk by now."""
     rig.cycle(DRY, DRY, wake=Wake(Trigger.DM_EVENT, "x"))
     assert rig.observer.quick == [True, False]
+
+
+def test_an_event_that_comes_before_its_chunk_is_looked_at_until_that_is_there(rig: Rig) -> None:
+    """The kernel raises it first, and the pool is not above its threshold until the chunk is."""
+    rig.observer.truths = [AT_MARK, AT_MARK, HUNGRY]
+    rig.hand(GROWN)
+    rig.cycle(FINE, wake=EVENT)
+    assert rig.told() == ["data-extended"]
+    assert set(map(str, rig.observer.only[:3])) == {str({EVENT.subject})}
+
+
+def test_a_pool_that_stays_at_its_mark_is_left_for_a_second(rig: Rig) -> None:
+    rig.cycle(AT_MARK, wake=EVENT)
+    assert 3 <= len(rig.observer.looks) <= 10
+    assert rig.again is not None
+    assert 0.5 <= rig.again <= 1.0
+
+
+@pytest.mark.parametrize("wake", [TIMER, Wake(Trigger.UDEV, "sdb")])
+def test_a_pool_at_its_mark_is_waited_for_after_an_event_alone(rig: Rig, wake: Wake) -> None:
+    rig.cycle(AT_MARK, wake=wake)
+    assert len(rig.observer.looks) == 1
+
+
+def test_nobody_waits_for_a_pool_at_its_mark(rig: Rig) -> None:
+    look = rig.observer.look
+
+    async def another(**how: Any) -> State:
+        rig.loop.wake(Wake(Trigger.DM_EVENT, "another"))
+        return await look(**how)
+
+    rig.observer.look = another  # type: ignore[method-assign]
+    rig.cycle(AT_MARK, wake=EVENT)
+    assert len(rig.observer.looks) == 1

@@ -11,6 +11,7 @@ from dmguard.core.settings import Policy
 from dmguard.core.sizing import (
     data_want,
     is_above,
+    is_at_mark,
     is_growth_near,
     low_water_for,
     metadata_fit,
@@ -231,3 +232,31 @@ def test_growth_is_not_expected_of_a_pool_that_is_not_active() -> None:
     pool = make_pool(90)
     assert is_growth_near(make_state(pool), make_settings())
     assert not is_growth_near(make_state(replace(pool, kernel=None)), make_settings())
+
+
+@pytest.mark.parametrize(
+    ("used", "at_mark"),
+    # Of 160 chunks, 120 of which are the threshold; then of 159, of which that is no whole number.
+    [
+        ((119, 160), False),
+        ((120, 160), True),
+        ((121, 160), False),
+        ((119, 159), True),
+        ((120, 159), False),
+    ],
+)
+def test_a_pool_at_its_mark_is_above_with_the_next_chunk(
+    used: tuple[int, int], *, at_mark: bool
+) -> None:
+    pool = make_pool()
+    assert pool.kernel is not None
+    chunks, total = (count * pool.kernel.chunk for count in used)
+    pool = in_kernel(pool, data=Usage(chunks, total))
+    assert is_at_mark(pool, make_settings()) is at_mark
+    assert not is_at_mark(pool, replace(make_settings(), pools=("other/*",)))
+
+
+def test_a_pool_whose_use_is_unknown_is_at_no_mark() -> None:
+    pool = make_pool()
+    for unknown in (in_kernel(pool, data=None), replace(pool, kernel=None)):
+        assert not is_at_mark(unknown, make_settings())
