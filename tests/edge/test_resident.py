@@ -193,6 +193,38 @@ asyncio.run(main())
     run(main())
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_command_waits_for_its_turn_among_those_that_are_processes(
+    tmp_path: Path, *, busy: bool
+) -> None:
+    written, go = tmp_path / "written", tmp_path / "go"
+
+    async def main() -> None:
+        with Runner() as runner:
+            resident = Resident(runner, FAKE, lambda: 1)
+            resident.expect(growth=True)
+            await until(lambda: resident.ready)
+            first = None
+            if busy:
+                wait = f"touch {go}.waits; until test -e {go}; do sleep 0.01; done"
+                first = asyncio.create_task(runner.change(["sh", "-c", wait]))
+                await until(Path(f"{go}.waits").exists)
+            second = asyncio.create_task(ask(resident, f"write {written}"))
+            if first is None:
+                await until(written.exists)
+            else:
+                await asyncio.sleep(0.05)  # in which the other test has it written
+                assert not written.exists()
+                go.touch()
+                await first
+            completed = await second
+            assert completed is not None
+            assert (completed.status, written.exists()) == (0, True)
+            await resident.close()
+
+    run(main())
+
+
 def test_a_prompt_reads_an_empty_file(lock: Path) -> None:
     async def main() -> Completed | None:
         async with started() as resident:

@@ -78,8 +78,8 @@ def test_no_table_is_loaded_anew_under_a_consumer_that_is_being_started(
     disk = m.add_disk(256 * MIB)
     make_vg(m, "vg", [disk])
     make_pool(m, "vg", "pool", "100m")
-    for pool in ("docker", "thinpool"), ("vg", "pool"):
-        wait_for("mark", lambda pool=pool: pool_status(m, *pool)["low_water"] > 0, timeout=60)
+    wait_for("mark", lambda: pool_status(m, "docker", "thinpool")["low_water"] > 0, timeout=60)
+    wait_for("mark", lambda: pool_status(m, "vg", "pool")["low_water"] > 0, timeout=60)
     m.put("/etc/systemd/system/docker.service.d/held.conf", HELD)
     m.run("systemctl daemon-reload; systemctl stop docker.socket docker")
     m.run("systemctl start --no-block docker")

@@ -104,7 +104,12 @@ class Resident:
         # A descriptor of its own: see Runner.change.
         held = os.dup(stdin)
         self._busy = True
-        completed = await self._runner.work(partial(self._exchange, channel, line, held))
+        ask: Callable[[], OSError | None] = partial(_send, channel, line, held)
+        if not self._runner.writing:
+            # It is its turn: LVM begins before the writers' thread has woken.
+            error = ask()
+            ask = lambda: error  # noqa: E731 - what became of it, for the one who waits
+        completed = await self._runner.work(partial(self._exchange, channel, line, ask))
         if completed.status < 0:
             self._lost(completed.stderr)
         return completed
@@ -152,14 +157,14 @@ class Resident:
         finally:
             self._starting = None
 
-    def _exchange(self, channel: socket.socket, line: bytes, held: int) -> Completed:
-        """In the writer's thread: for as long as the command takes."""
+    def _exchange(
+        self, channel: socket.socket, line: bytes, ask: Callable[[], OSError | None]
+    ) -> Completed:
+        """In the writers' thread: for as long as the command takes."""
         began = time.monotonic()
         try:
-            try:
-                socket.send_fds(channel, [line], [held])
-            finally:
-                os.close(held)
+            if (error := ask()) is not None:
+                raise error
             answer = channel.recv(server.LONGEST)
             if not answer:
                 raise ConnectionResetError("it ended in the middle of a command")
@@ -192,6 +197,17 @@ class Resident:
             self._channel.close()
             self._leaving.append(self._kept)
         self._channel = self._kept = None
+
+
+def _send(channel: socket.socket, line: bytes, held: int) -> OSError | None:
+    """Give it the command; it is there, and at none, so that this does not wait."""
+    try:
+        socket.send_fds(channel, [line], [held], socket.MSG_DONTWAIT)
+    except OSError as error:
+        return error
+    finally:
+        os.close(held)
+    return None
 
 
 async def _await_hello(channel: socket.socket) -> None:
