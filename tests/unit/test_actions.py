@@ -71,6 +71,13 @@ def test_what_cannot_be_asked_is_unknown_and_not_a_no(action: Extend) -> None:
     assert is_met(METADATA, make_state(in_kernel(make_pool(), metadata=None))) is None
 
 
+def test_a_growth_of_a_pool_that_is_down_is_met_by_what_lvm_will_bring_up() -> None:
+    data, metadata = make_pool(size=12_000), make_pool(metadata_size=120)
+    for action, grown, other in (DATA, data, metadata), (METADATA, metadata, data):
+        assert is_met(action, make_state(replace(grown, kernel=None))) is True
+        assert is_met(action, make_state(replace(other, kernel=None))) is None
+
+
 def test_a_refresh_is_met_by_the_mark_and_the_size() -> None:
     action = make_refresh()
     assert is_met(action, make_state(make_pool())) is True

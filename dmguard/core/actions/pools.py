@@ -42,8 +42,13 @@ class Extend(Pooled):
 
     def is_met(self, state: State) -> bool | None:
         pool = self.in_state(state)
-        if pool is None or pool.kernel is None:
+        if pool is None:
             return None
+        if pool.kernel is None:
+            # It is down, as after a power cut: then it is what LVM will bring up that counts.
+            lv = pool.lv
+            size = lv.size if self.resource is Resource.DATA else lv.metadata_size
+            return True if size >= self.target else None
         if self.resource is Resource.DATA:
             return pool.kernel.size >= self.target
         metadata = pool.kernel.metadata
