@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dmguard.core.actions import Act, Extend, Refresh, is_met
-from dmguard.core.goals import Guard, Recover
-from dmguard.core.model import Consumer, Pool, State, Unit, Usage
+from dmguard.core.model import Pool, Usage
 from dmguard.core.plan import Past, make_plan
 from dmguard.core.settings import Settings
 from dmguard.core.sizing import low_water_for
@@ -90,52 +89,3 @@ def test_metadata_that_the_kernel_does_not_follow_is_refreshed_and_not_grown_aga
     assert not is_met(plan.actions[0], make_state(pool))
     followed = in_kernel(pool, metadata=Usage(90 * MIB, 200 * MIB))
     assert is_met(plan.actions[0], make_state(followed))
-
-
-STARTING = Unit("docker.service", "activating", has_job=True, tried=900)
-
-
-def under(unit: Unit | None, used: int = 50, **kernel: int) -> tuple[State, Settings]:
-    """A pool of docker's, whose unit is this; `used` in per cent of its data."""
-    state = make_state(in_kernel(make_pool(used), **kernel))
-    return replace(state, consumers=(Consumer("docker", "vg-pool", unit),)), make_settings()
-
-
-@pytest.mark.parametrize(
-    ("unit", "count"),
-    [
-        (STARTING, 0),
-        (replace(STARTING, state="active"), 1),
-        # It waits between two tries, perhaps for ever.
-        (replace(STARTING, has_job=False), 1),
-        (replace(STARTING, state="inactive"), 1),
-        (None, 1),
-    ],
-)
-def test_no_mark_is_set_under_a_consumer_that_is_being_started(
-    unit: Unit | None, count: int
-) -> None:
-    state, settings = under(unit, low_water=0)
-    for goal, expected in ((Guard(), count), (Recover(), 1)):
-        acts = [action.act for action in make_plan(state, settings, Past(), goal).actions]
-        assert acts == [Act.REFRESH] * expected
-
-
-def test_a_mark_does_not_wait_for_a_consumer_where_it_may_be_wanted_soon() -> None:
-    acts = {
-        used: len(make_plan(*under(STARTING, used, low_water=0), Past()).actions)
-        for used in (64, 65, 66)
-    }
-    assert acts == {64: 0, 65: 0, 66: 1}
-
-
-def test_another_pool_gets_its_mark_while_a_consumer_is_started() -> None:
-    state, settings = under(STARTING, low_water=0)
-    other = replace(state, consumers=(Consumer("docker", "vg-other", STARTING),))
-    assert make_plan(state, settings, Past()).actions == ()
-    assert [action.act for action in make_plan(other, settings, Past()).actions] == [Act.REFRESH]
-
-
-def test_a_table_that_is_too_small_does_not_wait_for_a_consumer() -> None:
-    state, settings = under(STARTING, size=8_000 * MIB)
-    assert [a.reason for a in make_plan(state, settings, Past()).actions] == ["kernel-behind"]

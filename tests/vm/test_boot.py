@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.lvmkit import make_pool, make_vg, pool_status, slow_udev_down
+from tests.lab.lvmkit import make_pool, make_vg, slow_udev_down
 from tests.vm.bootkit import (
     ACTIVATE,
     WITHOUT,
@@ -65,38 +65,6 @@ def assert_works_behind_its_activation(consumer: Consumer) -> None:
     print(f"activation {activation}, {consumer.unit} {first}")
     assert not activation.failed
     assert activation.ended <= first.begun
-
-
-HELD = "[Service]\nExecStartPre=/bin/sh -c 'until test -e /run/go; do sleep 0.1; done'\n"
-
-
-def test_no_table_is_loaded_anew_under_a_consumer_that_is_being_started(
-    machines: Factory,
-) -> None:
-    """The kernel makes no device in a pool that is suspended, and so a container fails for it."""
-    m = Docker(machines).m
-    disk = m.add_disk(256 * MIB)
-    make_vg(m, "vg", [disk])
-    make_pool(m, "vg", "pool", "100m")
-    wait_for("mark", lambda: pool_status(m, "docker", "thinpool")["low_water"] > 0, timeout=60)
-    wait_for("mark", lambda: pool_status(m, "vg", "pool")["low_water"] > 0, timeout=60)
-    m.put("/etc/systemd/system/docker.service.d/held.conf", HELD)
-    m.run("systemctl daemon-reload; systemctl stop docker.socket docker")
-    m.run("systemctl start --no-block docker")
-    wait_for("start", lambda: state_of(m, "docker") == "activating")
-
-    # As any plain command of LVM's does it, the pool of nobody after Docker's.
-    m.run("lvchange -q --refresh docker/thinpool && lvchange -q --refresh vg/pool")
-    wait_for("mark", lambda: pool_status(m, "vg", "pool")["low_water"] > 0, timeout=60)
-    assert state_of(m, "docker") == "activating"
-    assert pool_status(m, "docker", "thinpool")["low_water"] == 0
-    m.run("touch /run/go")
-    assert_docker_works(m)
-    wait_for("mark", lambda: pool_status(m, "docker", "thinpool")["low_water"] > 0, timeout=60)
-
-
-def state_of(m: Machine, unit: str) -> str:
-    return m.run(f"systemctl is-active {unit}", check=False).out.strip()
 
 
 EARLY_COMPONENT = """

@@ -164,8 +164,6 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
     growth = tuple(a for a in grow.plan_growth(state, settings, past) if a.key not in reloaded)
     reloaded |= {action.key for action in growth}
     claims, waits = claim.plan_claims(state, settings, past)
-    # Who asks for all to be well does not want half of it.
-    spare = keep.in_use_soon(state) if recover is None else frozenset()
     # What an administrator took down is only brought up when one asks for it.
     activation: tuple[Action, ...] = (
         (*activate.plan_late(state, settings), *raws.plan_late(state, settings))
@@ -185,7 +183,7 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
         *loops.plan_growth(state, settings, past),
         *stale,
         *activation,
-        *keep.plan_refresh(state, settings, leave=reloaded, spare=spare),
+        *keep.plan_refresh(state, settings, leave=reloaded),
         *repair.plan_units(state, settings),
         *claim.plan_resizes(state, settings),
         *claims,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dmguard.core.actions import Refresh, is_marked
 from dmguard.core.model import Resource
 from dmguard.core.obstacle import obstacle
-from dmguard.core.sizing import is_behind, is_near, low_water_for, policy_for
+from dmguard.core.sizing import is_behind, low_water_for, policy_for
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -16,34 +16,14 @@ if TYPE_CHECKING:
     from dmguard.core.settings import Settings
 
 
-def plan_refresh(
-    state: State, settings: Settings, *, leave: Container[str], spare: Container[str] = ()
-) -> Iterator[Refresh]:
-    """Refreshes for guarded pools; those in `leave` are about to get a new table anyway.
-
-    Of those in `spare` the mark can wait, unless it may be wanted soon. Both are LV uuids.
-    """
+def plan_refresh(state: State, settings: Settings, *, leave: Container[str]) -> Iterator[Refresh]:
+    """Refreshes for guarded pools; those in `leave` are about to get a new table anyway."""
     for pool in state.pools:
         if pool.lv.uuid in leave or not settings.guards(pool.name) or obstacle(pool, state):
             continue
         action = _refresh(pool, settings)
-        can_wait = pool.lv.uuid in spare and not is_near(pool, settings)
-        if action is not None and not (can_wait and action.reason == "low-water"):
+        if action is not None:
             yield action
-
-
-def in_use_soon(state: State) -> frozenset[str]:
-    """LV uuids of the pools that a consumer is being started on.
-
-    It makes its devices in its pool now, and the kernel refuses each while the pool is suspended
-    (Linux, drivers/md/dm-thin.c, thin_ctr), as a new table has it. A unit that waits between two
-    tries of a restart loop is activating, too, but has no job.
-    """
-    units = ((consumer.dm_name, consumer.unit) for consumer in state.consumers)
-    starting = {
-        name for name, unit in units if unit and unit.state == "activating" and unit.has_job
-    }
-    return frozenset(pool.lv.uuid for pool in state.pools if pool.dm_name in starting)
 
 
 def _refresh(pool: Pool, settings: Settings) -> Refresh | None:
