@@ -164,6 +164,9 @@ def test_a_group_with_a_twin_of_its_disk_is_not_changed(machines: Factory) -> No
     come_near(m, device)
     copy = m.add_disk(2 << 30)
     m.run(f"dd if={m.disks[0].device} of={copy.device} bs=1M count=8 conv=fsync status=none")
+    # Where LVM has read the blank disk its hints have no PV there, and udev, which watches a disk
+    # only once it has looked at it, may not have seen dd.
+    m.run(f"rm -f /run/lvm/hints && udevadm trigger --settle --action=change {copy.device}")
     m.wait_until("pvs 2>&1 | grep -q 'Not using device'")
     write(m, device, NEAR, 12)
     wait_for("the failure", lambda: "failed" in [e["DMGUARD_RESULT"] for e in entries(m)])
