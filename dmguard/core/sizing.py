@@ -86,17 +86,14 @@ def is_above(used: Usage | None, threshold: int) -> bool:
 
 def is_growth_near(state: State, settings: Settings) -> bool:
     """Is any guarded pool within NEAR points of a threshold, or above it?"""
-    return any(is_near(pool, settings) for pool in state.pools if settings.guards(pool.name))
-
-
-def is_near(pool: Pool, settings: Settings) -> bool:
-    """Is this active pool within NEAR points of a threshold, or above it?"""
-    if pool.kernel is None:
-        return False
-    policy = policy_for(pool, settings)
-    return is_above(pool.kernel.data, policy.data_threshold - NEAR) or is_above(
-        pool.kernel.metadata, policy.metadata_threshold - NEAR
-    )
+    for pool in state.pools:
+        if pool.kernel is not None and settings.guards(pool.name):
+            policy = policy_for(pool, settings)
+            if is_above(pool.kernel.data, policy.data_threshold - NEAR) or is_above(
+                pool.kernel.metadata, policy.metadata_threshold - NEAR
+            ):
+                return True
+    return False
 
 
 def is_at_mark(pool: Pool, settings: Settings) -> bool:

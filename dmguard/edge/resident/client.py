@@ -5,6 +5,7 @@ at a time. Whatever is wrong with it, the answer is None, and a plain command do
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import re
@@ -104,11 +105,10 @@ class Resident:
         # A descriptor of its own: see Runner.change.
         held = os.dup(stdin)
         self._busy = True
-        ask: Callable[[], OSError | None] = partial(_send, channel, line, held)
+        ask = functools.cache(partial(_send, channel, line, held))
         if not self._runner.writing:
-            # It is its turn: LVM begins before the writers' thread has woken.
-            error = ask()
-            ask = lambda: error  # noqa: E731 - what became of it, for the one who waits
+            # It is its turn: LVM begins before the writers' thread has woken. It is asked once.
+            ask()
         completed = await self._runner.work(partial(self._exchange, channel, line, ask))
         if completed.status < 0:
             self._lost(completed.stderr)
