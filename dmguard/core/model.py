@@ -116,6 +116,11 @@ class KernelPool:
         """The uuids of VG and LV."""
         return self.vg_uuid, self.lv_uuid
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What an event calls it: its device's uuid (lvm2, dev_manager.c) and `major:minor`."""
+        return f"LVM-{self.vg_uuid}{self.lv_uuid}-tpool", ":".join(map(str, self.devno))
+
 
 @dataclass(frozen=True, slots=True)
 class Pv:

@@ -278,10 +278,7 @@ class Observer:
         return tuple(
             pool
             for pool in self._kernels
-            if (name := named.get(pool.ids))
-            and names.isdisjoint(
-                (name, f"LVM-{''.join(pool.ids)}-tpool", ":".join(map(str, pool.devno)))
-            )
+            if (name := named.get(pool.ids)) and names.isdisjoint((name, *pool.names))
         )
 
     def _bare_pools(self) -> tuple[BarePool, ...]:

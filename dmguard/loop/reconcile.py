@@ -286,8 +286,13 @@ class Reconciler:
         somebody else wakes.
         """
         seen = state, _, due = await self._look(look)
-        for pause in _ALLOCATION_S if look.only else ():
-            at_mark = any(is_at_mark(pool, self.settings) for pool in state.pools)
+        if not look.only:
+            return seen
+        for pause in _ALLOCATION_S:
+            raised = (
+                pool for pool in state.pools if pool.kernel and look.only & {*pool.kernel.names}
+            )
+            at_mark = any(is_at_mark(pool, self.settings) for pool in raised)
             if due or self._wakes or not at_mark:
                 break
             await asyncio.sleep(pause)

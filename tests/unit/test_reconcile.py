@@ -27,7 +27,7 @@ from tests.unit.disks import CLAIMS, DISK, consumer, host, make_disk, vg_of
 from tests.unit.fakes import finish
 from tests.unit.rig import FINE, TIMER, Rig
 
-EVENT = Wake(Trigger.DM_EVENT, "LVM-x-tpool")
+EVENT = Wake(Trigger.DM_EVENT, "253:4")
 HUNGRY = make_state(make_pool(80))
 GROWN = make_state(make_pool(66, size=12_000))
 AT_MARK = make_state(make_pool(75))
@@ -772,6 +772,11 @@ def test_a_pool_that_stays_at_its_mark_is_left_for_a_second(rig: Rig) -> None:
 @pytest.mark.parametrize("wake", [TIMER, Wake(Trigger.UDEV, "sdb")])
 def test_a_pool_at_its_mark_is_waited_for_after_an_event_alone(rig: Rig, wake: Wake) -> None:
     rig.cycle(AT_MARK, wake=wake)
+    assert len(rig.observer.looks) == 1
+
+
+def test_a_pool_at_its_mark_is_not_waited_for_after_an_event_of_another(rig: Rig) -> None:
+    rig.cycle(AT_MARK, wake=Wake(Trigger.DM_EVENT, "253:9"))
     assert len(rig.observer.looks) == 1
 
 
