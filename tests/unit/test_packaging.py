@@ -71,6 +71,7 @@ def test_every_place_names_the_same_version() -> None:
         ("Restart", "always"),
         ("StartLimitIntervalSec", "0"),
         ("OOMScoreAdjust", "-1000"),
+        ("Nice", "-10"),
         ("LimitMEMLOCK", "infinity"),
         ("RuntimeDirectoryPreserve", "yes"),
         ("SystemCallErrorNumber", "EPERM"),
