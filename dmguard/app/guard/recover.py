@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ROUNDS = 12
 _LONGEST_WAIT_S = 60.0
 _POLL_S = 0.5
+_ANEW = ("above-threshold",)
+"""Reasons that an act which was done may leave in place: a pool is written to meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class _Work:
     goal: Recover | Examine
     outcomes: list[tuple[Action, Outcome]] = field(default_factory=list)
     tried: set[tuple[str, str]] = field(default_factory=set)
+    done: set[tuple[str, str, str]] = field(default_factory=set)
 
     async def look(self, *, locked: bool = False) -> tuple[State, Plan]:
         look = look_again if locked else look_at_all
@@ -59,7 +62,21 @@ class _Work:
         return state, make_plan(state, self.loop.settings, self.loop.memory.past, self.goal)
 
     def due(self, plan: Plan) -> list[Action]:
-        return [a for a in plan.actions if (str(a.act), a.key) not in self.tried]
+        return [
+            action
+            for action in plan.actions
+            if (str(action.act), action.key) not in self.tried
+            and (str(action.act), action.key, action.reason) not in self.done
+        ]
+
+    def note(self, action: Action, outcome: Outcome) -> None:
+        """What the same inputs would bring to the same end is not done again in this run."""
+        self.outcomes.append((action, outcome))
+        if outcome.result is not Result.DONE:
+            self.tried.add((str(action.act), action.key))
+        elif action.reason not in _ANEW:
+            # Done, and its reason may be there again: another undoes it, and would for ever.
+            self.done.add((str(action.act), action.key, action.reason))
 
 
 async def recover(loop: Loop, goal: Recover | Examine, *, dry_run: bool) -> Recovered:
@@ -106,10 +123,7 @@ async def _act(work: _Work) -> None:
         _, plan = await work.look(locked=True)
         for action in work.due(plan):
             outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
-            work.outcomes.append((action, outcome))
-            if outcome.result is not Result.DONE:
-                # The same inputs would have the same result: not again in this run.
-                work.tried.add((str(action.act), action.key))
+            work.note(action, outcome)
 
 
 async def _wait_for_units(work: _Work, until: float) -> bool:
