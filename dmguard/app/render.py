@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from dmguard.app.say import complain, say
 from dmguard.core.actions import subject
 from dmguard.core.codes import CODES
-from dmguard.core.outcome import describe
+from dmguard.core.complaints import LASTING
+from dmguard.core.outcome import describe, told
 from dmguard.core.steps import every_step
 from dmguard.core.units import format_seconds, format_size
 
@@ -110,7 +111,7 @@ def say_start(action: Action) -> None:
 def say_outcomes(outcomes: Outcomes) -> None:
     """What was done, in the order in which it was."""
     for action, outcome in outcomes:
-        say(f"{subject(action)}: {describe(action, outcome)}")
+        say(told(action, outcome))
 
 
 def say_acted(acted: Acted) -> None:
@@ -136,9 +137,10 @@ def say_findings(findings: Sequence[Finding], actions: Sequence[Action]) -> None
 def is_cure(action: Action, finding: Finding) -> bool:
     """Is the action one against this finding?
 
-    To keep a pool's mark is none: it is done by the way, and nothing is told for want of it.
+    To keep a pool's mark is none: it is done by the way, and nothing is told for want of it. What
+    LVM refuses for a lasting reason is not cured by asking it again.
     """
-    if action.reason == "low-water":
+    if action.reason == "low-water" or finding.code in LASTING:
         return False
     if action.pool:
         return action.pool == finding.subject

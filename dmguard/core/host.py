@@ -101,7 +101,8 @@ def socket_of(unit: str) -> str:
 class DockerData:
     """Docker's data: is its folder there, which drivers have images, are there containers?
 
-    `devices`: is the devicemapper driver's own list of its devices there? `siblings` are the paths
+    `devices`: is the devicemapper driver's own list of its devices there? `transaction` is the last
+    change of the pool that it has noted, None if that is not known. `siblings` are the paths
     beside the folder whose names begin with its own. `is_link`: is the folder a symbolic link?
     `mounts` are the mount points at the folder, as `.`, and below it, by their paths from there;
     None if they are not known. iSulad's data is described in the same words.
@@ -112,6 +113,7 @@ class DockerData:
     drivers: frozenset[str] = frozenset()
     containers: bool = False
     devices: bool = False
+    transaction: int | None = None
     siblings: frozenset[str] = frozenset()
     is_link: bool = False
     mounts: tuple[str, ...] | None = ()

@@ -164,6 +164,7 @@ class PoolLv:
     active: bool
     profile: str | None = None
     thin_count: int = 0
+    transaction_id: int = 0
     skips_activation: bool = False
     autoactivates: bool = True
     active_components: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dmguard.core.bare import BarePool
-    from dmguard.core.model import KernelPool, Pool, Resource, State, Vg
+    from dmguard.core.model import KernelPool, Pool, Resource, State, Usage, Vg
     from dmguard.core.settings import Settings
 
 
@@ -61,5 +61,12 @@ def kernel_obstacle(kernel: KernelPool | None) -> str | None:
     if kernel.needs_check:
         return "pool-needs-check"
     if kernel.mode is Mode.RO:
-        return "pool-read-only"
+        return "out-of-metadata" if is_full(kernel.metadata) else "pool-read-only"
     return "pool-suspended" if kernel.suspended else None
+
+
+def is_full(used: Usage | None) -> bool:
+    """Is all of it in use? The kernel counts as used the metadata that it keeps for its own last
+    commits (Linux, drivers/md/dm-thin-metadata.c, metadata_reserve).
+    """
+    return used is not None and used.used >= used.total

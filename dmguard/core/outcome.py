@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, Action, Result, subject
 from dmguard.core.codes import CODES
+from dmguard.core.complaints import LASTING
 from dmguard.core.entry import Entry
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ def act_entry(action: Action, outcome: Outcome, trigger: Trigger | str) -> Entry
     )
 
 
+def told(action: Action, outcome: Outcome) -> str:
+    """One line for a person: what came of it, and the code of why it was not done."""
+    why = "" if outcome.result is Result.DONE else f" [{outcome.reason}]"
+    return f"{subject(action)}: {describe(action, outcome)}{why}"
+
+
 _NOT_DONE = (
     "act-interrupted",
     "vg-busy",
@@ -52,6 +59,7 @@ _NOT_DONE = (
     "loop-changed",
     "loop-no-space",
     "raw-no-pool",
+    *LASTING,
 )
 
 
@@ -85,7 +93,7 @@ def _place(subject: str, code: str) -> tuple[str, str]:
     return (vg, subject) if vg and lv else ("", "")
 
 
-_OF_POOLS = ("pool-", "out-of-data", "loop-", "raw-", "metadata-", "not-larger", "no-such-pool")
+_OF_POOLS = ("pool-", "out-of-", "loop-", "raw-", "metadata-", "not-larger", "no-such-pool")
 
 
 def _is_node(subject: str) -> bool:
@@ -117,6 +125,7 @@ _ABOUT = {
     "raw-too-small": Act.ACTIVATE_RAW,
     "raw-taken": Act.ACTIVATE_RAW,
     "metadata-ceiling": Act.EXTEND_METADATA,
+    "out-of-metadata": Act.EXTEND_METADATA,
     "pool-inactive": Act.ACTIVATE,
     "consumer-down": Act.START_UNIT,
 }

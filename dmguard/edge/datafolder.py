@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import json
+import time
 from typing import TYPE_CHECKING
 
 from dmguard.core.host import DockerData
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LAYERS = "layerdb/sha256"
+_DEVICES = "devicemapper/metadata"
+_SETTLED_S = 30.0
+_LARGEST = 4096
 _REMAPPED = "[0-9]*.[0-9]*"
 """With userns-remap Docker keeps all of it one folder lower, by the ids of the namespace."""
 
@@ -29,7 +34,8 @@ def read_docker_data(root: Path, folder: str) -> DockerData | None:
             there=True,
             drivers=frozenset(path.name for path in images if _children(path / _LAYERS)),
             containers=any(_children(each / "containers") for each in places),
-            devices=any(_children(each / "devicemapper/metadata") for each in places),
+            devices=any(_children(each / _DEVICES) for each in places),
+            transaction=_transaction(places),
             is_link=place.is_symlink(),
             mounts=read_mounts(root, place),
             siblings=_siblings(root, place),
@@ -58,6 +64,24 @@ def read_isulad_data(root: Path, folder: str) -> DockerData | None:
         )
     except OSError:
         return None
+
+
+def _transaction(places: list[Path]) -> int | None:
+    """The number of the last change that the driver began (moby, daemon/graphdriver/devmapper/
+    deviceset.go). None where it was noted a moment ago: whoever read the pool before read another.
+    """
+    path = next(
+        (p for each in places if (p := each / _DEVICES / "transaction-metadata").exists()), None
+    )
+    if path is None:
+        return None
+    try:
+        values = json.loads(path.read_bytes()[:_LARGEST])
+        number = values["open_transaction_id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    is_settled = time.time() - path.stat().st_mtime > _SETTLED_S
+    return number if is_settled and type(number) is int and number >= 0 else None
 
 
 def _siblings(root: Path, place: Path) -> frozenset[str]:

@@ -35,7 +35,7 @@ _COLUMNS = {
     ",pe_start,pv_tags",
     "lv": "lv_name,lv_uuid,lv_size,lv_metadata_size,lv_active,lv_profile"
     ",lv_skip_activation,lv_autoactivation,data_lv,metadata_lv",
-    "seg": "lv_uuid,segtype,chunk_size,thin_count",
+    "seg": "lv_uuid,segtype,chunk_size,thin_count,transaction_id",
     "pvseg": "pv_uuid",
 }
 _EXIT_FAILED = 5
@@ -210,6 +210,7 @@ def _parse_pool(row: Row, segment: Row, vg: Row, active: Set[str]) -> PoolLv:
         active=_is_active(row),
         profile=row["lv_profile"] or vg["vg_profile"] or None,
         thin_count=_number(segment, "thin_count", where),
+        transaction_id=_number(segment, "transaction_id", where),
         skips_activation=_flag(row, "lv_skip_activation", where),
         autoactivates=_flag(row, "lv_autoactivation", where)
         and _flag(vg, "vg_autoactivation", where),

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dmguard.core.complaints import meaning_of
 from dmguard.core.steps import Lvm, Prove, ProveStopped, UnitStep, UnitVerb, Unmake, Wipe
 from dmguard.core.steps.config import narrowed
 from dmguard.edge import label, lvm
@@ -97,7 +98,9 @@ def _run_lvm(
             return Done(ok=True)
         done = Done(ok=False, complaint=completed.complaint)
         # A command that a signal ended has refused nothing.
-        return replace(done, code=step.refusal) if completed.status > 0 else done
+        if completed.status <= 0:
+            return done
+        return replace(done, code=step.refusal or meaning_of(completed.stderr))
 
     return {Lvm: run_lvm}
 

@@ -48,6 +48,7 @@ _PASSING = (
     "disk-in-use",
     "disk-unreadable",
     "consumer-down",
+    "transaction-id-mismatch",
     "vg-unknown",
 )
 

@@ -71,8 +71,19 @@ def lv_row(name: str, uuid: str, size: int, **other: str) -> Row:
 def pool_rows(name: str, uuid: str, size: int, **other: str) -> tuple[Row, Row]:
     """A pool's LV and its segment."""
     lv = lv_row(name, uuid, size, lv_attr="twi-aotz--", lv_metadata_size=str(8 * MIB))
-    seg = {"lv_uuid": uuid, "segtype": "thin-pool", "chunk_size": "65536", "thin_count": "3"}
-    return lv | other, seg
+    return lv | other, seg_row(uuid, "thin-pool", chunk="65536", thins="3", transaction="0")
+
+
+def seg_row(
+    uuid: str, segtype: str, *, chunk: str = "0", thins: str = "", transaction: str = ""
+) -> Row:
+    return {
+        "lv_uuid": uuid,
+        "segtype": segtype,
+        "chunk_size": chunk,
+        "thin_count": thins,
+        "transaction_id": transaction,
+    }
 
 
 def report(
@@ -92,10 +103,7 @@ def full_report() -> str:
         lv_row("[pool_tdata]", "tdata", 2 * GIB),
         lv_row("[pool_tmeta]", "tmeta", 8 * MIB),
     ]
-    linear = [
-        {"lv_uuid": uuid, "segtype": "linear", "chunk_size": "0", "thin_count": ""}
-        for uuid in ("spare", "tdata", "tmeta")
-    ]
+    linear = [seg_row(uuid, "linear") for uuid in ("spare", "tdata", "tmeta")]
     first = report(
         vg_row("docker"),
         [
@@ -103,7 +111,7 @@ def full_report() -> str:
             pv_row("/dev/sdc", "pv-2", 10 * GIB, 9 * GIB, allocatable="0"),
         ],
         [lv, *hidden],
-        [seg, *linear],
+        [seg | {"transaction_id": "1"}, *linear],
     )
     one = pool_rows("data-pool-1", "one", GIB, lv_active="0")
     two = pool_rows("vg-pool", "two", GIB)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -332,6 +333,34 @@ def test_dockers_data_is_looked_at(tmp_path: Path) -> None:
     assert seen is not None
     assert (seen.containers, seen.devices) == (True, True)
     assert read_docker_data(tmp_path, "/none") == DockerData("/none", there=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "age_s", "expected"),
+    [
+        ('{"open_transaction_id": 7, "device_hash": "ab", "device_id": 3}', 60, 7),
+        ('{"open_transaction_id": 7}', 0, None),
+        ('{"open_transaction_id": "7"}', 60, None),
+        ('{"open_transaction_id": true}', 60, None),
+        ('{"open_transaction_id": -1}', 60, None),
+        ("[7]", 60, None),
+        ("{", 60, None),
+        ("[" * 5000, 60, None),
+        ("\udcff", 60, None),
+    ],
+)
+def test_the_last_change_that_docker_noted_is_read_once_it_is_settled(
+    tmp_path: Path, text: str, age_s: int, expected: int | None
+) -> None:
+    folder = tmp_path / "data/devicemapper/metadata"
+    folder.mkdir(parents=True)
+    path = folder / "transaction-metadata"
+    path.write_text(text, errors="surrogateescape")
+    now = time.time()
+    os.utime(path, (now, now - age_s))
+    seen = read_docker_data(tmp_path, "/data")
+    assert seen is not None
+    assert (seen.devices, seen.transaction) == (True, expected)
 
 
 def test_what_docker_keeps_for_another_user_namespace_is_seen(tmp_path: Path) -> None:

@@ -13,7 +13,17 @@ from dmguard.edge import lvm
 from dmguard.edge.lvm import ReportError, parse_report
 from dmguard.edge.run import SEARCH_PATH, CommandFailedError, Completed, Runner
 from tests.edge.conftest import run, script
-from tests.edge.lvmfake import GIB, MIB, full_report, lv_row, pool_rows, pv_row, report, vg_row
+from tests.edge.lvmfake import (
+    GIB,
+    MIB,
+    full_report,
+    lv_row,
+    pool_rows,
+    pv_row,
+    report,
+    seg_row,
+    vg_row,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +100,7 @@ def test_a_report_becomes_vgs_pvs_and_pools(fake: FakeLvm) -> None:
             active=True,
             profile="thin-grow",
             thin_count=3,
+            transaction_id=1,
         ),
     )
     assert docker.spare == 8 * MIB
@@ -232,7 +243,7 @@ SECTIONS = {
     " pe_start pv_tags",
     "lv": "lv_name lv_uuid lv_size lv_metadata_size lv_active lv_profile lv_skip_activation"
     " lv_autoactivation data_lv metadata_lv",
-    "seg": "lv_uuid segtype chunk_size thin_count",
+    "seg": "lv_uuid segtype chunk_size thin_count transaction_id",
 }
 
 
@@ -251,7 +262,9 @@ def test_a_missing_field_is_named(section: str, column: str) -> None:
 NUMBERS = ["vg_seqno", "vg_size", "vg_extent_size", "pv_size", "pv_free", "lv_size"]
 
 
-@pytest.mark.parametrize("column", [*NUMBERS, "lv_metadata_size", "chunk_size", "thin_count"])
+@pytest.mark.parametrize(
+    "column", [*NUMBERS, "lv_metadata_size", "chunk_size", "thin_count", "transaction_id"]
+)
 @pytest.mark.parametrize("value", ["", "12.5", "10g", None])
 def test_a_number_that_is_none_is_named_with_its_row(column: str, value: str | None) -> None:
     document = json.loads(full_report())
@@ -280,7 +293,7 @@ def test_the_spare_is_told_by_its_name(name: str, expected: int | None) -> None:
 def test_a_thin_volume_is_no_pool() -> None:
     lv, seg = pool_rows("pool", "u", GIB)
     thin = lv_row("thin", "t", GIB)
-    segs = [seg, {"lv_uuid": "t", "segtype": "thin", "chunk_size": "0", "thin_count": "0"}]
+    segs = [seg, seg_row("t", "thin", thins="0", transaction="0")]
     (vg,) = parse_report(report(vg_row("vg"), lvs=[thin, lv], segs=segs))
     assert [pool.name for pool in vg.pools] == ["pool"]
 
@@ -464,7 +477,7 @@ def test_hidden_volumes_count_only_when_they_are_active_by_themselves(
     [("linear", False), ("striped", False), ("raid1", True), ("raid6_zr", True), ("mirror", True)],
 )
 def test_a_vg_with_mirrors_is_told(segtype: str, expected: bool) -> None:  # noqa: FBT001
-    segs = [{"lv_uuid": "x", "segtype": segtype, "chunk_size": "0", "thin_count": ""}]
+    segs = [seg_row("x", segtype)]
     (vg,) = parse_report(report(vg_row("vg"), segs=segs))
     assert vg.mirrored is expected
 

@@ -467,6 +467,38 @@ def test_a_pool_that_docker_does_not_know_any_more(
     assert told(state) == ({"docker-data-missing": "vg/pool"} if found else {})
 
 
+def docker_noted(number: int | None, *, devices: bool = True) -> Host:
+    data = DockerData("/d", there=True, devices=devices, transaction=number)
+    return replace(HOST, docker=data)
+
+
+@pytest.mark.parametrize(
+    ("noted", "number", "found"),
+    [
+        (7, 7, False),
+        (7, 6, False),  # the one that Docker is at
+        (7, 5, True),
+        (7, 8, True),
+        (7, 0, True),
+        (1, 0, False),
+        (None, 5, False),
+        (7, None, False),
+    ],
+)
+def test_a_list_of_devices_of_another_time_than_the_pool(
+    noted: int | None,
+    number: int | None,
+    found: bool,  # noqa: FBT001
+) -> None:
+    state = around(in_kernel(POOL, transaction_id=number), docker_noted(noted))
+    assert told(state) == ({"docker-data-differs": "vg/pool"} if found else {})
+
+
+def test_a_list_of_devices_that_is_lost_is_told_as_that_alone() -> None:
+    state = around(in_kernel(POOL, transaction_id=5), docker_noted(None, devices=False))
+    assert told(state) == {"docker-data-missing": "vg/pool"}
+
+
 # --- Volumes --------------------------------------------------------------------------------------
 
 

@@ -394,3 +394,5 @@ def test_to_keep_a_mark_cures_nothing_that_is_told() -> None:
     assert is_cure(replace(kept, reason="kernel-behind"), dry)
     assert is_cure(grown, dry)
     assert not is_cure(grown, other)
+    # It grows all the same, and is not mended by that.
+    assert not is_cure(grown, replace(dry, code="transaction-id-mismatch"))

@@ -187,7 +187,9 @@ def test_each_act_is_told_in_a_sentence_with_its_numbers(action: Action, message
     assert CODES[action.reason].clause in entry.message
 
 
-@pytest.mark.parametrize("code", ["disk-changed", "disk-refused-by-lvm", "vg-busy"])
+@pytest.mark.parametrize(
+    "code", ["disk-changed", "disk-refused-by-lvm", "vg-busy", "thin-check-failed"]
+)
 def test_a_claim_that_was_not_done_has_the_code_of_why(code: str) -> None:
     entry = act_entry(CLAIM, Outcome(Result.REFUSED, code, "in LVM's words"), Trigger.UDEV)
     assert (entry.code, entry.reason) == (code, code)

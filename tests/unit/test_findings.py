@@ -53,6 +53,54 @@ def test_a_vg_that_has_its_reserve_alone_is_dry_for_data_and_not_for_metadata() 
     assert find(make_pool(80, vg=make_vg(free=1004)), settings=settings) == {}
 
 
+@pytest.mark.parametrize(
+    ("own", "known", "told"),
+    [
+        (0, 5, False),  # a pool of Docker's or containerd's: LVM keeps no number
+        (5, 5, False),
+        (5, 4, False),  # LVM's message may still come
+        (5, 3, True),
+        (5, 6, True),
+        (1, 0, False),
+        (2, 0, True),
+        (5, None, False),
+    ],
+)
+def test_a_pool_that_lvm_will_not_activate_again_is_told(
+    own: int, known: int | None, *, told: bool
+) -> None:
+    pool = in_kernel(make_pool(), transaction_id=known)
+    pool = replace(pool, lv=replace(pool.lv, transaction_id=own))
+    found = find(pool)
+    assert list(found) == ["transaction-id-mismatch"] * told
+    assert all(f"is {known}, and by LVM's metadata it is {own}" in said for said in found.values())
+
+
+def test_a_transaction_id_of_a_pool_that_is_not_guarded_is_not_told() -> None:
+    pool = in_kernel(make_pool(), transaction_id=9)
+    pool = replace(pool, lv=replace(pool.lv, transaction_id=5))
+    assert find(pool, settings=replace(make_settings(), pools=("other/*",))) == {}
+
+
+@pytest.mark.parametrize(
+    ("percent", "needs_check", "code"),
+    [
+        (100, False, "out-of-metadata"),
+        (99, False, "pool-read-only"),
+        (100, True, "pool-needs-check"),
+    ],
+)
+def test_a_pool_out_of_metadata_is_told_apart_from_others_that_are_read_only(
+    percent: int, *, needs_check: bool, code: str
+) -> None:
+    pool = make_pool(50, percent, vg=make_vg(free=12))
+    pool = in_kernel(pool, mode=Mode.RO, needs_check=needs_check)
+    found = find(pool)
+    assert list(found) == [code]
+    if code == "out-of-metadata":
+        assert found[code].endswith("all 100.00 MiB are in use; vg has 12.00 MiB free")
+
+
 def test_a_pool_that_is_starved_of_both_is_one_finding() -> None:
     findings = find_all(make_state(make_pool(80, 80, vg=DRY)), make_settings())
     assert [finding.code for finding in findings] == ["vg-dry"]

@@ -178,6 +178,20 @@ def test_a_command_that_fails_has_the_code_of_what_that_means(step: Lvm, code: s
     assert len(runner.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("step", "status", "code"),
+    [
+        (PLAIN, 5, "thin-check-failed"),
+        (STEP, 5, "disk-refused-by-lvm"),
+        (PLAIN, -15, ""),
+        (PLAIN, 0, ""),
+    ],
+)
+def test_lvms_words_tell_more_where_the_step_does_not(step: Lvm, status: int, code: str) -> None:
+    done, _ = run(step, (status, "  Check of pool vg/pool failed (status:1).\n"))
+    assert (done.ok, done.code) == (status == 0, code)
+
+
 def test_a_group_that_is_locked_is_tried_again() -> None:
     done, runner = run(STEP, (5, BUSY), (5, BUSY), (0, ""))
     assert done == Done(ok=True)

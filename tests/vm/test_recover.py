@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from dmguard.core.codes import CODES
 from tests.edge.schema import check
 from tests.lab import scsi
 from tests.lab.lvmkit import docker_direct_lvm, make_pool, make_vg, pool_status, raw_thin
@@ -160,3 +163,93 @@ def leave_a_pool_that_needs_a_check(m: Machine) -> None:
     assert (status["mode"], status["needs_check"]) == ("ro", True)
     # The others are well, and that is what is said of them alone.
     assert m.run("dmguard recover docker/thinpool").status == 0
+
+
+SPOIL = "dd if=/dev/urandom of={disk} bs=512 seek={at} count=8 oflag=direct status=none"
+KEEP = "dd if={disk} of=/tmp/kept bs=512 skip={at} count=8 iflag=direct status=none"
+MEND = "dd if=/tmp/kept of={disk} bs=512 seek={at} oflag=direct status=none"
+BACKUP = "vgcfgbackup -q -f /tmp/{name}.conf damaged"
+EDIT = "sed 's/transaction_id = 1$/transaction_id = 7/' /tmp/good.conf >/tmp/bad.conf"
+RESTORE = "vgcfgrestore -q -y --force -f /tmp/{name}.conf damaged"
+
+
+@pytest.mark.parametrize(
+    ("code", "spoil", "mend"),
+    [
+        ("thin-check-failed", (KEEP, SPOIL), (MEND,)),
+        (
+            "transaction-id-mismatch",
+            (BACKUP.format(name="good"), EDIT, RESTORE.format(name="bad")),
+            (RESTORE.format(name="good"),),
+        ),
+        (
+            "pool-table-refused",
+            ("vgchange -q -ay damaged", BACKUP.format(name="bad"),
+             "lvextend -q -L +20m damaged/pool", BACKUP.format(name="good"),
+             "vgchange -q -an damaged", RESTORE.format(name="bad")),
+            (RESTORE.format(name="good"),),
+        ),
+        (
+            "thin-target-missing",
+            ("modprobe -r dm_thin_pool && mv $(modinfo -n dm_thin_pool) /tmp/ && depmod",),
+            ("mv /tmp/dm-thin-pool.ko* /lib/modules/$(uname -r)/kernel/drivers/md/ && depmod",),
+        ),
+    ],
+)  # fmt: skip
+def test_a_pool_that_lvm_refuses_to_activate_is_explained_and_left_as_it_is(
+    machines: Factory, code: str, spoil: tuple[str, ...], mend: tuple[str, ...]
+) -> None:
+    m = machines(disks=[256 * MIB])
+    disk = m.disks[0].device
+    m.run("systemctl stop dmguard")
+    m.run(
+        f"vgcreate -q -y -s 1m damaged {disk}"
+        " && lvcreate -q -y -T -L 40m -V 20m -n data damaged/pool"
+    )
+    _, sectors, _, _, at = m.run("dmsetup table damaged-pool_tmeta").out.split()
+    m.run("vgchange -q -an damaged")
+    assert recovered(m)[0] == 0, "it comes up while nothing is wrong"
+    m.run("vgchange -q -an damaged")
+    for command in spoil:
+        m.run(command.format(disk=disk, at=at))
+    before = contents(m, disk, int(at), int(sectors))
+
+    status, told = recovered(m)
+    assert status == 4
+    (done,) = told["done"]
+    assert (done["act"], done["result"], done["reason"]) == ("activate", "refused", code)
+    assert [f["code"] for f in told["left"]] == ["pool-inactive"]
+    # A check of large metadata takes minutes, and its answer is the same each time.
+    up = m.run("dmguard activate damaged/pool --timeout 4", check=False)
+    assert (up.status, up.out.count(f"[{code}]")) == (1, 1), up.out
+    assert [e["DMGUARD_RESULT"] for e in entries(m) if e["DMGUARD_REASON"] == code] == [
+        "refused"
+    ] * 2
+    assert "MESSAGE_ID" in entries(m)[-1]
+    assert CODES[code].title in m.run(f"dmguard explain {code}").out
+    assert contents(m, disk, int(at), int(sectors)) == before
+
+    for command in mend:
+        m.run(command.format(disk=disk, at=at))
+    status, told = recovered(m)
+    assert (status, [done["result"] for done in told["done"]]) == (0, ["done"])
+
+
+def contents(m: Machine, disk: str, at: int, sectors: int) -> str:
+    """Of all but the pool's metadata the sum, and of that what it says: the kernel writes to it
+    when LVM loads the pool's table only to compare.
+    """
+    first, last = at * 512, (at + sectors) * 512
+    return m.run(
+        f"blockdev --flushbufs {disk}"
+        f"; (head -c {first} {disk}; tail -c +{last + 1} {disk}) | sha256sum"
+        f"; tail -c +{first + 1} {disk} | head -c {last - first} >/tmp/metadata"
+        "; thin_dump /tmp/metadata",
+        check=False,
+    ).out
+
+
+def recovered(m: Machine) -> tuple[int, dict[str, Any]]:
+    answer = m.run("dmguard recover damaged/pool --json", check=False)
+    print(answer.out)
+    return answer.status, check("recover", answer.out)

@@ -82,12 +82,9 @@ async def _execute(options: argparse.Namespace) -> int:
 
 
 def _lines(result: Activated) -> list[str]:
-    from dmguard.core.actions import subject
-    from dmguard.core.outcome import describe
+    from dmguard.core.outcome import told
 
-    lines = [
-        f"{subject(action)}: {describe(action, outcome)}" for action, outcome in result.outcomes
-    ]
+    lines = [told(action, outcome) for action, outcome in result.outcomes]
     acted = {action.pool for action, _ in result.outcomes}
     lines += [f"{name}: active" for name in result.up if name not in acted]
     lines += [f"{name}: its disks did not come in time" for name in result.late]

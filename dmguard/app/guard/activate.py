@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dmguard.app.guard.lock import take_lock
 from dmguard.core.actions import Result
 from dmguard.core.codes import CODES
+from dmguard.core.complaints import LASTING
 from dmguard.core.entry import Entry
 from dmguard.core.goals import ActivateAll
 from dmguard.core.model import State, Trigger
@@ -136,7 +137,8 @@ async def _act(
                 continue
             outcome = await loop.executor.carry_out(action, trigger, lock)
             # A lock that is held is no failure: LVM's own activation has it.
-            if outcome.reason == "activation-off":
+            # What is damaged is checked once, for that takes minutes where it is large.
+            if outcome.reason == "activation-off" or outcome.reason in LASTING:
                 tries[action.pool] = _TRIES
             elif outcome.result is not Result.DONE and outcome.reason != "vg-busy":
                 tries[action.pool] = tries.get(action.pool, 0) + 1

@@ -141,6 +141,19 @@ CONSUMERS = (
         " pool, and do not set dm.directlvm_device_force.",
     ),
     Code(
+        "docker-data-differs",
+        "6698689ecd5f4569b0a6ae943c62818d",
+        Severity.WARNING,
+        "Docker's list of devices is not that of its pool",
+        "Docker counts its changes of the pool, and the pool counts them, too. The data folder, or"
+        " the pool, is an older copy, or the pool is another one.",
+        "Docker does not find its base device (Base Device UUID and Filesystem verification"
+        " failed), or gives new containers the numbers of volumes that it does not know of.",
+        "Leave Docker stopped. Bring back the copy of its data folder, or the pool, that belongs to"
+        " the other. If what is in them is not needed: dmguard setup makes a new pool, and with"
+        " --move-data moves the folder aside.",
+    ),
+    Code(
         "auto-extend-ignored",
         "5106b847f1334ce08344cb6d7ea540f2",
         Severity.WARNING,

@@ -93,11 +93,24 @@ POOLS = (
         "Remove snapshots and unused volumes; move data to a pool with larger chunks.",
     ),
     Code(
+        "out-of-metadata",
+        "8274a3e220f046d2960a6c59abefce03",
+        Severity.CRITICAL,
+        "A thin pool is out of metadata space",
+        "Every block of its metadata is in use, but for what the kernel keeps for itself. It has"
+        " turned the pool read-only.",
+        "Nothing new can be written, and no volume can be made. dmguard grows no pool that is"
+        " read-only: whether it comes back is for a person to see.",
+        "lvextend --poolmetadatasize +SIZE VG/POOL, then dmsetup status: the kernel turns the pool"
+        " writable if nothing else is wrong with it. If it stays read-only, as for pool-read-only."
+        " Check the file systems that were being written to.",
+    ),
+    Code(
         "pool-read-only",
         "5bac5c347c5647398fd0fa86cc071af4",
         Severity.CRITICAL,
         "A thin pool is read-only",
-        "The kernel ran out of metadata space, or failed to write it, and protects what is there.",
+        "The kernel failed to write its metadata, or was told to, and protects what is there.",
         "Nothing in the pool can be written. Growing it now can lose data, so dmguard does not.",
         "Stop what uses the pool, deactivate it (lvchange -an), repair it (lvconvert --repair),"
         " extend its metadata, activate it, and check the file systems in it: lvmthin(7).",
@@ -124,6 +137,54 @@ POOLS = (
         "The kernel could not even write to the pool's metadata device.",
         "All I/O to the pool fails.",
         "Look at the disks first (journalctl -k). Then as for pool-needs-check.",
+    ),
+    Code(
+        "thin-check-failed",
+        "127721b0615549bba1821e67a5c84ba7",
+        Severity.CRITICAL,
+        "A thin pool's metadata did not pass its check",
+        "LVM runs thin_check before it activates a pool, and that found damage.",
+        "The pool stays down, with all that is in it. Nothing was changed.",
+        "Look at the disks first (journalctl -k). lvconvert --repair VG/POOL writes what"
+        " thin_repair can save to the spare metadata, and keeps what there is as VG/POOL_meta0. If"
+        " thin_repair asks for the transaction id, the superblock is damaged: lvs -o transaction_id"
+        " has LVM's. See lvmthin(7).",
+    ),
+    Code(
+        "transaction-id-mismatch",
+        "fa83ea871ec246e786c6e4f4cfb475b5",
+        Severity.CRITICAL,
+        "LVM and a thin pool differ in the pool's transaction id",
+        "One of the two was taken back: LVM's metadata was restored from an older copy or edited,"
+        " or the pool's own was.",
+        "LVM does not activate such a pool. One that is up grows, and is down after the next boot.",
+        "Leave the pool up until it is mended. The kernel's number is the first of dmsetup status;"
+        " look for the copy in /etc/lvm/archive with the same transaction_id (vgcfgrestore --list"
+        " VG), compare its volumes and its sizes with what lvs -a shows, then vgcfgrestore --force"
+        " -f FILE VG. A copy in which a volume or an extent is missing loses it.",
+    ),
+    Code(
+        "pool-table-refused",
+        "213ab6a272f949ee9420777702f42532",
+        Severity.CRITICAL,
+        "The kernel refused a thin pool's table",
+        "Its own line says why (journalctl -k). Most often the pool has grown since the copy of"
+        " LVM's metadata that was restored: it is too small for what the pool knows of itself.",
+        "The pool stays down, with all that is in it. Nothing was changed.",
+        "Read the kernel's line. If it says that the pool is too small: vgcfgrestore --list VG, and"
+        " restore the newest copy from before the mistake, or lvextend the pool to the size that it"
+        " had.",
+    ),
+    Code(
+        "thin-target-missing",
+        "c5ec919654bb4d269102b5d5a80e4c02",
+        Severity.CRITICAL,
+        "The kernel has no thin pools",
+        "Its module dm_thin_pool is not there: the package of the running kernel was removed or"
+        " replaced, or the kernel was built without it.",
+        "No thin pool comes up, and nobody who keeps data in one.",
+        "modprobe dm_thin_pool, and read what it says. Boot the kernel whose modules are installed,"
+        " or install those of the running one.",
     ),
     Code(
         "pool-inactive",

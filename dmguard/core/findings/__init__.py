@@ -39,6 +39,7 @@ def find_all(state: State, settings: Settings) -> tuple[Finding, ...]:
         forbidden,
         full,
         loops,
+        mismatch,
         stranger,
     )
 
@@ -47,6 +48,7 @@ def find_all(state: State, settings: Settings) -> tuple[Finding, ...]:
         full.find,
         dry.find,
         ceiling.find,
+        mismatch.find,
         stranger.find,
         loops.find,
         consumer.find,

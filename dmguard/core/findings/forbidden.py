@@ -8,6 +8,7 @@ from dmguard.core.codes import CODES
 from dmguard.core.findings import Finding
 from dmguard.core.obstacle import obstacle
 from dmguard.core.plan.activate import is_wanted
+from dmguard.core.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,11 @@ def _sentence(code: str, pool: Pool) -> str:
     if code == "vg-missing-pv":
         names = ", ".join(pv.uuid for pv in pool.vg.missing)
         return f"{title}: {names}; nothing in {pool.vg.name} is changed"
+    if code == "out-of-metadata" and kernel is not None and kernel.metadata is not None:
+        size = format_size(kernel.metadata.total)
+        return (
+            f"{title}: all {size} are in use; {pool.vg.name} has {format_size(pool.vg.free)} free"
+        )
     if kernel is not None and code.startswith("pool-"):
         check = ", needs_check" if kernel.needs_check else ""
         return f"{title}: the kernel says {kernel.mode}{check}"

@@ -22,6 +22,8 @@ SETUP = "/etc/sysconfig/docker-storage-setup"
 KUBELET = "/var/lib/kubelet/config.yaml"
 CONTAINERD = "/etc/containerd/config.toml"
 METADATA = "/var/lib/docker/devicemapper/metadata"
+AGED = f"touch -d '-1 min' {METADATA}/transaction-metadata"
+"""What Docker wrote just now may be newer than what was read of the pool before."""
 LEDGER = "/var/lib/dmguard/disks.json"
 DOCKERD = "/usr/sbin/dockerd"
 MONITORED = f"lvchange -q --monitor y {DOCKER}"
@@ -232,6 +234,15 @@ CONSUMERS = (
         DAEMON_JSON,
     ),
     told("docker-data-missing", DOCKER, f"mv {METADATA} /tmp/lost", f"mv /tmp/lost {METADATA}"),
+    told(
+        "docker-data-differs",
+        DOCKER,
+        f"cp -a {METADATA} /tmp/older && docker create busybox true"
+        f" && systemctl stop docker docker.socket && mv {METADATA} /tmp/newer"
+        f" && mv /tmp/older {METADATA} && {AGED}",
+        f"rm -r {METADATA} && mv /tmp/newer {METADATA} && {AGED}",
+        "systemctl start docker.socket docker",
+    ),
     told(
         "auto-extend-ignored",
         SETUP,

@@ -91,6 +91,24 @@ STATES = (
         " && dmsetup resume vg-pool",
         UP_AGAIN,
     ),
+    told(
+        "out-of-metadata",
+        "vg/small",
+        "systemctl kill -s STOP --kill-who=main dmguard"
+        " && lvcreate -q -y -T -L 40m --poolmetadatasize 2m vg/small"
+        " && seq -f 'dmsetup message vg-small 0 \"create_thin %.0f\"' 600 | sh -e;"
+        " dmsetup status vg-small | grep -q ' ro '",
+        "lvextend -q --poolmetadatasize +4m vg/small",
+        "lvremove -q -y vg/small; systemctl kill -s CONT --kill-who=main dmguard",
+    ),
+    told(
+        "transaction-id-mismatch",
+        "vg/other",
+        f"lvcreate -q -y -T -L 40m -V 20m -n volume vg/other && {BACKUP}"
+        f" && sed -i 's/transaction_id = 1$/transaction_id = 7/' /tmp/vg.conf && {RESTORE}",
+        f"sed -i 's/transaction_id = 7$/transaction_id = 1/' /tmp/vg.conf && {RESTORE}",
+        "lvremove -q -y vg/other",
+    ),
     told("pool-suspended", POOL, "dmsetup suspend vg-pool", "dmsetup resume vg-pool"),
     told(
         "vg-dry",

@@ -115,14 +115,24 @@ def _of_data(its: Configured, state: State, host: Host) -> Iterator[Finding]:
     # Docker counts its changes up in the pool's transaction number, and begins to at once.
     pool, data = _pool_of(its, state), host.docker
     number = pool.kernel.transaction_id if pool and pool.kernel else None
-    if pool is None or data is None or not number or data.devices or pool.lv.thin_count:
+    if pool is None or data is None or number is None or pool.lv.thin_count:
         return
-    yield Finding(
-        "docker-data-missing",
-        pool.name,
-        f"{pool.name}: Docker has made {number} changes in it, and {data.root} has no list of its"
-        " devices",
-    )
+    noted = data.transaction
+    if number and not data.devices:
+        yield Finding(
+            "docker-data-missing",
+            pool.name,
+            f"{pool.name}: Docker has made {number} changes in it, and {data.root} has no list of"
+            " its devices",
+        )
+    elif noted is not None and number not in (noted, noted - 1):
+        # The one that it is at is noted first.
+        yield Finding(
+            "docker-data-differs",
+            pool.name,
+            f"{pool.name}: {number} changes were made in it, and the list of devices in"
+            f" {data.root} is of {noted}",
+        )
 
 
 def _pool_of(its: Configured, state: State) -> Pool | None:
