@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmguard.app.guard.extend import Acted
+    from dmguard.app.guard.recover import Recovered
     from dmguard.app.guard.report import Report
     from dmguard.core.actions import Action
     from dmguard.core.findings import Finding
@@ -176,6 +177,16 @@ def outcome_values(outcomes: Outcomes) -> list[dict[str, Any]]:
         }
         for action, outcome in outcomes
     ]
+
+
+def recovered_values(recovered: Recovered) -> dict[str, Any]:
+    """What was wrong, what was to be done and was done about it, and what is left."""
+    return {
+        "findings": finding_values(recovered.before.findings),
+        "planned": plan_values(recovered.before.actions),
+        "done": outcome_values(recovered.outcomes),
+        "left": finding_values(recovered.after.findings),
+    }
 
 
 def refusal_values(refusals: Sequence[Refusal]) -> list[dict[str, str]]:

@@ -70,6 +70,39 @@ def write_atomic(
         sync_directory(path.parent)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """A file that was not there, for nobody else to read: whole, or not at all.
+
+    FileExistsError if there is one. The folder may be anyone's to write to, as /tmp is: what is
+    opened is new as well, and no link of somebody else's.
+    """
+    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(part, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _give_name(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def _give_name(part: Path, path: Path) -> None:
+    """As a rename that replaces nothing."""
+    try:
+        path.hardlink_to(part)
+    except OSError as error:
+        # A file system without hard links, as a stick has.
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        part.rename(path)
+
+
 def _open_part(part: Path) -> int:
     """For nobody else to read until it is known who may."""
     return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

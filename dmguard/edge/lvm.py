@@ -82,14 +82,8 @@ async def read_vgs(
 async def _read_once(
     runner: Runner, names: Collection[str], devices: Collection[str]
 ) -> tuple[Vg, ...]:
-    argv = [LVM, "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
-    argv += ["--binary", "--config", READ_CONFIG]
-    for name, columns in _COLUMNS.items():
-        argv += ["--configreport", name, "--options", columns]
-    argv += sorted(names)
-    completed = await runner.read(
-        narrowed(tuple(argv), devices), check=False, variables=REPORT_ALONE
-    )
+    argv = (*report_command(), *sorted(names))
+    completed = await runner.read(narrowed(argv, devices), check=False, variables=REPORT_ALONE)
     try:
         vgs = parse_report(completed.stdout, twins=set(_TWIN.findall(completed.stderr)))
     except ReportError:
@@ -99,6 +93,15 @@ async def _read_once(
     if is_busy(completed):
         raise ReportBusyError(completed, vgs)
     return vgs
+
+
+def report_command() -> tuple[str, ...]:
+    """The report of all that is read of LVM, with REPORT_ALONE."""
+    argv = [LVM, "fullreport", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
+    argv += ["--binary", "--config", READ_CONFIG]
+    for name, columns in _COLUMNS.items():
+        argv += ["--configreport", name, "--options", columns]
+    return tuple(argv)
 
 
 def parse_report(text: str, *, twins: Container[str] = ()) -> tuple[Vg, ...]:

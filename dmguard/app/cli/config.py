@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
-
-    from dmguard.core.settings import Settings
 
 
 def add_parser(commands: Any) -> None:
@@ -30,6 +27,7 @@ def add_parser(commands: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     from dmguard.app.cli import Exit
     from dmguard.app.say import complain, say, say_json
+    from dmguard.app.toml import settings_toml
     from dmguard.core.settings import show_settings
     from dmguard.edge.config import CONFIG, ConfigError, config_files, load_settings
 
@@ -48,30 +46,5 @@ def execute(options: argparse.Namespace) -> int:
     elif options.what == "check":
         say(f"accepted: {', '.join(paths) or 'no files, the defaults hold'}")
     else:
-        say(_toml(settings))
+        say(settings_toml(settings))
     return Exit.DONE
-
-
-def _toml(settings: Settings) -> str:
-    """As TOML that can be read back; JSON's strings, numbers and lists are TOML's too."""
-    from dmguard.core.settings import LISTED, show_settings
-
-    document = show_settings(settings)
-    rules = [(f"[[{name}]]", rule) for name in LISTED for rule in document.pop(name, ())]
-    sections = [(f"[{name}]", document.pop(name)) for name in ("guard", "policy", "activate")]
-    sections += rules
-    for group, members in document.items():
-        for name, values in members.items():
-            head = name if name.isidentifier() else _quoted(name)
-            sections.append((f"[{group}.{head}]", values))
-    return "\n\n".join(
-        f"{head}\n" + "\n".join(f"{key} = {_quoted(value)}" for key, value in values.items())
-        for head, values in sections
-    )
-
-
-def _quoted(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_quoted(one)}" for key, one in value.items()) + " }"
-    # Without escapes for what lies beyond the BMP: JSON's surrogate pairs are not TOML.
-    return json.dumps(value, ensure_ascii=False)

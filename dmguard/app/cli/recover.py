@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import argparse
+from dmguard.core.bundle import FOLDER, SUFFIXES
 
+if TYPE_CHECKING:
     from dmguard.app.guard.recover import Recovered
 
 
@@ -19,25 +21,67 @@ def add_parser(commands: Any) -> None:
         " (skip flag and active components included), a full one grows, a dry volume group gets a"
         " disk that a rule is for, a consumer that failed without its pool is started. All else is"
         " explained and left alone. Ends with 0 when all is well afterwards, 1 when something"
-        " failed, 4 when something was left alone for safety.",
+        " failed, 4 when something was left alone for safety. With --bundle nothing is cured: what"
+        " a maintainer has to see of this host is written to a file, without secrets.",
     )
     parser.add_argument("pools", nargs="*", metavar="VG/POOL", help="these pools alone")
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.set_defaults(execute=execute)
+    parser.add_argument(
+        "--bundle",
+        type=_bundle,
+        metavar="FILE",
+        help="cure nothing, and write what a maintainer has to see to a new file, packed as its"
+        " name says: .tar, .tar.gz or .tar.xz",
+    )
+    parser.set_defaults(execute=execute, parser=parser)
+
+
+def _bundle(text: str) -> Path:
+    if not text.endswith(SUFFIXES):
+        raise argparse.ArgumentTypeError(f"its name must end with {' or '.join(SUFFIXES)}: {text}")
+    return Path(text)
 
 
 def execute(options: argparse.Namespace) -> int:
     import asyncio
 
-    return asyncio.run(_execute(options))
+    if options.bundle is None:
+        return asyncio.run(_execute(options))
+    if options.json:
+        options.parser.error("argument --json: not allowed with argument --bundle")
+    return asyncio.run(_write(options.bundle, tuple(options.pools)))
+
+
+async def _write(path: Path, pools: tuple[str, ...]) -> int:
+    from dmguard.app.cli import Exit
+    from dmguard.app.guard.bundle import write_bundle
+    from dmguard.app.say import complain, say
+    from dmguard.core.units import format_size
+
+    bundle = await write_bundle(path, pools)
+    for name in bundle.unknown:
+        complain(_no_pool(name))
+    say(f"{bundle.path}: {format_size(bundle.size)}, {bundle.parts} parts")
+    if bundle.failed:
+        say(f"    not there, or not told: {', '.join(bundle.failed)}")
+    kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(bundle.hidden.items()))
+    say(f"    hidden in it: {kinds or 'nothing'}")
+    say(f"what it has, and by what:  tar -xOf {path} {FOLDER}/MANIFEST")
+    say(f"all of it:                 tar -xf {path}")
+    say("Look through it before it is handed on: what was hidden is known by where it stands.")
+    return Exit.NO_MATCH if bundle.unknown else Exit.DONE
+
+
+def _no_pool(name: str) -> str:
+    return f"{name}: no guarded pool has that name [no-such-pool]"
 
 
 async def _execute(options: argparse.Namespace) -> int:
     from dmguard.app.guard.recover import recover
-    from dmguard.app.render import finding_values, outcome_values, plan_values
+    from dmguard.app.render import recovered_values
     from dmguard.app.say import say_json
     from dmguard.app.withbus import open_with_bus
     from dmguard.core.goals import Recover
@@ -46,14 +90,7 @@ async def _execute(options: argparse.Namespace) -> int:
         goal = Recover(tuple(options.pools))
         recovered = await recover(loop, goal, dry_run=options.dry_run)
     if options.json:
-        say_json(
-            {
-                "findings": finding_values(recovered.before.findings),
-                "planned": plan_values(recovered.before.actions),
-                "done": outcome_values(recovered.outcomes),
-                "left": finding_values(recovered.after.findings),
-            }
-        )
+        say_json(recovered_values(recovered))
     else:
         _say(recovered, dry_run=options.dry_run)
     return _exit_code(recovered, tuple(options.pools), dry_run=options.dry_run)
@@ -64,7 +101,7 @@ def _say(recovered: Recovered, *, dry_run: bool) -> None:
     from dmguard.app.say import complain, say
 
     for name in recovered.unknown:
-        complain(f"{name}: no guarded pool has that name [no-such-pool]")
+        complain(_no_pool(name))
     if not recovered.before.findings and not recovered.before.actions:
         say("nothing is wrong")
         return
