@@ -34,7 +34,8 @@ _HOSTS = re.compile(
     \bcreation_host\s*=\s*"(?P<creator>[^"\n]+)"
     |\bsystem_id\s*=\s*"(?P<system>[^"\n]+)"
     |:(?:\\*/){2}(?:<redacted-url>@)?(?P<url>[A-Za-z0-9][\w.-]*)
-    |^(?://)?(?P<mount>[A-Za-z0-9][\w.-]*)(?::/|(?<=//[\w.-])/)\S*[ ]
+    |^(?P<nfs>[A-Za-z0-9][\w.-]*):/(?!/)\S*[ ]
+    |^//(?P<cifs>[A-Za-z0-9][\w.-]*)/
     """,
     re.VERBOSE | re.MULTILINE,
 )
@@ -46,7 +47,7 @@ _TARGET = re.compile(r"\b(?:iqn|nqn)\.\d{4}-\d{2}\.[^\s\"',;]+")
 _MAC = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![\w:])")
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.<])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
-_RUN = re.compile(r"[A-Za-z0-9]+")
+_RUN = re.compile(r"(?:(?<![A-Za-z0-9])0[xX])?([A-Za-z0-9]+)")
 
 # A host of such a name is not told from the word, and a bundle without the word would say nothing.
 _WORDS = frozenset(
@@ -102,8 +103,8 @@ class Names:
         first = _RUN.match(value)
         if first is not None and value not in self._known:
             self._known[value] = kind
-            self._index[first[0]].append(value)
-            self._index[first[0]].sort(key=len, reverse=True)
+            self._index[first[1]].append(value)
+            self._index[first[1]].sort(key=len, reverse=True)
 
     def hide(self, text: str) -> tuple[str, Counter[str]]:
         """The text with a given name for each, and how many of each kind there were."""
@@ -137,10 +138,10 @@ class Names:
     def _known_hidden(self, text: str, counts: Counter[str]) -> Iterator[str]:
         done = 0
         for run in _RUN.finditer(text):
-            begin = run.start()
+            begin = run.start(1)
             if begin < done:
                 continue
-            for value in self._index.get(run[0], ()):
+            for value in self._index.get(run[1], ()):
                 end = begin + len(value)
                 if text.startswith(value, begin) and not text[end : end + 1].isalnum():
                     kind = self._known[value]

@@ -35,7 +35,7 @@ _WORD = r"""(?:
       |(?:tls|ssl|ssh|master|shared|signing)key)
   | (?<![a-z0-9])(?:auth|key|pass|pwd|psk)(?![a-z0-9])
 )"""
-_OPTION = rf"(?<![\w-])--?[a-z0-9-]{{0,64}}?{_WORD}[a-z0-9-]{{0,64}}"
+_OPTION = rf"(?<![\w-])--?[\w.-]{{0,64}}?{_WORD}[\w.-]{{0,64}}"
 _HEADERS = r"(?:(?:proxy-)?authorization|x-registry-(?:auth|config)|(?:set-)?cookie)"
 _IS = r"[ \t]*(?::=|=>|[:=])[ \t]*"
 
@@ -64,12 +64,13 @@ RULES = (
     _rule("header", rf"{_HEADERS}(?:{_QUOTE})?{_IS}(?P<q>{_QUOTE})(?P<hide>[^\n]*?)(?=(?P=q))"),
     _rule("header", rf"{_HEADERS}{_IS}(?P<hide>[^\s\"'\\][^\n]*)"),
     # Up to the last @ of the word, because a password may have one, or a slash.
-    _rule("url", r":(?:\\*/){2}(?P<hide>\S{0,4096})@"),
-    _rule("url", rf"proxy[\w-]{{0,64}}(?:{_QUOTE})?{_IS}(?:{_QUOTE})?(?P<hide>\S{{0,4096}})@"),
-    _rule("url", r"(?<![\w.%+@-])(?P<hide>[\w.%+-]{1,256}:[^\s@/\"']{1,4096})@(?=[\w\[])"),
+    _rule("url", r"(?<!\S)(?=\S*@)\S*?:(?:\\*/){2}(?P<hide>\S*)@"),
+    _rule("url", rf"proxy[\w-]{{0,64}}(?:{_QUOTE})?{_IS}(?:{_QUOTE})?(?P<hide>\S{{0,512}})@"),
+    _rule("url", r"(?<![\w.%+@:-])(?P<hide>[\w.%+-]{1,256}:[^\s@/\"']{1,4096})@(?=[\w\[])"),
     _rule(
         "key",
-        rf"^[^\S\n]*(?:\w+[ ])?[\w.-]*?{_WORD}[\w.-]{{0,64}}{_IS}(?P<hide>[^\s\"'\[{{\\][^\n]*)",
+        rf"^[^\S\n]*(?:export[ ]+)?(?:\w[\w.-]*?)?{_WORD}[\w.-]{{0,64}}{_IS}"
+        r"(?P<hide>[^\s\"'\[{\\][^\n]*)",
     ),
     _rule("key", rf"{_WORD}[\w.-]{{0,64}}(?:{_QUOTE})?{_IS}{_VALUE}"),
     _rule("key", rf"{_OPTION}(?:[ \t]+|(?:{_QUOTE})[ \t]*,\s*){_VALUE}"),
@@ -117,22 +118,42 @@ def _apply(rule: Rule, text: str, counts: Counter[str]) -> str:
     return "".join([*pieces, text[done:]])
 
 
-_ASSIGNMENT = re.compile(r"\s*[#;]?\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(\S.*)?")
+_ASSIGNMENT = re.compile(r"\s*[#;]?\s*(?:export\s+)?[A-Za-z_]\w*\s*=\s*(\S.*)?")
 
 
 def hide_variables(text: str) -> tuple[str, Counter[str]]:
     """A file of variables for a unit: their names alone. Comments are left to the other rules."""
     counts: Counter[str] = Counter()
     lines = []
+    goes_on = ""
     for line in text.split("\n"):
-        found = _ASSIGNMENT.fullmatch(line)
-        is_comment = line.lstrip()[:1] in ("#", ";")
-        if found and found[2]:
-            lines.append(line[: found.start(2)] + marker("environment"))
-        elif found or is_comment or not line.strip() or line.startswith("==> "):
+        found = None if goes_on else _ASSIGNMENT.fullmatch(line)
+        is_value = bool(goes_on or found) or not _is_aside(line)
+        if found and found[1]:
+            goes_on = _opened(found[1])
+            lines.append(line[: found.start(1)] + marker("environment"))
+        elif is_value and not found:
+            goes_on = "" if _is_end(line, goes_on) else goes_on
+            lines.append(marker("environment"))
+        else:
             lines.append(line)
             continue
-        else:
-            lines.append(marker("environment"))
         counts["environment"] += 1
     return "\n".join(lines), counts
+
+
+def _is_aside(line: str) -> bool:
+    """Nothing, a comment, or what says which file begins."""
+    return line.lstrip()[:1] in ("", "#", ";") or line.startswith("==> ")
+
+
+def _opened(value: str) -> str:
+    """What the next line still belongs to: a quote that is not closed, or a backslash."""
+    quote = value[:1]
+    if quote in ("'", '"') and (len(value) == 1 or not value.rstrip().endswith(quote)):
+        return quote
+    return "\\" if value.endswith("\\") else ""
+
+
+def _is_end(line: str, opened: str) -> bool:
+    return not line.endswith("\\") if opened == "\\" else line.rstrip().endswith(opened)
