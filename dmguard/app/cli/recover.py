@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmguard.core.bundle import FOLDER, SUFFIXES
-
 if TYPE_CHECKING:
     from dmguard.app.guard.recover import Recovered
 
@@ -40,6 +38,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _bundle(text: str) -> Path:
+    from dmguard.core.bundle import SUFFIXES
+
     if not text.endswith(SUFFIXES):
         raise argparse.ArgumentTypeError(f"its name must end with {' or '.join(SUFFIXES)}: {text}")
     return Path(text)
@@ -59,6 +59,7 @@ async def _write(path: Path, pools: tuple[str, ...]) -> int:
     from dmguard.app.cli import Exit
     from dmguard.app.guard.bundle import write_bundle
     from dmguard.app.say import complain, say
+    from dmguard.core.bundle import FOLDER
     from dmguard.core.units import format_size
 
     bundle = await write_bundle(path, pools)

@@ -33,7 +33,7 @@ _HOSTS = re.compile(
     r"""
     \bcreation_host\s*=\s*"(?P<creator>[^"\n]+)"
     |\bsystem_id\s*=\s*"(?P<system>[^"\n]+)"
-    |:(?:\\*/){2}(?:<redacted-url>@)?(?P<url>[A-Za-z0-9][\w.-]*)
+    |(?::(?:\\*/){2}|<redacted-url>@)(?P<url>[A-Za-z0-9][\w.-]*)
     |^(?P<nfs>[A-Za-z0-9][\w.-]*):/(?!/)\S*[ ]
     |^//(?P<cifs>[A-Za-z0-9][\w.-]*)/
     """,

@@ -58,7 +58,7 @@ def pack(obtained: Sequence[Obtained], hosts: Iterable[str], version: str) -> Pa
     """`hosts`: the names that the host is known by."""
     texts = [_without_secrets(one) for one in obtained]
     names = Names(hosts)
-    names.learn(text for text, _, _ in texts)
+    names.learn(said for text, error, _ in texts for said in (text, error))
     members: list[Member] = []
     rows: list[str] = []
     hidden: Counter[str] = Counter()

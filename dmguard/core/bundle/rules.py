@@ -65,7 +65,10 @@ RULES = (
     _rule("header", rf"{_HEADERS}{_IS}(?P<hide>[^\s\"'\\][^\n]*)"),
     # Up to the last @ of the word, because a password may have one, or a slash.
     _rule("url", r"(?<!\S)(?=\S*@)\S*?:(?:\\*/){2}(?P<hide>\S*)@"),
-    _rule("url", rf"proxy[\w-]{{0,64}}(?:{_QUOTE})?{_IS}(?:{_QUOTE})?(?P<hide>\S{{0,512}})@"),
+    _rule(
+        "url",
+        rf"proxy[\w-]{{0,64}}(?:{_QUOTE})?{_IS}(?:{_QUOTE})?(?P<hide>(?:(?!://)\S){{0,512}})@",
+    ),
     _rule("url", r"(?<![\w.%+@:-])(?P<hide>[\w.%+-]{1,256}:[^\s@/\"']{1,4096})@(?=[\w\[])"),
     _rule(
         "key",
@@ -110,7 +113,7 @@ def _apply(rule: Rule, text: str, counts: Counter[str]) -> str:
     done, pieces = 0, []
     for found in rule.pattern.finditer(text):
         for group in groups:
-            if found[group]:
+            if found[group] and found[group] != marker(rule.name):
                 begin, end = found.span(group)
                 pieces += [text[done:begin], marker(rule.name)]
                 done = end
