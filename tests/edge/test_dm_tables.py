@@ -37,6 +37,14 @@ def test_a_bare_pool_is_read_with_its_table_and_what_it_lies_on() -> None:
     assert [device.name for device in control.list_pools()] == [NAME, "vg-pool"]
 
 
+def test_a_device_of_cryptsetup_is_not_asked_for_its_table_which_has_its_key() -> None:
+    control, kernel = tables(
+        Device("luks", "CRYPT-LUKS2-0123-luks", (253, 9), kind="crypt", table="aes 00ff 0 8:1 0")
+    )
+    assert (control.read_bare(), control.list_pools()) == ((), ())
+    assert [call for call in kernel.asked if call[1] == "luks"] == []
+
+
 def test_each_device_is_asked_once_what_it_is() -> None:
     control, kernel = tables(*(Device(f"c{i}", "", (254, i), kind="thin") for i in range(5)))
     assert control.read_bare() == control.read_bare() == ()

@@ -177,7 +177,9 @@ class Control:
         The list does not say what a device is. It stays what it is for as long as it is there, so
         each is asked once: on a host with many containers nearly all are their thin devices.
         """
-        if device.is_lvm:
+        # The kernel puts the key of dm-crypt into its table for whoever asks (Linux,
+        # drivers/md/dm-crypt.c, crypt_status), and nobody is to have it in memory for this.
+        if device.is_lvm or (device.uuid or "").startswith("CRYPT-"):
             return False
         key = device[:3]  # its event number aside
         kind = self._kinds.get(key)
