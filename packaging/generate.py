@@ -34,6 +34,7 @@ class Argument:
     value: str | None
     help: str
     choices: tuple[str, ...]
+    takes_file: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def read_argument(action: argparse.Action) -> Argument:
         value=None if action.nargs == 0 else shown or action.dest.upper(),
         help=" ".join((action.help or "").replace("%%", "%").split()),
         choices=choices,
+        takes_file=shown == "FILE" and action.nargs != "?",
     )
 
 
@@ -152,6 +154,7 @@ def man_program(commands: Iterable[Command], codes: Iterable[Code]) -> str:
     page += ".SH COMMANDS\n" + "".join(map(show_command, commands))
     page += f".SH BOOT\n{paragraphs(prose.BOOT)}{listing(prose.BOOT_DROP_IN)}"
     page += f".PP\n{paragraphs(prose.CLUSTERS)}"
+    page += f".SH BUNDLE\n{paragraphs(prose.BUNDLE)}"
     page += ".SH EXIT STATUS\n" + "".join(entry(f".B {code}", text) for code, text in prose.EXITS)
     page += f".SH JOURNAL\n{paragraphs(prose.JOURNAL)}"
     page += "".join(
@@ -279,6 +282,12 @@ def find_listed(commands: Iterable[Command]) -> dict[str, str]:
     }
 
 
+def find_files(commands: Iterable[Command]) -> tuple[str, ...]:
+    """Options whose value is a file."""
+    arguments = [argument for command in commands for argument in command.arguments]
+    return tuple(flag for argument in arguments if argument.takes_file for flag in argument.flags)
+
+
 def find_places(commands: Iterable[Command]) -> list[Place]:
     groups: dict[str, dict[str, str]] = defaultdict(dict)
     leaves = []
@@ -294,7 +303,7 @@ def find_places(commands: Iterable[Command]) -> list[Place]:
     return nodes + leaves
 
 
-def bash(places: Iterable[Place], listed: Mapping[str, str]) -> str:
+def bash(places: Iterable[Place], listed: Mapping[str, str], files: Iterable[str]) -> str:
     text = """\
 _dmguard() {
     local word given="" words="" current=${COMP_WORDS[COMP_CWORD]}
@@ -309,6 +318,8 @@ _dmguard() {
     text += "    esac\n    case ${COMP_WORDS[COMP_CWORD-1]} in\n"
     for option, command in listed.items():
         text += f"    {option}) words=$({command}) ;;\n"
+    for option in files:
+        text += f'    {option}) words="" ;;\n'  # complete's default: files
     return f"""{text}    esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }}
@@ -321,7 +332,7 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def zsh(places: Iterable[Place], listed: Mapping[str, str]) -> str:
+def zsh(places: Iterable[Place], listed: Mapping[str, str], files: Iterable[str]) -> str:
     text = """\
 #compdef dmguard
 _dmguard() {
@@ -331,6 +342,7 @@ _dmguard() {
 """
     for option, command in listed.items():
         text += f"    {option}) compadd -- $({command}); return ;;\n"
+    text += "".join(f"    {option}) _files; return ;;\n" for option in files)
     text += """\
     esac
     for word in ${words[2,CURRENT-1]}; do
@@ -351,7 +363,7 @@ _dmguard "$@"
 """
 
 
-def fish(places: Iterable[Place], listed: Mapping[str, str]) -> str:
+def fish(places: Iterable[Place], listed: Mapping[str, str], files: Iterable[str]) -> str:
     text = """\
 function __dmguard_given
     set -l words (commandline -opc)
@@ -367,6 +379,7 @@ complete -c dmguard -f
             name = word.lstrip("-")
             kind = "-a" if name == word else "-s" if len(name) == 1 else "-l"
             values = f" -x -a {quote(f'({listed[word]} | string trim)')}" if word in listed else ""
+            values = " -r -F" if word in files else values
             text += f"complete -c dmguard -n {when} {kind} {name}{values} -d {quote(about)}\n"
     return text
 
@@ -399,15 +412,16 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     commands = list(read_commands(build_parser()))
     places, listed = find_places(commands), find_listed(commands)
+    files = find_files(commands)
     codes = CODES.values()
     for name, text in {
         "dmguard.8": man_program(commands, codes),
         "dmguard.toml.5": man_settings(SETTINGS),
         "dmguard-claim.7": man_claims(codes),
         "dmguard-setup.7": man_setup(),
-        "dmguard.bash": bash(places, listed),
-        "_dmguard": zsh(places, listed),
-        "dmguard.fish": fish(places, listed),
+        "dmguard.bash": bash(places, listed, files),
+        "_dmguard": zsh(places, listed, files),
+        "dmguard.fish": fish(places, listed, files),
         "dmguard.catalog": catalog(codes),
     }.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -36,6 +36,25 @@ EXITS = (
     ("4", "Refused by a safety rule; for recover and doctor: something that is wrong is left."),
     ("75", "Busy: another command or the agent holds the lock."),
 )
+BUNDLE = """\
+dmguard recover --bundle FILE writes what a maintainer has to see of a host to a new file of mode
+0600, packed as its name says. It cures nothing, and changes nothing else. Each part is read within
+its own time; of one that does not answer, or is not there, the bundle has the error, as
+PART.error. So it is written as well where LVM hangs, or where the configuration is not accepted.
+
+Hidden are, by where they stand: what follows a name like password, passphrase, secret, token, auth
+or key, in whatever form, and options like --key; headers like Authorization; what stands before the
+@ of a URL; PEM blocks; keys in tables of dm-crypt and dm-integrity, which are not asked for; the
+variables of units, and of the files of variables, but for their names; tokens that are known by
+their form, and long words in base64. In their place is <redacted-KIND>. Serial numbers and WWNs of
+disks, names of hosts, network addresses and iSCSI names are replaced by names as <disk-id-1>, the
+same one by the same within a bundle. Names of volume groups, volumes, units and paths, UUIDs, and
+the names of images and containers are as they are. A secret that nothing announces is not known for
+one: look through the bundle before it is handed on.
+
+MANIFEST in it lists each part with its size, how it was obtained, what of it was left out because
+it is too long, and how much of what kind was hidden.
+"""
 LEDGER = """\
 The disks that are ignored, those that were taken out of their group, and the members of the groups
 as they were last seen. While it cannot be read, no disk is claimed.

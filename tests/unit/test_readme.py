@@ -64,7 +64,16 @@ def test_the_list_of_commands_has_each_of_them_once(guide: str) -> None:
     commands = {*COMMANDS, "loop status", "loop resize"} - {"run", "loop"}
     assert sorted(names) == sorted(commands)
     for name, text in zip(names, told, strict=True):
-        for option in ("--watch", "--timeout", "--fix", "--last", "--metadata", "--import", "-n"):
+        for option in (
+            "--watch",
+            "--timeout",
+            "--bundle",
+            "--fix",
+            "--last",
+            "--metadata",
+            "--import",
+            "-n",
+        ):
             is_told = re.search(rf"(?<![\w-]){option}(?![\w-])", text) is not None
             assert is_told == (option in options_of(name)), (name, option)
 
