@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 import tarfile
 from dataclasses import replace
@@ -124,6 +125,17 @@ def test_a_new_file_is_for_its_owner_alone_and_replaces_nothing(tmp_path: Path) 
     assert path.read_bytes() == b"one"
 
 
+def test_a_new_file_that_is_cut_off_is_not_there(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_new(tmp_path / "new", bytes(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_new_file_without_hard_links_is_whole_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +213,7 @@ def test_nothing_is_written_over_and_nothing_half(
     monkeypatch.setattr(os, "fsync", full)
     before = sorted(host.iterdir())
     assert main(["recover", "--bundle", str(host / "full.tar")]) == 1
-    assert "No space left on device" in capsys.readouterr().err
+    assert "No space left on device: nothing is left of" in capsys.readouterr().err
     assert sorted(host.iterdir()) == before
 
 

@@ -71,7 +71,11 @@ async def write_bundle(path: Path, pools: tuple[str, ...]) -> Bundle:
     ]
     packed = pack([*own, *read], hosts, __version__)
     data = make_tar(path.name, packed.members)
-    write_new(path, data)
+    try:
+        write_new(path, data)
+    except OSError as error:
+        told = f"{error.strerror}: nothing is left of {len(data)} bytes"
+        raise OSError(error.errno, told, str(path)) from error
     return Bundle(path, len(data), len(parts), packed.failed, packed.hidden, unknown)
 
 

@@ -53,6 +53,8 @@ RULES = (
         r"^[ \t]*Environment[ \t]*=[ \t]*"
         r"(?P<hide>(?:[^\n]*\\\n(?:[ \t]*[\#;][^\n]*\n)*)*[^\n]*)",
     ),
+    # What systemd says of a line that it does not understand (src/core/execute.c).
+    _rule("environment", r"\binvalid[ ]environment[ ]\w+(?:[ ]'|[^\n:]*:[ ])(?P<hide>[^\n]*)"),
     _rule(
         "pem",
         r"(?P<hide>-----BEGIN[ ]([A-Z0-9 ]+)-----.*?(?:-----END[ ]\2-----|\Z))",
@@ -78,7 +80,11 @@ RULES = (
     _rule("key", rf"{_WORD}[\w.-]{{0,64}}(?:{_QUOTE})?{_IS}{_VALUE}"),
     _rule("key", rf"{_OPTION}(?:[ \t]+|(?:{_QUOTE})[ \t]*,\s*){_VALUE}"),
     _rule("header", r"\bbearer[ \t]+(?P<hide>[\w.~+/=-]{6,})"),
-    _rule("header", r"\bBasic[ \t]+(?=\S*[0-9=+/])(?P<hide>[A-Za-z0-9+/]{6,}={0,2})", _AS_IT_IS),
+    _rule(
+        "header",
+        r"\bBasic[ \t]+(?=\S*[0-9=+/]|\S*[a-z][A-Z])(?P<hide>[A-Za-z0-9+/]{6,}={0,2})",
+        _AS_IT_IS,
+    ),
     _rule(
         "token",
         r"\b(?P<hide>eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?|AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}"
