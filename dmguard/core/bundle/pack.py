@@ -103,7 +103,7 @@ def _rows(
         yield f"{one.part.name}  empty"
     yield f"    by: {one.part.how}"
     if error:
-        yield f"    error: {error.splitlines()[-1]}"
+        yield f"    error: {error.splitlines()[0]}"
     if one.dropped:
         end = "beginning" if one.part.keep_end else "end"
         yield f"    left out: {one.dropped} characters at its {end}"
