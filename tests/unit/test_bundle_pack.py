@@ -40,7 +40,8 @@ def test_each_part_is_told_with_how_it_was_obtained_and_what_was_hidden() -> Non
     assert files["a.txt.error"] == "token: <redacted-key>\n(status 5)\n"
     by = "    by: lvm version\n"
     assert files[MANIFEST].partition("\n\na.txt")[2] == (
-        f"  36 bytes\na.txt.error  33 bytes\n{by}    error: token: <redacted-key>\n    hidden: ip 1, key 2\n"
+        f"  36 bytes\na.txt.error  33 bytes\n{by}"
+        "    error: token: <redacted-key>\n    hidden: ip 1, key 2\n"
         f"b.txt  2 bytes\n{by}    left out: 7 characters at its beginning\n    hidden: nothing\n"
         f"c.txt.error  22 bytes\n{by}    error: no answer within 15 s\n    hidden: nothing\n"
         f"d.txt  empty\n{by}    hidden: nothing\n"
