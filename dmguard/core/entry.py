@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dmguard.core.codes import CODES, Code
+from dmguard.core.typed import check_types
+
+_LATEST = 1e11
+"""Seconds since 1970 that any calendar can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +56,9 @@ class Entry:
 
 
 def load_entry(values: dict[str, Any]) -> Entry:
-    """The reverse of Entry.as_values; TypeError for anything else."""
-    return Entry(**values)
+    """The reverse of Entry.as_values; TypeError or ValueError for anything else."""
+    entry = Entry(**values)
+    check_types(entry)
+    if not 0 <= entry.at < _LATEST:
+        raise ValueError(f"at: {entry.at!r} is no time")
+    return entry

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from dmguard.core.typed import check_types, texts_in
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -53,12 +55,14 @@ def load_ledger(values: Any) -> Ledger:
     """The reverse of Ledger.as_values; ValueError for anything else."""
     try:
         members = {
-            str(uuid): Member(str(row["vg"]), str(row["disk"]), int(row["device_size"]))
+            uuid: Member(row["vg"], row["disk"], row["device_size"])
             for uuid, row in values["members"].items()
         }
+        for member in members.values():
+            check_types(member)
         return Ledger(
-            ignored=frozenset(map(str, values["ignored"])),
-            taken_out=frozenset(map(str, values["taken_out"])),
+            ignored=texts_in(values["ignored"]),
+            taken_out=texts_in(values["taken_out"]),
             members=members,
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dmguard.core.units import parse_count
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,7 +23,12 @@ _SETTING = {
 def read_settings(text: str) -> Mapping[str, int]:
     """Which of the two settings a profile names, and how."""
     found = {key: pattern.search(text) for key, pattern in _SETTING.items()}
-    return {key: int(match[0].partition("=")[2]) for key, match in found.items() if match}
+    numbers = {
+        key: parse_count(match[0].partition("=")[2].strip())
+        for key, match in found.items()
+        if match
+    }
+    return {key: number for key, number in numbers.items() if number is not None}
 
 
 def extends(text: str) -> bool:

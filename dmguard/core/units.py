@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_LONGEST_S = 30 * 365 * 86400
 _TIMES = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -24,7 +25,15 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)\s?(ms|s|min|h)", text)
     if not match:
         raise ValueError(f"{text!r} is not a duration: a number and ms, s, min or h")
-    return float(match[1]) * _TIMES[match[2]]
+    seconds = round(float(match[1]) * _TIMES[match[2]], 6)
+    if seconds > _LONGEST_S:
+        raise ValueError(f"{text!r} is longer than thirty years")
+    return seconds
+
+
+def parse_count(text: str) -> int | None:
+    """The number that a text is, if it is one of few digits: str.isdigit() is true of '²', too."""
+    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
 
 
 @dataclass(frozen=True, slots=True)

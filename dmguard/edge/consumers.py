@@ -148,7 +148,7 @@ def _read(path: Path) -> str:
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             return file.read(_LARGEST)
-    except OSError:
+    except (OSError, ValueError):  # a NUL is in no name
         return ""
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.edge.deadline import DoubtError
 from dmguard.edge.mounts import unescape
-from dmguard.edge.roots import GONE, children_of, link_of, text_of
+from dmguard.edge.roots import GONE, children_of, clean, link_of, text_of
 
 if TYPE_CHECKING:
     import threading
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from dmguard.core.model import Devno, Disk
     from dmguard.edge.roots import Roots
 
+_NO_NODE = GONE | {errno.ENAMETOOLONG, errno.ELOOP}
+"""A source of a mount may be any text, and anybody has a namespace to mount in."""
 _UDEV_S = 1.0
 _UDEV_POLL_S = 0.05
 _UDEV = frozenset({"systemd-udevd", "(udev-worker)", "udevd"})
@@ -82,9 +84,11 @@ class Target:
         try:
             status = (self.dev / text.removeprefix("/dev/")).stat()
         except OSError as error:
-            if error.errno in GONE:
+            if error.errno in _NO_NODE:
                 return False
             raise
+        except ValueError:  # a NUL is in no name
+            return False
         devno = (os.major(status.st_rdev), os.minor(status.st_rdev))
         return stat.S_ISBLK(status.st_mode) and devno in self.devnos
 
@@ -137,13 +141,16 @@ def _mounts(target: Target, mountinfo: str) -> Iterator[str]:
         if len(words) < 6 or len(source) < 2:
             raise DoubtError(f"a line of mountinfo is none: {line!r}")
         if words[2] in numbers or target.means(unescape(source[1])):
-            yield f"mounted at {unescape(words[4])}"
+            yield f"mounted at {clean(unescape(words[4]))}"
 
 
 def _swapped(target: Target, proc: Path) -> Iterator[str]:
     text = text_of(proc / "swaps") or ""
     for line in filter(None, text.split("\n")[1:]):
-        if target.means(unescape(line.split()[0])):
+        words = line.split()
+        if not words:
+            raise DoubtError(f"a line of swaps is none: {line!r}")
+        if target.means(unescape(words[0])):
             yield "in use as swap"
 
 
@@ -155,7 +162,7 @@ def _opened(target: Target, processes: Iterable[Path], stop: threading.Event) ->
         stop.wait(_UDEV_POLL_S)
         found = list(_holding(target, processes))
     for comm, pid in found:
-        yield f"opened by {comm} ({pid})"
+        yield f"opened by {clean(comm)} ({pid})"
 
 
 def _holding(target: Target, processes: Iterable[Path]) -> Iterator[tuple[str, str]]:

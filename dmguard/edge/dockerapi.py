@@ -58,7 +58,9 @@ def parse_answer(answer: bytes) -> Engine:
         said: dict[str, Any] = json.loads(body)
         version = said.get("ServerVersion")
         pairs = said.get("DriverStatus") or []
-        pool = next((str(value) for key, value in pairs if key == "Pool Name"), None)
-    except (ValueError, TypeError, AttributeError):
+        pool = next((value for key, value in pairs if key == "Pool Name"), None)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return Engine()
+    if not isinstance(pool, str | None) or pool == "":
         return Engine()
     return Engine(version if isinstance(version, str) and version else None, pool)

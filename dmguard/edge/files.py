@@ -274,7 +274,7 @@ def read_text(path: str) -> str | None:
     try:
         with Path(path).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             return file.read(_LARGEST)
-    except OSError:
+    except (OSError, ValueError):  # a NUL is in no name
         return None
 
 

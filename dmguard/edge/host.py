@@ -23,6 +23,7 @@ from dmguard.core.host import (
     socket_of,
 )
 from dmguard.core.settings import CONSUMERS
+from dmguard.core.units import parse_count
 from dmguard.edge.consumers import (
     known_daemons,
     read_containerd_path,
@@ -149,7 +150,7 @@ def _read(root: Path, path: str) -> FileText | None:
         ) as file:
             stat = _below(root, path).stat()
             return FileText(file.read(_LARGEST), stat.st_mode & 0o7777, stat.st_uid, stat.st_gid)
-    except OSError:
+    except (OSError, ValueError):  # a NUL is in no name
         return None
 
 
@@ -217,5 +218,5 @@ def parse_unit(name: str, block: str) -> UnitFacts:
         wants=frozenset(values.get("Wants", "").split()),
         requires=frozenset(values.get("Requires", "").split()),
         exec_start=values.get("ExecStart", ""),
-        main_pid=int(pid) if (pid := values.get("MainPID", "")).isdigit() else 0,
+        main_pid=parse_count(values.get("MainPID", "")) or 0,
     )

@@ -39,6 +39,7 @@ _COLUMNS = {
     "pvseg": "pv_uuid",
 }
 _EXIT_FAILED = 5
+_NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 # A report has the device that LVM chose, and of the others there is this (lvm2,
 # lib/cache/lvmcache.c).
 _TWIN = re.compile(r"Not using device \S+ for PV ([\w-]+)")
@@ -117,21 +118,21 @@ def parse_report(text: str, *, twins: Container[str] = ()) -> tuple[Vg, ...]:
             if "vg" in report or "lv" in report
             for vg in report["vg"]
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReportError(f"lvm fullreport: {type(error).__name__}: {error}") from error
 
 
 def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
-    name = row["vg_name"]
-    attributes = row["vg_attr"]
+    name = text_in(row, "vg_name")
+    attributes = text_in(row, "vg_attr")
     segments = {segment["lv_uuid"]: segment for segment in report["seg"] if _is_pool(segment)}
     active = {_plain(lv["lv_name"]) for lv in report["lv"] if _is_active(lv)}
     return Vg(
         name=name,
-        uuid=_uuid(row["vg_uuid"]),
-        seqno=_number(row, "vg_seqno", name),
-        size=_number(row, "vg_size", name),
-        extent=_number(row, "vg_extent_size", name),
+        uuid=_uuid(text_in(row, "vg_uuid")),
+        seqno=number_in(row, "vg_seqno", name),
+        size=number_in(row, "vg_size", name),
+        extent=number_in(row, "vg_extent_size", name),
         pvs=tuple(_parse_pv(pv, twins) for pv in report["pv"]),
         pools=tuple(
             _parse_pool(lv, segments[lv["lv_uuid"]], row, active)
@@ -140,7 +141,7 @@ def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
         ),
         spare=max(
             (
-                _number(lv, "lv_size", name)
+                number_in(lv, "lv_size", name)
                 for lv in report["lv"]
                 if _plain(lv["lv_name"]).endswith("_pmspare")
             ),
@@ -151,21 +152,21 @@ def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
         shared=attributes[5:6] in ("c", "s") or row["vg_lock_type"] not in ("", "none"),
         mirrored=any(str(seg["segtype"]).startswith(_MIRRORED) for seg in report["seg"]),
         volumes=tuple(_parse_volumes(report, segments)),
-        profile=row["vg_profile"] or None,
+        profile=text_in(row, "vg_profile") or None,
     )
 
 
 def _parse_volumes(report: Row, pools: Container[str]) -> Iterator[Volume]:
     kinds = {seg["lv_uuid"]: str(seg["segtype"]) for seg in report["seg"]}
     for lv in report["lv"]:
-        name = lv["lv_name"]
+        name = text_in(lv, "lv_name")
         # LVM writes a hidden LV's name in brackets.
         if lv["lv_uuid"] not in pools and not name.startswith("["):
             yield Volume(
                 name=name,
-                size=_number(lv, "lv_size", name),
+                size=number_in(lv, "lv_size", name),
                 segtype=kinds.get(lv["lv_uuid"], ""),
-                profile=lv["lv_profile"] or None,
+                profile=text_in(lv, "lv_profile") or None,
             )
 
 
@@ -177,22 +178,23 @@ def _is_pool(segment: Row) -> bool:
 
 
 def _parse_pv(row: Row, twins: Container[str]) -> Pv:
-    where = row["pv_name"] or row["pv_uuid"]
+    name, uuid = text_in(row, "pv_name"), text_in(row, "pv_uuid")
+    where = name or uuid
     # A PV whose device is away is called [unknown] and has the number 0:0.
-    devno = (_number(row, "pv_major", where), _number(row, "pv_minor", where))
+    devno = (number_in(row, "pv_major", where), number_in(row, "pv_minor", where))
     there = devno > (0, 0)
     return Pv(
-        name=row["pv_name"],
-        uuid=row["pv_uuid"],
-        size=_number(row, "pv_size", where),
-        free=_number(row, "pv_free", where),
+        name=name,
+        uuid=uuid,
+        size=number_in(row, "pv_size", where),
+        free=number_in(row, "pv_free", where),
         allocatable=_flag(row, "pv_allocatable", where),
         missing=_flag(row, "pv_missing", where),
         devno=devno if there else None,
-        device_size=_number(row, "dev_size", where) if there else None,
-        data_start=_number(row, "pe_start", where),
+        device_size=number_in(row, "dev_size", where) if there else None,
+        data_start=number_in(row, "pe_start", where),
         tags=tuple(tag for tag in row["pv_tags"].split(",") if tag),
-        twin=row["pv_uuid"] in twins,
+        twin=uuid in twins,
     )
 
 
@@ -207,13 +209,13 @@ def _parse_pool(row: Row, segment: Row, vg: Row, active: Set[str]) -> PoolLv:
         vg=vg["vg_name"],
         name=name,
         uuid=_uuid(row["lv_uuid"]),
-        size=_number(row, "lv_size", where),
-        metadata_size=_number(row, "lv_metadata_size", where),
-        chunk=_number(segment, "chunk_size", where),
+        size=number_in(row, "lv_size", where),
+        metadata_size=number_in(row, "lv_metadata_size", where),
+        chunk=number_in(segment, "chunk_size", where),
         active=_is_active(row),
-        profile=row["lv_profile"] or vg["vg_profile"] or None,
-        thin_count=_number(segment, "thin_count", where),
-        transaction_id=_number(segment, "transaction_id", where),
+        profile=text_in(row, "lv_profile") or text_in(vg, "vg_profile") or None,
+        thin_count=number_in(segment, "thin_count", where),
+        transaction_id=number_in(segment, "transaction_id", where),
         skips_activation=_flag(row, "lv_skip_activation", where),
         autoactivates=_flag(row, "lv_autoactivation", where)
         and _flag(vg, "vg_autoactivation", where),
@@ -235,11 +237,22 @@ def _uuid(text: str) -> str:
     return text.replace("-", "")
 
 
-def _number(row: Row, column: str, where: str) -> int:
-    try:
-        return int(row[column])
-    except (KeyError, ValueError, TypeError):
-        raise ReportError(f"{where}: {column}: not a number: {row.get(column)!r}") from None
+def number_in(row: Row, column: str, where: str) -> int:
+    """Exactly as it stands there; ReportError for anything else, as for a part of a number."""
+    value = row.get(column)
+    if type(value) is int and value >= 0:
+        return value
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        raise ReportError(f"{where}: {column}: not a number: {value!r}")
+    return int(value)
+
+
+def text_in(row: Row, column: str) -> str:
+    """ReportError if it is not there, or no text."""
+    value = row.get(column)
+    if not isinstance(value, str):
+        raise ReportError(f"{column}: not a text: {value!r}")
+    return value
 
 
 def _flag(row: Row, column: str, where: str) -> bool:
@@ -266,7 +279,9 @@ def parse_profile(text: str) -> Profile | None:
     """lvmconfig's answer; of two settings the one that it does not name has LVM's default."""
     values = {"thin_pool_autoextend_threshold": 100, "thin_pool_autoextend_percent": 20}
     pairs = (line.strip().partition("=") for line in text.splitlines())
-    found = {key: int(value) for key, _, value in pairs if key in values and value.isdigit()}
+    found = {
+        key: int(value) for key, _, value in pairs if key in values and _NUMBER.fullmatch(value)
+    }
     return Profile(*{**values, **found}.values()) if found else None
 
 

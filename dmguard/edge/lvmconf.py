@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.host import PROFILE_DIR, THIN_COMMAND, DeviceEntry, LvmConf, PoolVolumes
-from dmguard.edge.lvm import LVM, READ_CONFIG, REPORT_ALONE, ReportError, is_busy
+from dmguard.edge.lvm import (
+    LVM,
+    READ_CONFIG,
+    REPORT_ALONE,
+    ReportError,
+    is_busy,
+    number_in,
+    text_in,
+)
 from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError, RunError
 
@@ -22,7 +30,8 @@ if TYPE_CHECKING:
 ETC = Path("/etc/lvm")
 _COLUMNS = "vg_uuid,lv_uuid,lv_name,pool_lv,segtype,lv_size,discards"
 _LARGEST = 1 << 20
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|\\?$)')
+_NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
 
 Value = int | str | tuple[str, ...]
 
@@ -57,7 +66,7 @@ def _value(text: str) -> Value:
     if text.startswith('"'):
         found = _STRING.match(text)
         return _plain(found[1]) if found else ""
-    return int(text) if text.lstrip("-").isdigit() else text
+    return int(text) if _NUMBER.fullmatch(text) else text
 
 
 def _plain(text: str) -> str:
@@ -73,7 +82,7 @@ def make_conf(values: Mapping[str, Value], etc: Path) -> LvmConf:
         percent=_number(values, "activation/thin_pool_autoextend_percent", 20),
         profile_dir=_text(values, "config/profile_dir", PROFILE_DIR),
         thin_check=thin_check,
-        thin_check_missing=bool(thin_check) and not os.access(thin_check, os.X_OK),
+        thin_check_missing=bool(thin_check) and not _is_program(thin_check),
         monitoring=bool(_number(values, "activation/monitoring", 1)),
         thin_command=_text(values, "dmeventd/thin_command", THIN_COMMAND),
         volume_list=_list(values, "activation/volume_list"),
@@ -84,6 +93,13 @@ def make_conf(values: Mapping[str, Value], etc: Path) -> LvmConf:
         ),
         devices=_read_devices(file) if use else None,
     )
+
+
+def _is_program(path: str) -> bool:
+    try:
+        return os.access(path, os.X_OK)
+    except ValueError:  # a NUL is in no name
+        return False
 
 
 def _number(values: Mapping[str, Value], key: str, default: int) -> int:
@@ -116,7 +132,7 @@ def parse_devices(text: str) -> tuple[DeviceEntry, ...]:
     entries = []
     for line in text.splitlines():
         pairs = dict(word.split("=", 1) for word in line.split() if "=" in word)
-        if "IDTYPE" in pairs and "IDNAME" in pairs:
+        if pairs.get("IDTYPE") and pairs.get("IDNAME"):
             uuid = pairs.get("PVID", ".")
             entries.append(
                 DeviceEntry(pairs["IDTYPE"], pairs["IDNAME"], "" if uuid == "." else uuid)
@@ -172,7 +188,8 @@ def parse_volumes(text: str) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
         ]
         pools = [row for row in rows if row["segtype"] == "thin-pool"]
         volumes = {
-            _uuid(pool): PoolVolumes(sum(_sizes_in(pool, rows)), pool["discards"]) for pool in pools
+            _uuid(pool): PoolVolumes(sum(_sizes_in(pool, rows)), text_in(pool, "discards"))
+            for pool in pools
         }
         said = {"monitored": True, "not monitored": False}
         monitored = {
@@ -180,14 +197,14 @@ def parse_volumes(text: str) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
             for pool in pools
             if pool.get("seg_monitor") in said
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReportError(f"lvm lvs: {type(error).__name__}: {error}") from error
     return volumes, monitored
 
 
 def _sizes_in(pool: dict[str, Any], rows: list[dict[str, Any]]) -> list[int]:
     return [
-        int(row["lv_size"])
+        number_in(row, "lv_size", "lvm lvs")
         for row in rows
         if row["segtype"] == "thin"
         and row["vg_uuid"] == pool["vg_uuid"]
@@ -196,4 +213,4 @@ def _sizes_in(pool: dict[str, Any], rows: list[dict[str, Any]]) -> list[int]:
 
 
 def _uuid(row: dict[str, Any]) -> str:
-    return str(row["lv_uuid"]).replace("-", "")
+    return text_in(row, "lv_uuid").replace("-", "")

@@ -13,11 +13,13 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 def read_mounts(root: Path, place: Path) -> tuple[str, ...] | None:
     """What is mounted there and below it, by paths from there, itself as `.`; None: not known."""
     try:
-        lines = (root / _MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        text = (root / _MOUNTS).read_bytes().decode(errors="surrogateescape")
     except OSError:
         return None
     real = Path(os.path.realpath(place))
-    points = {Path(unescape(line.split(" ")[4])) for line in lines if line.count(" ") > 4}
+    # A name in it may have every other end of a line that Python knows.
+    lines = (line.split(" ") for line in text.split("\n"))
+    points = {Path(unescape(words[4])) for words in lines if len(words) > 5}
     return tuple(sorted(str(p.relative_to(real)) for p in points if p.is_relative_to(real)))
 
 

@@ -20,6 +20,11 @@ class Roots:
     dev: Path = Path("/dev")
 
 
+def clean(text: str) -> str:
+    """Text of unknown origin, fit for one line of a terminal or a log."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def children_of(directory: Path) -> list[Path]:
     try:
         return list(directory.iterdir())

@@ -66,13 +66,15 @@ async def _wipefs(node: Path, runner: Runner) -> tuple[Signature, ...]:
     completed = await runner.read(argv, timeout_s=_TOOL_S, aside=True)
     try:
         rows = json.loads(completed.stdout)["signatures"] if completed.stdout.strip() else []
+        if not isinstance(rows, list):
+            raise TypeError(f"{rows!r} is no list")  # noqa: TRY301 - what is no list is not blank
         return tuple(
             Signature(
                 str(row["type"]), int(str(row["offset"]), 0), row["usage"] == "partition-table"
             )
             for row in rows
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DoubtError(f"{node}: wipefs gave an answer that is none: {error!r}") from error
 
 

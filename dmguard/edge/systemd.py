@@ -18,6 +18,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from dmguard.core.units import parse_count
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -51,9 +53,9 @@ def notify_reloading() -> bool:
 def watchdog_s() -> float | None:
     """Seconds within which the service manager wants a sign of life; None if it does not."""
     pid, usec = os.environ.get("WATCHDOG_PID"), os.environ.get("WATCHDOG_USEC", "")
-    if pid not in (None, str(os.getpid())) or not usec.isdigit():
+    if pid not in (None, str(os.getpid())):
         return None
-    return int(usec) / 1e6 or None
+    return (parse_count(usec) or 0) / 1e6 or None
 
 
 class JournalWriter:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 import pyudev
 
 from dmguard.core.model import Disk, DiskKind
+from dmguard.edge.roots import clean
 from dmguard.edge.udevdb import record_of
 
 if TYPE_CHECKING:
@@ -120,11 +121,6 @@ class _Properties:
             return error.object.decode(errors="replace")
 
 
-def clean(text: str) -> str:
-    """Text of unknown origin, fit for one line of a terminal or a log."""
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
 def _build(base: Path, device: pyudev.Device, udev: _Properties) -> Disk:
     """OSError or ValueError if what every disk has is not there: it has just gone."""
     devno = _devno(base)
@@ -136,7 +132,7 @@ def _build(base: Path, device: pyudev.Device, udev: _Properties) -> Disk:
         devno=devno,
         size=_number(base, "size") * _SECTOR,
         kind=_kind(base, device),
-        sector=int(_attribute(base, "queue/logical_block_size") or _SECTOR),
+        sector=_positive(_attribute(base, "queue/logical_block_size") or str(_SECTOR)),
         diskseq=int(diskseq) if diskseq else None,
         read_only=_number(base, "ro") != 0,
         removable=_is_removable(base, device, udev),
@@ -244,7 +240,16 @@ def _devnos(base: Path, partitions: Iterable[str]) -> tuple[Devno, ...]:
 
 def _number(base: Path, attribute: str) -> int:
     """What every block device has; OSError or ValueError if it has it no more."""
-    return int((base / attribute).read_text())
+    number = int((base / attribute).read_text())
+    if number < 0:
+        raise ValueError(f"{attribute} is {number}")
+    return number
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) <= 0:
+        raise ValueError(f"{number} is no size")
+    return number
 
 
 def _attribute(base: Path, attribute: str) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.ledger import Ledger, keep_books, load_ledger
+from dmguard.core.typed import texts_in
 from dmguard.edge import files
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Books:
             return load_ledger(json.loads(self._paths.ledger.read_text()))
         except FileNotFoundError:
             return Ledger()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             log.warning("%s: %s", self._paths.ledger, error)
             return Ledger(unreadable=True)
 
@@ -58,9 +59,7 @@ class Books:
         """The pools that this boot waited for in vain."""
         stamp = _stamp(self._paths.activation)
         if stamp != self._late[0]:
-            values = _read(self._paths.activation)
-            names = values.get("late", []) if isinstance(values, dict) else []
-            self._late = (stamp, frozenset(map(str, names)))
+            self._late = (stamp, _late_in(_read(self._paths.activation)))
         return self._late[1]
 
     async def keep(self, state: State) -> None:
@@ -120,6 +119,14 @@ def _with_words(ledger: Ledger, base: Ledger, on_disk: Ledger) -> Ledger:
     return replace(ledger, ignored=ledger.ignored | (on_disk.ignored - base.ignored))
 
 
+def _late_in(values: Any) -> frozenset[str]:
+    """What is no list of names holds nobody up."""
+    try:
+        return texts_in(values.get("late", [])) if isinstance(values, dict) else frozenset()
+    except TypeError:
+        return frozenset()
+
+
 def _is_up(name: str, state: State) -> bool:
     pools = (pool for pool in state.pools if pool.kernel is not None)
     return any(name in (pool.name, pool.dm_name) for pool in pools)
@@ -139,5 +146,5 @@ def _stamp(path: Path) -> object:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

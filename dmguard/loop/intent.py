@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NUMBER = re.compile(r"\d{1,4}", re.ASCII)
 INTENDED, RAN = "intended", "ran"
 """How far an act has come, as the intent file has it: `ran-2` is after its second step."""
 
@@ -52,7 +54,7 @@ def read_intent(path: Path) -> dict[str, Any] | None:
         values = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         log.warning("%s: %s", path, error)
         return {}
     return values if isinstance(values, dict) else {}
@@ -65,11 +67,18 @@ def load_intent(values: dict[str, Any]) -> tuple[Action, Trigger, str, int]:
     """
     # The kernel numbers disks anew at each boot, and 3 is another one's by then.
     is_of_this_boot = values.get("boot") == boot_id() != ""
-    action = load_action(values["action"] if is_of_this_boot else _unnumbered(values["action"]))
+    try:
+        action = load_action(values["action"] if is_of_this_boot else _unnumbered(values["action"]))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values["id"], str) or not values["id"]:
+        raise TypeError(f"{values['id']!r} is not an identity")
     if action.reason not in CODES:
         raise ValueError(f"unknown reason {action.reason!r}")
     _, _, ran = str(values.get("phase", "")).partition(f"{RAN}-")
-    return action, Trigger(values["trigger"]), str(values["id"]), int(ran or 0)
+    if ran and not _NUMBER.fullmatch(ran):
+        raise ValueError(f"unknown phase {values['phase']!r}")
+    return action, Trigger(values["trigger"]), values["id"], int(ran or 0)
 
 
 def _unnumbered(value: Any) -> Any:

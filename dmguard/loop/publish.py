@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AT_MOST_EVERY_S = 1.0
+_LATEST = 1e11
+"""Seconds since 1970 that any calendar can tell."""
 
 
 class Publisher:
@@ -86,9 +88,32 @@ def read_published(paths: Paths) -> dict[str, Any] | None:
     """What the agent published last; None if there is nothing that can be read."""
     try:
         values = json.loads(paths.state.read_text())
-    except (OSError, ValueError):
+        return values if _is_sound(values) else None
+    except (OSError, ValueError, RecursionError):
         return None
-    return values if isinstance(values, dict) else None
+
+
+def _is_sound(values: Any) -> bool:
+    """Is it what an agent publishes, as far as a command relies on it? What is missing may be."""
+    if not isinstance(values, dict):
+        return False
+    maps = (("sources", str), ("rates", (int, float)))
+    lists = (("findings", dict), ("recent", dict))
+    started = values.get("started", 0)
+    return (
+        type(started) in (int, float)
+        and 0 <= started < _LATEST
+        and all(_is_map(values.get(key, {}), kind) for key, kind in maps)
+        and all(_is_list(values.get(key, []), kind) for key, kind in lists)
+    )
+
+
+def _is_map(value: object, kind: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(its, kind) for its in value.values())
+
+
+def _is_list(value: object, kind: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(its, kind) for its in value)
 
 
 def is_alive(published: dict[str, Any] | None) -> bool:
@@ -113,6 +138,8 @@ def published_findings(published: dict[str, Any] | None) -> list[Finding]:
             Finding(row["code"], row["subject"], row["message"])
             for row in rows
             if row["code"] in CODES  # another version may have told of more
+            and isinstance(row["subject"], str)
+            and isinstance(row["message"], str)
         ]
     except (KeyError, TypeError):
         return []

@@ -114,11 +114,11 @@ class Recorder:
 
 
 def read_history(paths: Paths) -> list[Entry]:
-    """What was recorded, oldest first. A line that a power cut tore is left out."""
+    """What was recorded, oldest first. A line that is none, as a torn one, is left out."""
     entries = []
     for line in files.read_lines(paths.history):
         try:
             entries.append(load_entry(json.loads(line)))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue
     return entries

@@ -90,7 +90,8 @@ def _agent_line(report: Report) -> str:
         return "The agent is not running: systemctl start dmguard"
     sources = report.published.get("sources", {})
     shown = ", ".join(f"{name} {health}" for name, health in sources.items())
-    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(report.published["started"]))
+    at = report.published.get("started", 0)
+    started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
     return f"Guarding since {started}; sources: {shown}"
 
 

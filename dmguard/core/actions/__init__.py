@@ -24,6 +24,7 @@ from dmguard.core.actions.pools import (
 from dmguard.core.actions.setup import Configure, CreatePool, CreateVg, DiskRef, WipeDisk
 from dmguard.core.actions.units import StartUnit
 from dmguard.core.model import Resource
+from dmguard.core.typed import check_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,33 +126,48 @@ _KINDS: dict[Act, type[Action]] = {
 
 
 def _load_ref(values: dict[str, Any]) -> DiskRef:
-    return DiskRef(**{**values, "devno": _load_devno(values["devno"])})
+    ref = DiskRef(**{**values, "devno": _load_devno(values["devno"])})
+    check_types(ref)
+    return ref
 
 
 def _load_devno(pair: Any) -> Devno:
-    return int(pair[0]), int(pair[1])
+    major, minor = _load_list(pair)
+    if type(major) is not int or type(minor) is not int:
+        raise TypeError(f"{pair!r} is not a pair of numbers")
+    return major, minor
+
+
+def _load_list(values: Any) -> tuple[Any, ...]:
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{values!r} is not a list")
+    return tuple(values)
 
 
 _RESTORE: dict[str, Callable[[Any], object]] = {
     "resource": Resource,
     "devno": _load_devno,
     "inode": _load_devno,
-    "options": tuple,
-    "attaches": tuple,
-    "components": tuple,
-    "before": tuple,
-    "expendable": tuple,
-    "units": tuple,
+    "options": _load_list,
+    "attaches": _load_list,
+    "components": _load_list,
+    "before": _load_list,
+    "expendable": _load_list,
+    "units": _load_list,
     "ref": _load_ref,
-    "disks": lambda refs: tuple(_load_ref(values) for values in refs),
+    "disks": lambda refs: tuple(_load_ref(values) for values in _load_list(refs)),
 }
 
 
-def load_action(values: dict[str, Any]) -> Action:
+def load_action(values: Any) -> Action:
     """The reverse of dump_action; KeyError, TypeError or ValueError for anything else."""
+    if not isinstance(values, dict):
+        raise TypeError(f"{values!r} is not an action")
     fields: dict[str, Any] = {
         name: _RESTORE[name](value) if name in _RESTORE else value
         for name, value in values.items()
         if name != "act"
     }
-    return _KINDS[Act(values["act"])](**fields)
+    action = _KINDS[Act(values["act"])](**fields)
+    check_types(action)
+    return action

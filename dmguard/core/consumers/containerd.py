@@ -170,12 +170,12 @@ def _check(document: Any) -> None:
 
 def _prove(before: dict[str, Any], after: str, values: dict[str, str | bool]) -> None:
     """The wanted keys, and no others, have changed."""
-    expected = copy.deepcopy(before)
     try:
+        expected = copy.deepcopy(before)
         plugins = expected.setdefault("plugins", {})
         plugins.setdefault(PLUGIN, {}).update(values)
         proven = not values or tomltext.read(after) == expected
-    except (AttributeError, EditError):
+    except (AttributeError, EditError, RecursionError):
         proven = False
     if not proven:
         raise EditError(

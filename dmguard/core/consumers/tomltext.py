@@ -23,6 +23,11 @@ _ENTRY = re.compile(
 )
 """A key and a value on one line."""
 
+_CLOSING = re.compile(r"""[\]}]|\"{3}|'{3}""")
+"""In the last line of a value of several."""
+_MOST = 1 << 20
+"""Characters that are read again, because a value goes on in the next line."""
+
 Path = tuple[str, ...]
 
 
@@ -46,13 +51,18 @@ def read(text: str) -> dict[str, Any]:
 
 
 def read_statements(text: str) -> list[Statement]:
-    """The statements of a text that is a document."""
+    """The statements of a text that is a document; EditError for one that is too long to tell."""
     found: list[Statement] = []
     table: Path | None = ()
-    start = end = 0
+    start = end = read = 0
     for line in text.split("\n"):
         end = min(end + len(line) + 1, len(text))
-        document = _parse(text[start:end]) if start < end else None
+        if end - start > len(line) + 1 and not _CLOSING.search(line):
+            continue
+        read += end - start
+        if read > len(text) + _MOST:
+            raise EditError("it has a value of too many lines")
+        document = _parse_lines(text[start:end])
         if document is None:
             continue
         statement = Statement(start, end)
@@ -66,11 +76,19 @@ def read_statements(text: str) -> list[Statement]:
     return found
 
 
+def _parse_lines(text: str) -> dict[str, Any] | None:
+    """As _parse; most lines of most files are blank or a comment, and cost nothing."""
+    stripped = text.strip(" \t\r\n")
+    if not stripped or (stripped.startswith("#") and text.find("\n") in (-1, len(text) - 1)):
+        return {} if text else None
+    return _parse(text)
+
+
 def _parse(text: str) -> dict[str, Any] | None:
     """None: it is not complete, and goes on in the next line."""
     try:
         return tomllib.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -23,7 +23,7 @@ from dmguard.core.plan.keep import make_refresh
 from dmguard.core.plan.profile import choose_profile, make_attachment, profile_for
 from dmguard.core.sizing import metadata_cost, metadata_fit, policy_for
 from dmguard.core.steps.kinds import digest
-from dmguard.core.units import round_up
+from dmguard.core.units import parse_count, round_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -120,10 +120,10 @@ def _name_by_mapper(its: Configured, state: State) -> Wanted | None:
 
 def _add_percent(its: Configured, state: State) -> Wanted | None:
     del state
-    number, pool = its.option(MIN_FREE), pool_name(its.option(DEVICE))
-    if pool is None or not number.isdigit() or int(number) >= 100:
+    number, pool = parse_count(its.option(MIN_FREE)), pool_name(its.option(DEVICE))
+    if pool is None or number is None or number >= 100:
         return None
-    return Wanted(pool, int(number), deferred=DAEMONS[its.name].deferred)
+    return Wanted(pool, number, deferred=DAEMONS[its.name].deferred)
 
 
 def _edit(finding: Finding, state: State, host: Host) -> EditFile | None:

@@ -30,6 +30,7 @@ from dmguard.edge.dm.wire import (
     NOFLUSH,
     STATUS_TABLE,
     DmDevice,
+    DmParseError,
     DmUnavailableError,
     decode_deps,
     decode_list,
@@ -51,6 +52,8 @@ _UUID = 1 << 14
 _NOFLUSH_TABLE = NOFLUSH | STATUS_TABLE
 _BUFFER = {_LIST_DEVICES: 16384}
 _SMALL = 2048
+_LARGEST = 64 << 20
+"""Two hundred thousand devices fit."""
 _OLDEST = (4, 37)
 
 Ioctl = Callable[[int, int, bytearray], int]
@@ -121,7 +124,7 @@ class Control:
         # A growth lists them several times, and of many most lists are what the last one was.
         if reply == self._list[0]:
             return self._list[1]
-        devices = tuple(decode_list(reply))
+        devices = decode_list(reply)
         if any(device.uuid is None for device in devices):
             # Not kept: who had gone before its uuid was asked for may be back.
             devices = tuple(map(self._with_uuid, devices))
@@ -209,17 +212,21 @@ class Control:
 
         `volumes` are LVM's own devices, which are looked through. One that is gone has none.
         """
-        try:
-            below = decode_deps(self._call(_TABLE_DEPS, devno=devno))
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return
-            raise
-        for device in below:
-            if device in volumes:
-                yield from self.leaves(device, volumes)
-            else:
-                yield device
+        seen, pending = {devno}, [devno]
+        while pending:
+            try:
+                below = decode_deps(self._call(_TABLE_DEPS, devno=pending.pop()))
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    continue
+                raise
+            # Several volumes may lie on one, which is asked once.
+            for device in dict.fromkeys(below):
+                if device not in volumes:
+                    yield device
+                elif device not in seen:
+                    seen.add(device)
+                    pending.append(device)
 
     def _read_bare(self, device: DmDevice) -> BarePool | None:
         lines = self._lines(device)
@@ -278,4 +285,6 @@ class Control:
             self._ioctl(self._descriptor, request_number(command), buffer)
             if not HEADER.unpack_from(buffer)[7] & BUFFER_FULL:
                 return buffer
+            if size >= _LARGEST:
+                raise DmParseError(f"{name}: an answer of more than {size} bytes")
             self._sizes[command] = 2 * size

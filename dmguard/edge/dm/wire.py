@@ -8,11 +8,11 @@ import os
 import re
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dmguard.core.model import Devno
 
@@ -22,6 +22,8 @@ _RECORD, _EVENT = struct.Struct("=Q I"), struct.Struct("=I I")
 SUSPENDED, STATUS_TABLE, BUFFER_FULL, NOFLUSH = 1 << 1, 1 << 4, 1 << 8, 1 << 11
 _NAME_HAS_UUID = 1
 _SECTOR = 512
+_NAME, _UUID = 128, 129
+"""Bytes of a name and of a uuid at most, with the NUL at their ends (DM_NAME_LEN, DM_UUID_LEN)."""
 _POOL_UUID = re.compile(r"LVM-([A-Za-z0-9]{32})([A-Za-z0-9]{32})-tpool")
 
 
@@ -77,19 +79,41 @@ class Target:
     params: str
 
 
-def decode_list(reply: bytes | bytearray) -> Iterator[DmDevice]:
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _whole(decode: Callable[P, T]) -> Callable[P, T]:
+    """DmParseError for an answer that ends before it says so."""
+
+    @wraps(decode)
+    def decoded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return decode(*args, **kwargs)
+        except (struct.error, ValueError) as error:
+            raise DmParseError(f"{decode.__name__}: {error}") from error
+
+    return decoded
+
+
+@_whole
+def decode_list(reply: bytes | bytearray) -> tuple[DmDevice, ...]:
     """The records of DM_LIST_DEVICES (Linux, include/uapi/linux/dm-ioctl.h, dm_name_list)."""
+    return tuple(_records(reply))
+
+
+def _records(reply: bytes | bytearray) -> Iterator[DmDevice]:
     offset = HEADER.unpack_from(reply)[4]
     device, following = _RECORD.unpack_from(reply, offset)
     while device:
-        end = reply.index(0, offset + _RECORD.size)
+        end = _end(reply, offset + _RECORD.size, _NAME)
         name = reply[offset + _RECORD.size : end].decode(errors="replace")
         extra = _align(end + 1)
         event_nr, flags = _EVENT.unpack_from(reply, extra)
         uuid = "" if flags else None
         if flags & _NAME_HAS_UUID:
             extra += _EVENT.size
-            uuid = reply[extra : reply.index(0, extra)].decode(errors="replace")
+            uuid = reply[extra : _end(reply, extra, _UUID)].decode(errors="replace")
         yield DmDevice(name, uuid, decode_devno(device), event_nr)
         if not following:
             return
@@ -97,6 +121,7 @@ def decode_list(reply: bytes | bytearray) -> Iterator[DmDevice]:
         device, following = _RECORD.unpack_from(reply, offset)
 
 
+@_whole
 def decode_deps(reply: bytes | bytearray) -> tuple[Devno, ...]:
     """The devices that a live table points at (Linux, dm-ioctl.h, struct dm_target_deps)."""
     offset = HEADER.unpack_from(reply)[4]
@@ -106,6 +131,7 @@ def decode_deps(reply: bytes | bytearray) -> tuple[Devno, ...]:
     )
 
 
+@_whole
 def decode_target(reply: bytes | bytearray) -> Target | None:
     """The first target of DM_TABLE_STATUS; None without a live table."""
     header = HEADER.unpack_from(reply)
@@ -113,8 +139,13 @@ def decode_target(reply: bytes | bytearray) -> Target | None:
         return None
     _, length, _, _, kind = TARGET.unpack_from(reply, header[4])
     begin = header[4] + TARGET.size
-    end = reply.index(0, begin)
+    end = _end(reply, begin, len(reply))
     return Target(text_of(kind), length * _SECTOR, bytes(reply[begin:end]).decode(errors="replace"))
+
+
+def _end(reply: bytes | bytearray, begin: int, most: int) -> int:
+    """Where a text ends: ValueError if that is not within so many bytes."""
+    return reply.index(0, begin, begin + most)
 
 
 def text_of(raw: bytes) -> str:

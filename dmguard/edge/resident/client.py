@@ -40,6 +40,7 @@ _GROWTH = 32 << 20
 # LVM splits a line into words at spaces, and knows quotes and comments (lvm2, lib/misc/lvm-string
 # and tools/lvmcmdline.c): only words in which neither can be are given to it.
 _WORD = re.compile(r"[\w+./:=,-]+", re.ASCII)
+_ANSWER = re.compile(rb"(-?\d{1,9})\0(\d{1,18})\0([^\0]*)\0([^\0]*)")
 _WORDS = re.compile(r"[\w+./:=, \"|^$*\[\]-]+", re.ASCII)
 
 
@@ -168,11 +169,14 @@ class Resident:
             answer = channel.recv(server.LONGEST)
             if not answer:
                 raise ConnectionResetError("it ended in the middle of a command")
+            parts = _ANSWER.fullmatch(answer)
+            if parts is None:
+                raise ConnectionAbortedError(f"its answer is none: {answer[:100]!r}")
         except OSError as error:
             status, out, err = -1, b"", f"the resident LVM: {error}".encode()
         else:
-            number, size, out, err = answer.split(b"\0", 3)
-            status, self._size = int(number), int(size)
+            status, self._size = int(parts[1]), int(parts[2])
+            out, err = parts[3], parts[4]
             self._first_size = self._first_size or self._size
             self._pause = _FIRST_PAUSE_S
         finally:

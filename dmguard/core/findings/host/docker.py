@@ -12,6 +12,7 @@ from dmguard.core.consumers.flags import Flags
 from dmguard.core.findings import Finding
 from dmguard.core.model import dm_name
 from dmguard.core.sizing import policy_for
+from dmguard.core.units import parse_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,12 +88,12 @@ def _of_options(its: Configured) -> Iterator[Finding]:
 
 def _of_version(its: Configured, host: Host) -> Iterator[Finding]:
     version = host.docker_version or ""
-    major = version.partition(".")[0]
-    if not major.isdigit():
+    major = parse_count(version.partition(".")[0])
+    if major is None:
         return
-    if int(major) >= _GONE:
+    if major >= _GONE:
         yield Finding("driver-gone", its.path, f"docker: is {version}, and told to use {DRIVER}")
-    elif int(major) >= _CHOICE and its.daemon.driver is None:
+    elif major >= _CHOICE and its.daemon.driver is None:
         yield Finding(
             "driver-not-chosen", its.path, f"docker: is {version}, with dm. options and no driver"
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dmguard.core.findings import Finding
 from dmguard.core.findings.host.docker import DEVICE, configured
+from dmguard.core.units import parse_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,5 +80,6 @@ def _of_device(its: Configured) -> Iterator[str]:
     shares = [its.option(name) for name in _SHARES if its.option(name)]
     if len(shares) == 1:
         yield f"only one of {' and '.join(_SHARES)}"
-    if all(share.isdigit() for share in shares) and sum(map(int, shares)) > 100:
+    numbers = [number for share in shares if (number := parse_count(share)) is not None]
+    if len(numbers) == len(shares) and sum(numbers) > 100:
         yield f"{' and '.join(_SHARES)} are more than 100 together"
