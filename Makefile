@@ -18,6 +18,7 @@ PYTHON := /usr/bin/python3
 NEWCOMER ?= demo test
 PYTEST_ARGS ?=
 BENCH ?=
+FUZZ ?=
 HOST ?=
 SCRATCH ?=
 
@@ -27,7 +28,7 @@ CHECK_PACKAGES := lvm2 python3 python3-venv python3-dbus-next python3-hypothesis
 DEB_PACKAGES := dpkg-dev lintian
 LAB_PACKAGES := e2fsprogs iproute2 kmod mmdebstrap patchelf uml-utilities
 
-.PHONY: help demo test check vm-test deb bench lab newcomer clean \
+.PHONY: help demo test check vm-test deb bench fuzz lab newcomer clean \
   check-setup check-packages deb-setup lab-setup
 
 help: ## this list
@@ -54,6 +55,9 @@ deb: deb-setup ## dist/dmguard_VERSION_all.deb
 # On the host itself nothing is installed: whoever measures there has put dmguard on it.
 bench: $(if $(filter 1,$(HOST)),,deb lab-setup) ## the guards measured side by side; BENCH='reaction --rounds 5'; HOST=1 SCRATCH=DIR
 	$(PYTHON) -m tests.bench $(if $(filter 1,$(HOST)),--host --scratch '$(SCRATCH)') $(BENCH)
+
+fuzz: check-packages ## hostile input to everything that is read; FUZZ='TARGET... --seconds 600'
+	$(PYTHON) -m tests.fuzz $(FUZZ)
 
 lab: deb lab-setup ## a shell in a booted machine with the package installed
 	$(PYTHON) -m tests.lab shell --deb $(DEB)
