@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def say(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
+    # What was no UTF-8 in a file or a name cannot be written there, other than to standard error.
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def complain(text: str) -> None:

@@ -36,7 +36,7 @@ class _Alive:
 
 
 def _is_number(text: bytes, most: int) -> bool:
-    return text.removeprefix(b"-").isdigit() and len(text.removeprefix(b"-")) <= most
+    return text.isdigit() and len(text) <= most
 
 
 def check_answer(data: bytes) -> None:
@@ -54,7 +54,11 @@ def check_answer(data: bytes) -> None:
         assert not resident._busy, "it is never asked again"
         # Of what is not understood it is not known what was done.
         parts = data.split(b"\0", 3)
-        if data.count(b"\0") == 3 and _is_number(parts[0], 9) and _is_number(parts[1], 18):
+        if (
+            data.count(b"\0") == 3
+            and _is_number(parts[0].removeprefix(b"-"), 9)
+            and _is_number(parts[1], 18)
+        ):
             assert completed.status == int(parts[0])
         else:
             assert completed.status < 0
