@@ -96,7 +96,7 @@ def check_disk(data: bytes) -> None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(text.encode(errors="surrogatepass"))
-            except OSError:
+            except (OSError, ValueError):  # no name of a file
                 continue
         with (
             patch.object(pyudev.Devices, "from_path", lambda *_: _Device(told)),
