@@ -42,7 +42,8 @@ class Service:
     def words(self, read: Callable[[str], str]) -> tuple[str, ...]:
         """The words of the last command, its variables replaced; `read` has a file's text."""
         variables = dict(_assignments(self.environment))
-        for path in self.files:
+        # Of one named twice the last counts.
+        for path in reversed(dict.fromkeys(reversed(self.files))):
             variables |= read_environment(read(path))
         if not self.exec_start:
             return ()
