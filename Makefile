@@ -19,6 +19,7 @@ NEWCOMER ?= demo test
 PYTEST_ARGS ?=
 BENCH ?=
 FUZZ ?=
+TORTURE ?=
 HOST ?=
 SCRATCH ?=
 
@@ -28,7 +29,7 @@ CHECK_PACKAGES := lvm2 python3 python3-venv python3-dbus-next python3-hypothesis
 DEB_PACKAGES := dpkg-dev lintian
 LAB_PACKAGES := e2fsprogs iproute2 kmod mmdebstrap patchelf uml-utilities
 
-.PHONY: help demo test check vm-test deb bench fuzz lab newcomer clean \
+.PHONY: help demo test check vm-test torture deb bench fuzz lab newcomer clean \
   check-setup check-packages deb-setup lab-setup
 
 help: ## this list
@@ -48,6 +49,9 @@ check: check-setup ## format, lint, types, arrows, unit and edge tests: minutes
 
 vm-test: deb lab-setup ## the tests that need a kernel with device-mapper, in booted machines
 	$(PYTHON) -m pytest tests/vm -n 3 --dist loadgroup --durations=10 $(PYTEST_ARGS)
+
+torture: deb lab-setup ## the power is cut at random moments of dmguard's acts; TORTURE='--cuts 300 --acts data,claim'
+	$(PYTHON) -m tests.torture $(TORTURE)
 
 deb: deb-setup ## dist/dmguard_VERSION_all.deb
 	@packaging/build-deb

@@ -111,14 +111,14 @@ class Machine(Stand):
             raise LabError("the machine is off")
         return self._channel.start(cmd, stdin)
 
-    def add_disk(self, size: int) -> Disk:
+    def add_disk(self, size: int, *, wait: bool = True) -> Disk:
         """Give the machine another empty disk, hot if it is on."""
         name = f"ubd{LETTERS[len(self.disks)]}"
         disk = Disk(name, self.workdir / f"{name}.img", plugged=False)
         with disk.path.open("xb") as file:
             file.truncate(size)
         self.disks.append(disk)
-        self.replug(disk)
+        self.replug(disk, wait=wait)
         return disk
 
     def unplug(self, disk: Disk) -> None:
@@ -127,11 +127,12 @@ class Machine(Stand):
             self._remove(self._uml, disk.name)
         disk.plugged = False
 
-    def replug(self, disk: Disk) -> None:
-        """Put a disk (back) in and wait for its node."""
+    def replug(self, disk: Disk, *, wait: bool = True) -> None:
+        """Put a disk (back) in and wait for its node, unless told not to."""
         disk.plugged = True
         if self._uml is not None:
             self._uml.console(f"config {disk.name}={disk.path.resolve()}")
+        if self._uml is not None and wait:
             # The node is there before udev hears of it.
             self.run(f"udevadm wait --timeout=20 --settle {disk.device}")
 

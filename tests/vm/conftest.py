@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # So that an assertion in them says what it compared.
-pytest.register_assert_rewrite("tests.vm.kit", "tests.vm.bootkit", "tests.vm.mortal")
+pytest.register_assert_rewrite(
+    "tests.vm.kit", "tests.vm.bootkit", "tests.vm.mortal", "tests.vm.setupkit", "tests.torture"
+)
 
 RUN = ROOT / "build" / "lab" / "run"
 REPORTS = {

@@ -25,10 +25,11 @@ NO_DMEVENTD = " ".join(
 
 # Every MiB of a device has its own content, known from its number alone.
 _WRITE = """
-import hashlib, os, sys
+import hashlib, os, sys, time
 device, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 fd = os.open(device, os.O_WRONLY)
 for number in range(first, first + count):
+    time.sleep(float(sys.argv[4]))
     os.pwrite(fd, hashlib.shake_128(b"%d" % number).digest(1 << 20), number << 20)
     os.fsync(fd)
     print(number, flush=True)
@@ -78,8 +79,13 @@ def make_full_metadata(m: Machine, vg: str, pool: str, *, data: str, chunks: int
 
 def start_writing(m: Machine, device: str, first: int, count: int) -> Running:
     """Write MiBs `first` … with their known content in the background, each synced."""
-    m.put("/tmp/write.py", _WRITE)
-    return m.start(f"python3 /tmp/write.py {device} {first} {count}")
+    return m.start(writing(m, device, first, count))
+
+
+def writing(m: Machine, device: str, first: int, count: int, pause_s: float = 0) -> str:
+    """The command that does so, with a pause before each; it prints the number of each."""
+    m.put("/var/tmp/write.py", _WRITE)
+    return f"python3 /var/tmp/write.py {device} {first} {count} {pause_s}"
 
 
 def write(m: Machine, device: str, first: int, count: int) -> None:

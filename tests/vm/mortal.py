@@ -248,8 +248,8 @@ class Claim:
         self.m = m
         make_vg(m, "vg", m.disks)
 
-    def cause(self) -> None:
-        self.m.add_disk(64 * MIB)
+    def cause(self, *, wait: bool = True) -> None:
+        self.m.add_disk(64 * MIB, wait=wait)
 
     def revive(self) -> None:
         pass
@@ -290,12 +290,12 @@ class ResizePv:
         """Until the size that the disk has is known: growth is what is seen to differ."""
         self.m.wait_until(f"grep -q {self.size} /var/lib/dmguard/disks.json", 60)
 
-    def cause(self) -> None:
+    def cause(self, *, wait: bool = True) -> None:
         self.m.unplug(self.disk)
         self.size += 64 * MIB
         os.truncate(self.disk.path, self.size)
         self.acts += 1
-        self.m.replug(self.disk)
+        self.m.replug(self.disk, wait=wait)
 
     def revive(self) -> None:
         pass

@@ -1,0 +1,1 @@
+"""Random power cuts in the middle of dmguard's acts, on machines of the lab."""
