@@ -51,6 +51,8 @@ _LOOKS = {witness: 3 if witness is Witness.HOST else 1 for witness in Witness}
 """A consumer that was started just now may not answer at once."""
 
 _NOT_AGAIN_S = 30.0
+_STILL_BUSY_S = 60.0
+"""Tries behind a lock are never so far apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Executor:
         self._ink = ink
         self._paths = paths
         self._settled: set[str] = set()
+        self._busy: dict[tuple[str, str], float] = {}
         self._unremovable = False
         self._not_before = 0.0
         self._apart_not_before = 0.0
@@ -135,11 +138,21 @@ class Executor:
         if is_half and not await self._undo(action, ran, trigger, lock):
             self._settled.discard(identity)
             return outcome
-        await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
+        if not self._is_told(action, outcome):
+            await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         if outcome.result is Result.DONE and has_after(action):
             await self._follow(action, ran, self._glance(), lock)
         await self._forget_intent(path)
         return outcome
+
+    def _is_told(self, action: Action, outcome: Outcome) -> bool:
+        """Was it told that its group is locked, and is that so still? Tries are seconds apart."""
+        key, now = (str(action.act), action.key), time.monotonic()
+        before = self._busy.pop(key, -_STILL_BUSY_S)
+        if outcome.reason != "vg-busy":
+            return False
+        self._busy[key] = now
+        return now - before < _STILL_BUSY_S
 
     @property
     def interrupted(self) -> bool:

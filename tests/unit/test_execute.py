@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import threading
+import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -306,3 +307,22 @@ def test_a_lock_that_another_command_holds_is_told_as_that(bench: Bench) -> None
     bench.does = lambda: Done(ok=False, complaint="Can't get lock for vg.", code="vg-busy")
     assert act(bench).reason == "vg-busy"
     assert [entry.code for entry in bench.told()] == ["vg-busy"]
+
+
+def test_a_lock_that_is_held_on_is_told_once_until_it_was_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act_locked() -> list[str]:
+        bench.observer.state = BEFORE
+        bench.does = lambda: Done(ok=False, complaint="Can't get lock for vg.", code="vg-busy")
+        assert act(bench).reason == "vg-busy"
+        assert not bench.paths.intent.exists()
+        return [entry.code for entry in bench.told()]
+
+    assert act_locked() == act_locked() == ["vg-busy"]
+    becomes(bench, AFTER)
+    act(bench)
+    assert act_locked() == ["vg-busy", "data-extended", "vg-busy"]
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 3600)
+    assert act_locked()[3:] == ["vg-busy"], "nothing was tried meanwhile: it is another time"
