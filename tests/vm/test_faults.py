@@ -1,0 +1,101 @@
+"""Faults from outside while a pool has to be grown: a lock held, no room, the clock."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.vm.kit import LIB, NO_DMEVENTD, config, done, entries, history, size_of, wait_for
+from tests.vm.mortal import Data
+
+if TYPE_CHECKING:
+    from tests.lab.machine import Machine
+    from tests.vm.conftest import Factory
+
+DAY_S = 86400
+
+
+def make_machine(machines: Factory) -> Data:
+    """A guarded pool, and a writer that crosses its threshold at will: once, as a control."""
+    settings = config(guard='resync = "1h"')
+    m = machines(disks=[2 << 30], append=NO_DMEVENTD, config=settings)
+    its = Data(m)
+    its.cause()
+    its.assert_converged()
+    return its
+
+
+def is_grown(its: Data) -> bool:
+    return size_of(its.m, "docker", "thinpool") >= its.size
+
+
+def busy(m: Machine) -> list[str]:
+    """How it was told that another had the group."""
+    return [e["MESSAGE"] for e in entries(m, "extend-data") if e["DMGUARD_REASON"] == "vg-busy"]
+
+
+def test_growth_comes_when_a_lock_that_was_held_for_long_is_let_go(machines: Factory) -> None:
+    its = make_machine(machines)
+    m = its.m
+    holder = m.start("exec flock /run/lock/lvm/V_docker sleep 1000")
+    m.wait_until("pgrep -x sleep")
+    its.cause()
+    wait_for("told that it is locked", lambda: busy(m))
+    # The time that it lasts is the fault.
+    m.run("sleep 30")
+    assert len(busy(m)) == 1
+    assert not is_grown(its)
+    assert m.run("pgrep -x sleep", check=False).status == 0
+    holder.kill()
+    wait_for("grown", lambda: is_grown(its), timeout=10)
+    its.assert_converged()
+    assert len(busy(m)) == 1
+    its.assert_intact()
+
+
+def wait_for_acts(m: Machine, count: int) -> None:
+    """Until the journal has so many growths."""
+    wait_for("told", lambda: len(done(m, "extend-data")) >= count)
+
+
+# Commands that end with a failure, and leave it so.
+FOLDERS = {
+    "full": f"cat /dev/zero > {LIB}/filler",
+    "read-only": f"mount -o remount,ro {LIB}; false",
+}
+
+
+def test_growth_does_not_need_its_own_folder(machines: Factory) -> None:
+    """What cannot be noted there is told to the journal."""
+    its = make_machine(machines)
+    m = its.m
+    for number, (fault, words) in enumerate(FOLDERS.items(), 1):
+        m.run(f"mount -t tmpfs -o size=64k,mode=700 none {LIB} && ! {{ {words}; }}")
+        assert m.run(f"echo one > {LIB}/one", check=False).status != 0
+        its.cause()
+        wait_for("grown", lambda: is_grown(its))
+        wait_for_acts(m, number + 1)
+        assert len(done(m, "extend-data")) == number + 1, fault
+        assert history(m) == []
+        m.run(f"umount {LIB}")
+        # The history has what was told before.
+        its.acts -= 1
+        its.assert_converged()
+    its.cause()
+    its.assert_converged()
+    its.assert_intact()
+
+
+def test_the_clock_may_jump_by_days(machines: Factory) -> None:
+    its = make_machine(machines)
+    m = its.m
+    for jump_s in (DAY_S, -2 * DAY_S):
+        m.run(f"date -s @$(( $(date +%s) + {jump_s} ))")
+        its.cause()
+        its.assert_converged()
+        (pool,) = json.loads(m.run("dmguard status --json").out)["pools"]
+        rate = pool["fill_rate"]
+        print(f"a jump of {jump_s} s: {rate} B/s")
+        # The writer wrote 20 % of a pool within the last minute.
+        assert rate is None or 0 <= rate < its.size
+    its.assert_intact()
