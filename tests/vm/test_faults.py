@@ -1,12 +1,14 @@
-"""Faults from outside while a pool has to be grown: a lock held, no room, the clock."""
+"""Faults from outside while a pool is to be grown: LVM killed, a lock held, no room, the clock."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from tests.vm.kit import LIB, NO_DMEVENTD, config, done, entries, history, size_of, wait_for
-from tests.vm.mortal import Data
+from tests.vm.kit import LIB, NO_DMEVENTD, config, done, entries, grown, history, size_of, wait_for
+from tests.vm.lvmcut import LvmCut
+from tests.vm.mortal import EXTENT, Data, main_pid, settled
+from tests.vm.test_half_made import TRACED
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
@@ -32,6 +34,31 @@ def is_grown(its: Data) -> bool:
 def busy(m: Machine) -> list[str]:
     """How it was told that another had the group."""
     return [e["MESSAGE"] for e in entries(m, "extend-data") if e["DMGUARD_REASON"] == "vg-busy"]
+
+
+def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory) -> None:
+    """Its new metadata are written and not yet known, and no table is suspended."""
+    its = make_machine(machines)
+    m = its.m
+    m.put("/etc/systemd/system/dmguard.service.d/trace.conf", TRACED)
+    m.run("systemctl daemon-reload && systemctl restart dmguard")
+    cut = LvmCut(m, "lvextend")
+    cut.arm()
+    its.cause()
+    its.assert_converged()
+    cut.count()
+    pid = main_pid(m)
+    before, most = its.size, grown(its.size, EXTENT)
+    cut.arm(2)
+    its.cause()
+    wait_for("killed", lambda: "SIGKILL" in m.run("cat /run/calls", check=False).out)
+    wait_for("told", lambda: settled(m, "extend-data", "docker/thinpool") >= its.acts)
+    # What failed is tried again at half.
+    its.size = size_of(m, "docker", "thinpool")
+    assert before < its.size <= most
+    its.assert_converged()
+    its.assert_intact()
+    assert main_pid(m) == pid
 
 
 def test_growth_comes_when_a_lock_that_was_held_for_long_is_let_go(machines: Factory) -> None:
