@@ -35,5 +35,10 @@ class NothingLeftOut:
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(NothingLeftOut(), "nothing-left-out")
     # The first example of a run also pays for the imports that are left until they are needed.
-    settings.register_profile("dmguard", deadline=None)
+    settings.register_profile("dmguard", deadline=None, stateful_step_count=40)
+    # For --hypothesis-profile=long: a quarter of an hour for each model and property that does not
+    # say itself how many examples it has.
+    settings.register_profile(
+        "long", deadline=None, max_examples=10_000, stateful_step_count=80, print_blob=True
+    )
     settings.load_profile("dmguard")

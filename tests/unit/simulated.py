@@ -1,127 +1,281 @@
-"""Hosts at random, and what LVM and the kernel make of an action on them."""
+"""What LVM makes of volume groups: to the extent, in its own order.
+
+Said without the code that is tested. LVM commits its metadata before it loads a table, and whoever
+kills it in between leaves the kernel behind: a command is a generator that stops at each such
+point.
+"""
+
+from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
+from typing import TYPE_CHECKING
 
-from hypothesis import strategies as st
+from dmguard.core.model import METADATA_MAX, Disk, PoolLv, Probe, Pv, Vg
+from tests.unit.simkernel import OFF, Kernel, SimPool, SimPv, SimVg
 
-from dmguard.core.actions import Action, Extend, Refresh
-from dmguard.core.model import METADATA_MAX, KernelPool, Mode, Pool, Resource, State, Usage, Vg
-from dmguard.core.plan import Past
-from dmguard.core.settings import Policy, Settings
-from dmguard.core.sizing import low_water_for
-from dmguard.core.units import Amount
-from tests.unit.builders import (
-    CHUNK,
-    EXTENT,
-    MIB,
-    in_kernel,
-    make_pool,
-    make_pv,
-    make_state,
-    make_vg,
-    with_profile,
-)
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    Points = Generator[None, None, None]
+    _Options = dict[str, str]
+
+START = 1 << 20
+"""Where the extents of a PV begin."""
 
 
-def any_amount(rng: Random) -> Amount:
-    if rng.random() < 0.5:
-        return Amount(percent=float(rng.randint(0, 60)))
-    return Amount(size=rng.randint(1, 3000) * MIB)
+class LvmError(Exception):
+    """LVM does not do it: exit status 5."""
 
 
-def any_policy(rng: Random) -> Policy:
-    return Policy(
-        data_threshold=rng.randint(50, 99),
-        metadata_threshold=rng.randint(50, 99),
-        step=any_amount(rng),
-        min_step=rng.choice([0, 1, 100 * MIB, 1 << 30]),
-        headroom=rng.choice([0.0, 1.5, 600.0]),
-        max_size=rng.choice([None, None, rng.randint(1, 20_000) * MIB]),
-        vg_reserve=any_amount(rng),
-    )
+class Simulated(Kernel):
+    """A host with LVM. `locked` are the groups whose lock somebody has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.locked: set[str] = set()
+
+    def lvm(self, argv: Sequence[str]) -> Points:
+        """One command, to be run to its end; it stops where it could be killed. LvmError when LVM
+        refuses.
+        """
+        name, options, words = parse(argv)
+        vg = self._group_of(words)
+        if vg.name in self.locked:
+            raise LvmError(f"Can't get lock for {vg.name}.")
+        self.locked.add(vg.name)
+        ways = {
+            "lvextend": self._extend,
+            "lvchange": self._refresh,
+            "vgextend": self._restore if "--restoremissing" in options else self._join,
+            "vgreduce": self._leave,
+            "pvchange": self._tag,
+            "lvcreate": self._create,
+            "lvremove": self._remove,
+        }
+        try:
+            yield from ways[name](vg, options, words[-1])
+        finally:
+            self.locked.discard(vg.name)
+
+    def _group_of(self, words: list[str]) -> SimVg:
+        if words[0].startswith("/dev/"):
+            return self._home_of(words[0])
+        return self.vg(words[0].partition("/")[0])
+
+    def run(self, *argv: str) -> bool:
+        """A command from its beginning to its end; did LVM do it?"""
+        try:
+            for _ in self.lvm(argv):
+                pass
+        except LvmError:
+            return False
+        return True
+
+    def _refresh(self, vg: SimVg, options: _Options, name: str) -> Points:
+        self._refuse_if_missing(vg)
+        yield
+        self.load(vg, pool_in(vg, name), mark_of(options))
+
+    def _create(self, vg: SimVg, options: _Options, name: str) -> Points:
+        del name
+        vg.volumes[options["--name"]] = self.allocate(vg, size_of(options["--size"]))
+        self._commit(vg)
+        yield
+
+    def _remove(self, vg: SimVg, options: _Options, name: str) -> Points:
+        del options
+        taken = vg.volumes.pop(name.partition("/")[2])
+        for pv in vg.pvs:
+            pv.free += taken.get(pv.uuid, 0)
+        self._commit(vg)
+        yield
+
+    def _tag(self, vg: SimVg, options: _Options, node: str) -> Points:
+        self._refuse_if_missing(vg)
+        self._pv_at(vg, node).tags += (options["--addtag"],)
+        self._commit(vg)
+        yield
+
+    def _extend(self, vg: SimVg, options: _Options, name: str) -> Points:
+        self._refuse_if_missing(vg)
+        pool = pool_in(vg, name)
+        if "--size" in options:
+            target = up(size_of(options["--size"]), vg.extent)
+            if target <= pool.size:
+                raise LvmError("New size given not larger than existing size")
+            # 64 bytes for each chunk, of LVM's own accord (lib/metadata/thin_manip.c).
+            dragged = up(min(target // pool.chunk * 64, METADATA_MAX), vg.extent)
+            metadata = max(dragged, pool.metadata_size)
+        else:
+            target = pool.size
+            metadata = up(size_of(options["--poolmetadatasize"]), vg.extent)
+            if metadata <= pool.metadata_size:
+                raise LvmError("New size given not larger than existing size")
+        more = metadata - pool.metadata_size
+        # The spare follows the largest metadata as a whole, or not at all.
+        follows = max(0, metadata - (vg.spare or 0)) if more else 0
+        left = self.free(vg) - more
+        follows = follows if follows <= left else 0
+        if target - pool.size > left - follows:
+            raise LvmError("Insufficient free space")
+        pool.lies_on |= self.allocate(vg, more + target - pool.size).keys()
+        self.allocate(vg, follows)
+        vg.spare = (vg.spare or 0) + follows or vg.spare
+        pool.size, pool.metadata_size = target, metadata
+        self._commit(vg)
+        yield
+        self.load(vg, pool, mark_of(options))
+        yield
+
+    def _join(self, vg: SimVg, options: _Options, node: str) -> Points:
+        del options
+        disk = self.disks.get(node)
+        if disk is None or disk.holders:
+            raise LvmError(f"Cannot use {node}")
+        probe = disk.probe or Probe()
+        if disk.content or probe.signatures:
+            raise LvmError("existing signature left on the device")
+        # The label comes first, and then the group's metadata.
+        self._touch(disk, content="LVM2_member", probe=Probe(pv_label=True, half_pv=True))
+        yield
+        size = (disk.size - START) // vg.extent * vg.extent
+        vg.pvs.append(SimPv(f"pv-{disk.serial}-{vg.seqno}", disk.serial or "", size, size))
+        self._touch(self.disks[node], probe=Probe(pv_label=True))
+        self._commit(vg)
+        yield
+
+    def _restore(self, vg: SimVg, options: _Options, node: str) -> Points:
+        del options
+        pv = self._pv_at(vg, node)
+        if not pv.flagged:
+            raise LvmError("PV was not missing in VG")
+        pv.flagged = False
+        self._commit(vg)
+        yield
+
+    def _leave(self, vg: SimVg, options: _Options, node: str) -> Points:
+        del options
+        self._refuse_if_missing(vg)
+        pv = self._pv_at(vg, node)
+        if pv.free < pv.size or len(vg.pvs) == 1:
+            raise LvmError(f"Physical volume {node!r} still in use")
+        vg.pvs.remove(pv)
+        self._touch(self.disks[node], content=None, probe=Probe())
+        self._commit(vg)
+        yield
+
+    def _commit(self, vg: SimVg) -> None:
+        vg.seqno += 1
+        for pv in vg.pvs:
+            # Whoever is away when a group is changed needs --restoremissing when it is back.
+            pv.flagged |= self.disk_of(pv) is None
+
+    def _refuse_if_missing(self, vg: SimVg) -> None:
+        if any(pv.flagged or self.disk_of(pv) is None for pv in vg.pvs):
+            raise LvmError(f"Cannot change VG {vg.name} while PVs are missing.")
+
+    def allocate(self, vg: SimVg, size: int) -> dict[str, int]:
+        if size > self.free(vg):
+            raise LvmError("Insufficient free space")
+        taken = {}
+        for pv in vg.pvs:
+            part = min(size, pv.free) if pv.allocatable else 0
+            if part:
+                pv.free -= part
+                taken[pv.uuid] = part
+                size -= part
+        return taken
+
+    def _touch(self, disk: Disk, **changes: object) -> None:
+        new = replace(disk, stamp=disk.stamp + 1, **changes)  # type: ignore[arg-type] # any field
+        self.disks[disk.node] = new
+
+    def vg(self, name: str) -> SimVg:
+        for vg in self.vgs:
+            if vg.name == name:
+                return vg
+        raise LvmError(f'Volume group "{name}" not found')
+
+    def free(self, vg: SimVg) -> int:
+        return sum(pv.free for pv in vg.pvs if pv.allocatable)
+
+    def _home_of(self, node: str) -> SimVg:
+        serial = self.disks[node].serial if node in self.disks else None
+        for vg in self.vgs:
+            if any(pv.serial == serial for pv in vg.pvs):
+                return vg
+        raise LvmError(f"Failed to find physical volume {node!r}")
+
+    def _pv_at(self, vg: SimVg, node: str) -> SimPv:
+        serial = self.disks[node].serial if node in self.disks else None
+        for pv in vg.pvs:
+            if pv.serial == serial:
+                return pv
+        raise LvmError(f"Failed to find physical volume {node!r}")
+
+    def read_vg(self, vg: SimVg) -> Vg | None:
+        """LVM's report of it; None if none of its disks is there."""
+        if all(self.disk_of(pv) is None for pv in vg.pvs):
+            return None
+        pvs = tuple(self._read_pv(pv) for pv in vg.pvs)
+        pools = tuple(read_lv(vg, pool) for pool in vg.pools)
+        size = sum(pv.size for pv in pvs)
+        return Vg(vg.name, vg.uuid, vg.seqno, size, vg.extent, pvs, pools, spare=vg.spare)
+
+    def _read_pv(self, pv: SimPv) -> Pv:
+        disk = self.disk_of(pv)
+        return Pv(
+            name=disk.node if disk else "[unknown]",
+            uuid=pv.uuid,
+            size=pv.size,
+            free=pv.free,
+            allocatable=pv.allocatable,
+            missing=pv.flagged or disk is None,
+            devno=disk.devno if disk else None,
+            device_size=disk.size if disk else None,
+            data_start=START,
+            tags=pv.tags,
+        )
 
 
-def any_vg(rng: Random, name: str) -> Vg:
-    pv = make_pv(rng.choice([0, 3, rng.randint(0, 500), rng.randint(0, 20_000)]), size=50_000)
-    spare = rng.choice([None, rng.randint(0, 200) * EXTENT])
-    return replace(make_vg(size=50_000, name=name), pvs=(pv,), spare=spare)
+def read_lv(vg: SimVg, pool: SimPool) -> PoolLv:
+    active = pool.kernel is not None
+    sizes = (pool.size, pool.metadata_size, pool.chunk)
+    return PoolLv(vg.name, pool.name, pool.uuid, *sizes, active=active)
 
 
-def any_pool(rng: Random, vg: Vg, name: str) -> Pool:
-    pool = make_pool(
-        rng.randint(0, 100),
-        rng.randint(0, 100),
-        vg=vg,
-        name=name,
-        size=4 * rng.randint(1, 3000),
-        metadata_size=4 * rng.choice([rng.randint(1, 100), rng.randint(4050, 4064)]),
-    )
-    match rng.randint(0, 9):
-        case 0:
-            return replace(pool, kernel=None)
-        case 1:
-            return in_kernel(pool, mode=Mode.FAIL, data=None, metadata=None)
-        case 2:
-            return with_profile(pool, rng.randint(0, 100), rng.randint(0, 100))
-    return in_kernel(pool, low_water=rng.randint(0, 1000))
+def up(size: int, extent: int) -> int:
+    return -(-size // extent) * extent
 
 
-World = tuple[State, Settings, Past]
+def size_of(text: str) -> int:
+    return int(text.removesuffix("b"))
 
 
-def any_world(rng: Random) -> World:
-    """One or two VGs of up to three pools each, most of them above a threshold."""
-    pools = [
-        any_pool(rng, vg, f"pool{number}")
-        for vg in (any_vg(rng, name) for name in rng.choice(["a", "ab"]))
-        for number in range(rng.randint(1, 3))
-    ]
-    named = {pool.name: any_policy(rng) for pool in pools if rng.random() < 0.3}
-    guarded = rng.choice([("*/*",), ("*/*",), ("a/*",), ("*/pool1",)])
-    rates = {pool.lv.uuid: rng.choice([0.0, 12_345_678.9, 1e10]) for pool in pools}
-    settings = Settings(pools=guarded, policy=any_policy(rng), overrides=named)
-    return make_state(*pools), settings, Past(rng.choice([rates, {}]))
+def mark_of(options: _Options) -> int:
+    """The threshold of a command line; LVM's own is that nothing is marked."""
+    for word in options.get("--config", "").split():
+        key, _, value = word.partition("=")
+        if key == "activation/thin_pool_autoextend_threshold":
+            return int(value)
+    return OFF
 
 
-worlds = st.builds(any_world, st.randoms(use_true_random=True))
+def parse(argv: Sequence[str]) -> tuple[str, _Options, list[str]]:
+    """A command's name, its options with their values, and its other words."""
+    options: _Options = {}
+    words: list[str] = []
+    rest = list(argv[1:])
+    while rest:
+        word = rest.pop(0)
+        if word in ("--noudevsync", "--refresh", "--restoremissing", "--yes"):
+            options[word] = ""
+        elif word.startswith("--"):
+            options[word] = rest.pop(0)
+        else:
+            words.append(word)
+    return argv[0], options, words
 
 
-def apply(state: State, action: Action) -> State:
-    """What LVM and the kernel make of an action on a pool."""
-    assert isinstance(action, Extend | Refresh)
-    pool = next(pool for pool in state.pools if pool.lv.uuid == action.lv_uuid)
-    kernel = pool.kernel
-    assert kernel is not None
-    if isinstance(action, Refresh):
-        return put(state, pool, replace(kernel, low_water=action.low_water))
-    growth = action.target - action.size
-    vg, lv = pool.vg, pool.lv
-    if action.resource is Resource.DATA:
-        lv = replace(lv, size=action.target)
-        kernel = grow_kernel(kernel, action)
-    else:
-        used = kernel.metadata.used if kernel.metadata else 0
-        lv = replace(lv, metadata_size=action.target)
-        kernel = replace(kernel, metadata=Usage(used, min(action.target, METADATA_MAX)))
-    (pv,) = vg.pvs
-    spare = vg.spare or 0
-    room = pv.free - growth
-    # The spare follows the largest metadata as far as there is room.
-    more = max(0, min(lv.metadata_size - spare, room)) // EXTENT * EXTENT
-    more = 0 if action.resource is Resource.DATA else more
-    vg = replace(vg, pvs=(replace(pv, free=room - more),), spare=spare + more, seqno=vg.seqno + 1)
-    others = tuple(replace(p, vg=vg) if p.vg.uuid == vg.uuid else p for p in state.pools)
-    state = make_state(*others)
-    return put(state, replace(pool, lv=lv, vg=vg), kernel)
-
-
-def grow_kernel(kernel: KernelPool, action: Extend) -> KernelPool:
-    used = kernel.data.used if kernel.data else 0
-    mark = low_water_for(action.target, CHUNK, action.threshold)
-    return replace(kernel, size=action.target, data=Usage(used, action.target), low_water=mark)
-
-
-def put(state: State, pool: Pool, kernel: KernelPool) -> State:
-    new = replace(pool, kernel=kernel)
-    return make_state(*(new if p.lv.uuid == pool.lv.uuid else p for p in state.pools))
+def pool_in(vg: SimVg, name: str) -> SimPool:
+    return next(pool for pool in vg.pools if name == f"{vg.name}/{pool.name}")

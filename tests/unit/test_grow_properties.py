@@ -8,7 +8,8 @@ from dmguard.core.model import METADATA_MAX, Pool, Resource, State
 from dmguard.core.plan import Past, make_plan
 from dmguard.core.settings import Settings
 from dmguard.core.sizing import is_above, policy_for, reserve_in, usage
-from tests.unit.simulated import World, apply, worlds
+from tests.unit.applied import apply
+from tests.unit.worlds import World, worlds
 
 ROUNDS = 12
 

@@ -1,0 +1,358 @@
+"""The agent on a host on which anything may happen, at any moment, in any order."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from dmguard.core.model import Disk, Mode, Probe, Trigger
+from dmguard.core.settings import ClaimMode, ClaimRule, Match, Policy, Settings
+from dmguard.core.units import Amount
+from dmguard.core.wake import Wake
+from tests.unit.guarded import Guarded
+from tests.unit.simkernel import SimPool, SimPv, SimVg
+from tests.unit.simulated import START, Simulated
+from tests.unit.witness import Witness
+
+MIB = 1 << 20
+EXTENT = 4 * MIB
+
+shares = st.integers(0, 40).map(lambda percent: Amount(percent=float(percent)))
+sizes = st.integers(0, 30).map(lambda extents: Amount(size=extents * EXTENT))
+policies = st.builds(
+    Policy,
+    data_threshold=st.sampled_from([50, 70, 75, 90, 99]),
+    metadata_threshold=st.sampled_from([50, 70, 90]),
+    step=shares | sizes,
+    min_step=st.sampled_from([0, 1, 3 * EXTENT, 1 << 30]),
+    headroom=st.sampled_from([0.0, 60.0, 600.0]),
+    max_size=st.sampled_from([None, None, 40 * EXTENT + 1, 90 * EXTENT]),
+    vg_reserve=st.just(Amount(size=0)) | st.just(Amount(percent=1.0)) | sizes,
+)
+rules_for_disks = st.builds(
+    ClaimRule,
+    st.sampled_from("aaab"),
+    st.builds(Match, path=st.sampled_from(["pci-*", "pci-*", "pci-1*", "usb-*"])),
+    limit=st.sampled_from([None, None, 2, 3, 4]),
+    mode=st.sampled_from([ClaimMode.AUTO] * 5 + [ClaimMode.ASK]),
+    settle=st.sampled_from([0.0, 5.0]),
+)
+whole = st.integers(0, 99)
+"""A number that picks one of several, however many there are then."""
+
+
+class Host(RuleBasedStateMachine):
+    """Rules are what others do, and what goes wrong; the agent does what it does meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(prefix="dmguard-")
+        self.patches = pytest.MonkeyPatch()
+        self.letters = 0
+        self.drawer: list[Disk] = []
+        self.harsh = False
+        self.world: Guarded | None = None
+
+    @initialize(
+        policy=policies,
+        own=st.none() | policies,
+        claims=st.lists(rules_for_disks, max_size=2),
+        extents=st.lists(st.integers(20, 200), min_size=1, max_size=2),
+        pools=st.lists(
+            st.tuples(st.integers(5, 60), st.sampled_from([64, 512]), st.integers(0, 300)),
+            min_size=1,
+            max_size=2,
+        ),
+        spare=st.sampled_from([0, 1, 2]),
+        harsh=st.sampled_from([False, False, True]),
+    )
+    def begin(
+        self,
+        policy: Policy,
+        own: Policy | None,
+        claims: list[ClaimRule],
+        extents: list[int],
+        pools: list[tuple[int, int, int]],
+        spare: int,
+        harsh: bool,  # noqa: FBT001 - drawn
+    ) -> None:
+        """`harsh`: disks are pulled out, and pools fail."""
+        self.harsh = harsh
+        self.host = Simulated()
+        for number, size in enumerate(extents):
+            disk = self.make_disk("pci-0", size)
+            pv = SimPv(f"pv-{number}", disk.serial or "", size * EXTENT, size * EXTENT)
+            new = replace(disk, content="LVM2_member", probe=Probe(pv_label=True))
+            self.host.disks[disk.node] = new
+            self.host.vgs.append(SimVg("ab"[number], f"uuid-{number}", EXTENT, [pv]))
+        for number, (size, chunk, weight) in enumerate(pools):
+            vg = self.host.vgs[number % len(self.host.vgs)]
+            whole = min(size, self.host.free(vg) // EXTENT // 2 - 2) * EXTENT
+            names = (f"pool{number}", f"lv-{number}")
+            pool = SimPool(*names, whole, EXTENT, chunk << 10, number, weight)
+            pool.lies_on = set(self.host.allocate(vg, whole + EXTENT))
+            if vg.spare is None and spare:
+                self.host.allocate(vg, spare * EXTENT)
+                vg.spare = spare * EXTENT
+            vg.pools.append(pool)
+            self.host.activate(vg, pool)
+        overrides = {"a/pool0": own} if own is not None else {}
+        settings = Settings(policy=policy, overrides=overrides, claims=tuple(claims))
+        root = Path(self.folder.name)
+        self.world = Guarded(root, self.patches, self.host, settings)
+        self.witness = Witness(self.world)
+
+    def teardown(self) -> None:
+        try:
+            if self.world is not None:
+                self.stand_still()
+        finally:
+            if self.world is not None:
+                self.world.close()
+            self.patches.undo()
+            self.folder.cleanup()
+
+    @property
+    def guarded(self) -> Guarded:
+        assert self.world is not None
+        return self.world
+
+    def make_disk(self, path: str, extents: int) -> Disk:
+        self.letters += 1
+        name = f"sd{self.letters}"
+        disk = Disk(
+            name=name,
+            devno=(8, self.letters),
+            size=START + extents * EXTENT,
+            diskseq=self.letters,
+            path=f"{path}:{self.letters}",
+            serial=f"serial-{self.letters}",
+            probe=Probe(),
+        )
+        self.host.disks[disk.node] = disk
+        return disk
+
+    def vg_at(self, number: int) -> SimVg:
+        return self.host.vgs[number % len(self.host.vgs)]
+
+    def pool_at(self, number: int) -> tuple[SimVg, SimPool]:
+        pools = [(vg, pool) for vg in self.host.vgs for pool in vg.pools]
+        return pools[number % len(pools)]
+
+    def node_at(self, number: int) -> str:
+        nodes = list(self.host.disks)
+        return nodes[number % len(nodes)] if nodes else "/dev/none"
+
+    # Time and writers
+
+    @rule(seconds=st.sampled_from([0.03, 0.12, 0.3, 1.1, 7.0, 40.0]))
+    def live(self, seconds: float) -> None:
+        self.guarded.pass_time(seconds)
+
+    @rule(number=whole, percent=st.integers(1, 60))
+    def write(self, number: int, percent: int) -> None:
+        vg, pool = self.pool_at(number)
+        self.host.write(vg, pool, pool.size // pool.chunk * percent // 100 + 1)
+
+    @rule(number=whole, beside=st.sampled_from([-1, 0, 1, 2]))
+    def write_up_to_mark(self, number: int, beside: int) -> None:
+        """To the very chunk that the event is raised for, or one beside it."""
+        vg, pool = self.pool_at(number)
+        if pool.kernel is not None:
+            threshold = self.witness.policy(vg, pool).data_threshold
+            most = pool.kernel.total * threshold // 100 // pool.chunk + beside
+            self.host.write(vg, pool, most - pool.kernel.used // pool.chunk)
+
+    @rule(number=whole)
+    def fill_up(self, number: int) -> None:
+        vg, pool = self.pool_at(number)
+        self.host.write(vg, pool, pool.size // pool.chunk + 1)
+
+    @rule(number=whole, rate=st.sampled_from([0, 1, 10, 200]))
+    def keep_writing(self, number: int, rate: int) -> None:
+        _, pool = self.pool_at(number)
+        self.guarded.rates[pool.uuid] = rate
+
+    @rule(number=whole, percent=st.integers(1, 80))
+    def discard(self, number: int, percent: int) -> None:
+        vg, pool = self.pool_at(number)
+        self.host.discard(vg, pool, pool.size // pool.chunk * percent // 100)
+
+    @rule(number=whole, percent=st.integers(1, 100))
+    def fill_metadata(self, number: int, percent: int) -> None:
+        """Many small volumes, or snapshots."""
+        _, pool = self.pool_at(number)
+        if pool.kernel is not None:
+            more = pool.kernel.metadata * percent // 100
+            pool.kernel.metadata_used = min(pool.kernel.metadata, pool.kernel.metadata_used + more)
+
+    # Events
+
+    @rule(delays=st.sampled_from([(), (0.0,), (0.0, 0.3), (0.01, 0.02), (2.0,)]))
+    def tell_so(self, delays: tuple[float, ...]) -> None:
+        """Events are told at once, twice, late or never from now on."""
+        self.guarded.delays = lambda: delays
+
+    @rule(seconds=st.sampled_from([0.0, 0.01, 0.1, 0.7]))
+    def lag(self, seconds: float) -> None:
+        """A chunk is allocated so long after its event."""
+        self.guarded.lag_s = seconds
+
+    # Others who use LVM
+
+    @rule(number=whole)
+    def take_mark(self, number: int) -> None:
+        vg, pool = self.pool_at(number)
+        self.guarded.by_another("lvchange", "--refresh", f"{vg.name}/{pool.name}")
+
+    @rule(number=whole, percent=st.integers(1, 40))
+    def extend(self, number: int, percent: int) -> None:
+        """As dmeventd does it."""
+        vg, pool = self.pool_at(number)
+        size = f"{pool.size + pool.size * percent // 100}b"
+        self.guarded.by_another("lvextend", "--size", size, f"{vg.name}/{pool.name}")
+
+    @rule(number=whole, extents=st.integers(1, 40))
+    def make_volume(self, number: int, extents: int) -> None:
+        vg = self.vg_at(number)
+        name = f"volume{vg.seqno}"
+        size = f"{min(extents * EXTENT, self.host.free(vg))}b"
+        self.guarded.by_another("lvcreate", "--size", size, "--name", name, vg.name)
+
+    @rule(number=whole)
+    def remove_volume(self, number: int) -> None:
+        vg = self.vg_at(number)
+        for name in list(vg.volumes)[:1]:
+            self.guarded.by_another("lvremove", f"{vg.name}/{name}")
+
+    @rule(number=whole, disk=whole)
+    def add_disk_by_hand(self, number: int, disk: int) -> None:
+        vg, node = self.vg_at(number), self.node_at(disk)
+        if self.guarded.by_another("vgextend", vg.name, node):
+            self.witness.taken_out.discard(self.host.disks[node].serial or "")
+
+    @rule(number=whole, disk=whole)
+    def take_disk_out(self, number: int, disk: int) -> None:
+        vg, node = self.vg_at(number), self.node_at(disk)
+        pvs = {pv.serial: pv.uuid for pv in vg.pvs}
+        serial = self.host.disks[node].serial or "" if node in self.host.disks else ""
+        was_seen = pvs.get(serial) in self.witness.members
+        if self.guarded.by_another("vgreduce", vg.name, node) and was_seen:
+            self.witness.taken_out.add(serial)
+
+    @rule(number=whole, seconds=st.sampled_from([0.2, 3.0, 20.0]))
+    def hold_lock(self, number: int, seconds: float) -> None:
+        vg = self.vg_at(number)
+        if vg.name not in self.host.locked:
+            self.host.locked.add(vg.name)
+            self.guarded.loop.call_later(seconds, self.host.locked.discard, vg.name)
+
+    # Disks
+
+    @rule(
+        path=st.sampled_from(["pci-0", "pci-1", "usb-0"]),
+        extents=st.integers(0, 100),
+        kind=st.sampled_from(["blank", "blank", "ext4", "raw", "held", "label"]),
+    )
+    def plug_in(self, path: str, extents: int, kind: str) -> None:
+        disk = self.make_disk(path, extents)
+        changes: dict[str, dict[str, object]] = {
+            "blank": {},
+            "ext4": {"content": "ext4", "probe": Probe(signatures=("ext4",))},
+            "raw": {"probe": Probe(data_at=4096)},
+            "held": {"holders": ("md0",)},
+            "label": {"content": "LVM2_member", "probe": Probe(pv_label=True)},
+        }
+        new = replace(disk, **changes[kind])  # type: ignore[arg-type] # fields of a disk
+        self.host.disks[disk.node] = new
+        self.guarded.tell(Wake(Trigger.UDEV, disk.name))
+
+    @rule(number=whole)
+    def make_file_system(self, number: int) -> None:
+        """On a disk that nobody has."""
+        disk = self.host.disks.get(self.node_at(number))
+        if disk is not None and disk.content is None:
+            probe = Probe(signatures=("xfs",))
+            new = replace(disk, content="xfs", probe=probe, stamp=disk.stamp + 1)
+            self.host.disks[disk.node] = new
+            self.guarded.tell(Wake(Trigger.UDEV, disk.name))
+
+    @precondition(lambda self: self.harsh)
+    @rule(number=whole)
+    def pull_out(self, number: int) -> None:
+        disk = self.host.disks.pop(self.node_at(number), None)
+        if disk is not None:
+            self.drawer.append(disk)
+            self.guarded.tell(Wake(Trigger.UDEV, disk.name))
+
+    @rule()
+    def plug_in_again(self) -> None:
+        """Under another name, as the kernel numbers it now."""
+        if self.drawer:
+            old = self.drawer.pop(0)
+            self.letters += 1
+            number = self.letters
+            disk = replace(old, name=f"sd{number}", devno=(8, number), diskseq=number)
+            self.host.disks[disk.node] = disk
+            self.guarded.tell(Wake(Trigger.UDEV, disk.name))
+
+    # What goes wrong
+
+    @rule(boundaries=st.integers(0, 25))
+    def crash(self, boundaries: int) -> None:
+        """The agent dies so many steps outside from now."""
+        self.guarded.fuse = boundaries
+
+    @rule()
+    def cut_power(self) -> None:
+        self.guarded.power_cut()
+
+    @rule()
+    def kill_command(self) -> None:
+        """The agent's next LVM command that changes something is killed halfway."""
+        self.guarded.kills = 1
+
+    @precondition(lambda self: self.harsh)
+    @rule(number=whole, mode=st.sampled_from([Mode.RO, Mode.FAIL]), check=st.booleans())
+    def hurt(self, number: int, mode: Mode, check: bool) -> None:  # noqa: FBT001 - drawn
+        vg, pool = self.pool_at(number)
+        if pool.kernel is not None and pool.kernel.mode is not Mode.FAIL:
+            pool.kernel.needs_check |= check
+            self.host.switch(vg, pool, mode)
+
+    @rule(number=whole)
+    def repair(self, number: int) -> None:
+        """Taken down, checked, and brought up again by hand."""
+        vg, pool = self.pool_at(number)
+        if not self.host.is_broken(vg) and vg.name not in self.host.locked:
+            self.host.activate(vg, pool)
+
+    # What must hold
+
+    @rule()
+    def stand_still(self) -> None:
+        """Nothing happens any more: what can be cured is cured soon, and then it is quiet."""
+        world = self.guarded
+        world.rates.clear()
+        world.fuse, world.kills, world.lag_s = None, 0, 0.001
+        world.delays = lambda: (0.0,)
+        began = len(world.commands)
+        world.pass_time(25.0)
+        held = [held.until for held in world.memory._backoff.values() if held.until < 1e9]
+        world.pass_time(max([0.0, *held], default=0.0) - world.loop.time() + 1.0)
+        world.pass_time(2 * world.settings.resync)
+        self.witness.check_cured()
+        self.witness.check_history()
+        assert len(world.commands) - began < 60, "too many commands"
+        commands, cycles = len(world.commands), len(world.cycles)
+        world.pass_time(4 * world.settings.resync)
+        assert world.commands[commands:] == [], "it does not come to an end"
+        assert len(world.cycles) - cycles < 20, "it looks without an end"
+
+
+TestHost = Host.TestCase
