@@ -11,9 +11,9 @@ import os
 import sys
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from dmguard.core.model import Probe, Trigger
 from dmguard.core.steps import Unmake
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tests.unit.simulated import Points
 
 TICK_S, _IDLE_TICK_S = 0.25, 2.0
+_DOWN_S = 0.5
 _COMMAND_S = 0.05
 _REPORT_S = 0.1
 _REPORT_PATIENCE_S = 3.0
@@ -65,10 +66,39 @@ class KilledError(Exception):
     """An LVM command is killed where it stands."""
 
 
-class Guarded:
-    """A host with an agent. The hooks are for a test: `at_command` is called right before a command
-    of the agent's, `after_command` after it, `told` with each entry, `read` with what was read.
+@dataclass
+class Faults:
+    """What goes wrong from now on.
+
+    `fuse`: boundaries that are left until the agent dies; None: it does not. `kills`: commands of
+    the agent's that change something and are killed halfway. `fails`: those that fail, and do
+    nothing. `meanwhile`: what others do at the very moment of the next one. `lag_s`: how long after
+    its event a chunk is allocated. `delays`: in how many seconds an event is told, each time once;
+    empty: it is lost.
     """
+
+    fuse: int | None = None
+    kills: int = 0
+    fails: int = 0
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
+    lag_s: float = 0.001
+    delays: tuple[float, ...] = (0.0,)
+
+
+class Eyes(Protocol):
+    """Who sees what the agent reads, does and tells."""
+
+    def before_command(self, words: tuple[str, ...]) -> None: ...
+    def after_command(self) -> None: ...
+    def hear(self, fields: dict[str, str]) -> None: ...
+    def see_pools(self, pools: Collection[KernelPool]) -> None: ...
+    def see_groups(self, groups: Collection[Vg]) -> None: ...
+
+
+class Guarded:
+    """A host with an agent. `rates`: chunks that are written in each tick, by the pool's uuid."""
+
+    eyes: Eyes
 
     def __init__(
         self, root: Path, monkeypatch: pytest.MonkeyPatch, host: Simulated, settings: Settings
@@ -77,25 +107,11 @@ class Guarded:
         self.settings = settings
         self.paths = Paths(run=root / "run", lib=root / "lib")
         self.loop = VirtualLoop()
-        self.fuse: int | None = None
-        """Boundaries that are left until the agent dies; None: it does not."""
-        self.kills = 0
-        """LVM commands of the agent's that are killed halfway from now on."""
-        self.down_s = 0.5
+        self.faults = Faults()
         self.rates: dict[str, int] = {}
-        """Chunks that are written in each tick, by the pool's uuid."""
-        self.lag_s = 0.001
-        """How long after its event a chunk is allocated."""
-        self.delays: Callable[[], tuple[float, ...]] = lambda: (0.0,)
-        """When the next event is told, in seconds from now, each time once; empty: it is lost."""
         self.commands: list[tuple[float, tuple[str, ...]]] = []
         self.cycles: list[float] = []
         self.broken: BaseException | None = None
-        self.at_command: Callable[[tuple[str, ...]], None] = lambda _: None
-        self.after_command: Callable[[tuple[str, ...]], None] = lambda _: None
-        self.told: Callable[[dict[str, str]], None] = lambda _: None
-        self.saw_pools: Callable[[Collection[KernelPool]], None] = lambda _: None
-        self.saw_groups: Callable[[Collection[Vg]], None] = lambda _: None
         self.memory = Memory()
         self.deaths = 0
         self._back_at = 0.0
@@ -144,7 +160,7 @@ class Guarded:
             raise error or AssertionError("the agent ended")
         self.deaths += 1
         self._end()
-        self._back_at = self.loop.time() + self.down_s
+        self._back_at = self.loop.time() + _DOWN_S
 
     def _end(self) -> None:
         for task in self._agent:
@@ -156,10 +172,10 @@ class Guarded:
 
     def boundary(self) -> None:
         """The agent reaches outside, or is back from there."""
-        if self.fuse is not None:
-            self.fuse -= 1
-            if self.fuse < 0:
-                self.fuse = None
+        if self.faults.fuse is not None:
+            self.faults.fuse -= 1
+            if self.faults.fuse < 0:
+                self.faults.fuse = None
                 raise Crash
 
     def _note_failure(self, *_: object) -> None:
@@ -240,12 +256,12 @@ class Guarded:
     # What wakes it
 
     def _raised(self, vg: SimVg, pool: SimPool) -> None:
-        self.loop.call_later(self.lag_s, self.host.go_on)
+        self.loop.call_later(self.faults.lag_s, self.host.go_on)
         self.tell(Wake(Trigger.DM_EVENT, f"LVM-{vg.uuid}{pool.uuid}-tpool"))
         self.tell(Wake(Trigger.JOURNAL, f"253:{pool.minor}"))
 
     def tell(self, wake: Wake) -> None:
-        for delay in self.delays():
+        for delay in self.faults.delays:
             self.loop.call_later(delay, self._wake, wake)
 
     def touched(self, words: tuple[str, ...]) -> None:
@@ -274,7 +290,7 @@ class Guarded:
             for pool in vg.pools:
                 if not self.host.is_broken(vg):
                     self.host.activate(vg, pool)
-        self._back_at = self.loop.time() + self.down_s
+        self._back_at = self.loop.time() + _DOWN_S
 
     def _wake(self, wake: Wake) -> None:
         if self._reconciler is not None:
@@ -310,7 +326,7 @@ class Guarded:
         wanted = [vg for vg in self.host.vgs if not names or vg.name in names]
         read = [self.host.read_vg(vg) for vg in wanted if vg.name not in locked]
         found = tuple(_narrow(vg, devices) for vg in read if vg is not None)
-        self.saw_groups(found)
+        self.eyes.see_groups(found)
         if locked:
             raise lvm.ReportBusyError(Completed(("lvm",), 5, "", "Can't get lock", 0.0), found)
         return found
@@ -356,7 +372,7 @@ class Journal:
         self._world = world
 
     def send(self, message: str, **fields: str) -> Future[None]:
-        self._world.told({"MESSAGE": message, **fields})
+        self._world.eyes.hear({"MESSAGE": message, **fields})
         done: Future[None] = Future()
         done.set_result(None)
         return done
@@ -373,7 +389,10 @@ class Lvms:
         world, words = self._world, tuple(argv[1:])
         world.boundary()
         world.commands.append((world.loop.time(), words))
-        world.at_command(words)
+        world.eyes.before_command(words)
+        others, world.faults.meanwhile = world.faults.meanwhile, []
+        for do in others:
+            do()
         status, said = 0, ""
         try:
             await self._run(words)
@@ -381,12 +400,15 @@ class Lvms:
             status, said = 5, str(error)
         except KilledError:
             status = -9
-        world.after_command(words)
+        world.eyes.after_command()
         world.boundary()
         return Completed(tuple(argv), status, "", said, 0.0)
 
     async def _run(self, words: tuple[str, ...]) -> None:
         world = self._world
+        if world.faults.fails:
+            world.faults.fails -= 1
+            raise LvmError("Input/output error")
         command = world.host.lvm(words)
         with closing(command):
             await self._walk(command, words)
@@ -394,8 +416,8 @@ class Lvms:
     async def _walk(self, command: Points, words: tuple[str, ...]) -> None:
         world = self._world
         for _ in command:
-            if world.kills:
-                world.kills -= 1
+            if world.faults.kills:
+                world.faults.kills -= 1
                 raise KilledError
             try:
                 world.boundary()
@@ -403,7 +425,7 @@ class Lvms:
                 # LVM does not die with the agent.
                 for _ in command:
                     pass
-                world.after_command(words)
+                world.eyes.after_command()
                 raise
             await asyncio.sleep(_COMMAND_S)
         world.touched(words)
@@ -431,7 +453,7 @@ class Kernel:
         seen = [read_kernel(vg, pool) for vg in host.vgs for pool in vg.pools]
         there = [pool for pool in seen if pool is not None]
         found = tuple(as_they_are.get((pool.ids, pool.event_nr)) or pool for pool in there)
-        self._world.saw_pools(found)
+        self._world.eyes.see_pools(found)
         return found
 
     def close(self) -> None:

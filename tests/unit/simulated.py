@@ -132,6 +132,8 @@ class Simulated(Kernel):
         disk = self.disks.get(node)
         if disk is None or disk.holders:
             raise LvmError(f"Cannot use {node}")
+        if disk.size < START + vg.extent:
+            raise LvmError(f"Cannot use {node}: device is too small")
         probe = disk.probe or Probe()
         if disk.content or probe.signatures:
             raise LvmError("existing signature left on the device")

@@ -14,7 +14,7 @@ from dmguard.core.model import Disk, Mode, Probe, Trigger
 from dmguard.core.settings import ClaimMode, ClaimRule, Match, Policy, Settings
 from dmguard.core.units import Amount
 from dmguard.core.wake import Wake
-from tests.unit.guarded import Guarded
+from tests.unit.guarded import Faults, Guarded
 from tests.unit.simkernel import SimPool, SimPv, SimVg
 from tests.unit.simulated import START, Simulated
 from tests.unit.witness import Witness
@@ -22,8 +22,8 @@ from tests.unit.witness import Witness
 MIB = 1 << 20
 EXTENT = 4 * MIB
 
-shares = st.integers(0, 40).map(lambda percent: Amount(percent=float(percent)))
-sizes = st.integers(0, 30).map(lambda extents: Amount(size=extents * EXTENT))
+shares = st.builds(Amount, percent=st.sampled_from([0.0, 1.0, 20.0, 33.3, 40.0]))
+sizes = st.builds(Amount, size=st.sampled_from([0, 1, EXTENT, 7 * EXTENT, 30 * EXTENT]))
 policies = st.builds(
     Policy,
     data_threshold=st.sampled_from([50, 70, 75, 90, 99]),
@@ -32,7 +32,7 @@ policies = st.builds(
     min_step=st.sampled_from([0, 1, 3 * EXTENT, 1 << 30]),
     headroom=st.sampled_from([0.0, 60.0, 600.0]),
     max_size=st.sampled_from([None, None, 40 * EXTENT + 1, 90 * EXTENT]),
-    vg_reserve=st.just(Amount(size=0)) | st.just(Amount(percent=1.0)) | sizes,
+    vg_reserve=shares | sizes,
 )
 rules_for_disks = st.builds(
     ClaimRule,
@@ -42,8 +42,14 @@ rules_for_disks = st.builds(
     mode=st.sampled_from([ClaimMode.AUTO] * 5 + [ClaimMode.ASK]),
     settle=st.sampled_from([0.0, 5.0]),
 )
+ONE_NUMBER = ("take_mark", "remove_volume", "make_file_system", "pull_out", "fill_up")
+TWO = ("extend", "make_volume", "add_disk_by_hand", "take_disk_out", "write", "discard", "hurt")
 whole = st.integers(0, 99)
 """A number that picks one of several, however many there are then."""
+
+
+def is_harsh(host: Host) -> bool:
+    return host.harsh
 
 
 class Host(RuleBasedStateMachine):
@@ -61,8 +67,10 @@ class Host(RuleBasedStateMachine):
     @initialize(
         policy=policies,
         own=st.none() | policies,
-        claims=st.lists(rules_for_disks, max_size=2),
-        extents=st.lists(st.integers(20, 200), min_size=1, max_size=2),
+        claims=st.lists(rules_for_disks, max_size=1) | st.lists(rules_for_disks, max_size=2),
+        groups=st.lists(
+            st.lists(st.integers(20, 120), min_size=1, max_size=3), min_size=1, max_size=2
+        ),
         pools=st.lists(
             st.tuples(st.integers(5, 60), st.sampled_from([64, 512]), st.integers(0, 300)),
             min_size=1,
@@ -76,7 +84,7 @@ class Host(RuleBasedStateMachine):
         policy: Policy,
         own: Policy | None,
         claims: list[ClaimRule],
-        extents: list[int],
+        groups: list[list[int]],
         pools: list[tuple[int, int, int]],
         spare: int,
         harsh: bool,  # noqa: FBT001 - drawn
@@ -84,12 +92,9 @@ class Host(RuleBasedStateMachine):
         """`harsh`: disks are pulled out, and pools fail."""
         self.harsh = harsh
         self.host = Simulated()
-        for number, size in enumerate(extents):
-            disk = self.make_disk("pci-0", size)
-            pv = SimPv(f"pv-{number}", disk.serial or "", size * EXTENT, size * EXTENT)
-            new = replace(disk, content="LVM2_member", probe=Probe(pv_label=True))
-            self.host.disks[disk.node] = new
-            self.host.vgs.append(SimVg("ab"[number], f"uuid-{number}", EXTENT, [pv]))
+        for number, extents in enumerate(groups):
+            pvs = [self.make_pv(size) for size in extents]
+            self.host.vgs.append(SimVg("ab"[number], f"uuid-{number}", EXTENT, pvs))
         for number, (size, chunk, weight) in enumerate(pools):
             vg = self.host.vgs[number % len(self.host.vgs)]
             whole = min(size, self.host.free(vg) // EXTENT // 2 - 2) * EXTENT
@@ -136,6 +141,13 @@ class Host(RuleBasedStateMachine):
         )
         self.host.disks[disk.node] = disk
         return disk
+
+    def make_pv(self, extents: int) -> SimPv:
+        disk = self.make_disk("home", extents)
+        new = replace(disk, content="LVM2_member", probe=Probe(pv_label=True))
+        self.host.disks[disk.node] = new
+        size = extents * EXTENT
+        return SimPv(f"pv-{disk.serial}", disk.serial or "", size, size)
 
     def vg_at(self, number: int) -> SimVg:
         return self.host.vgs[number % len(self.host.vgs)]
@@ -196,12 +208,12 @@ class Host(RuleBasedStateMachine):
     @rule(delays=st.sampled_from([(), (0.0,), (0.0, 0.3), (0.01, 0.02), (2.0,)]))
     def tell_so(self, delays: tuple[float, ...]) -> None:
         """Events are told at once, twice, late or never from now on."""
-        self.guarded.delays = lambda: delays
+        self.guarded.faults.delays = delays
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 0.1, 0.7]))
     def lag(self, seconds: float) -> None:
         """A chunk is allocated so long after its event."""
-        self.guarded.lag_s = seconds
+        self.guarded.faults.lag_s = seconds
 
     # Others who use LVM
 
@@ -255,9 +267,9 @@ class Host(RuleBasedStateMachine):
     # Disks
 
     @rule(
-        path=st.sampled_from(["pci-0", "pci-1", "usb-0"]),
+        path=st.sampled_from(["pci-0", "pci-0", "pci-1", "usb-0"]),
         extents=st.integers(0, 100),
-        kind=st.sampled_from(["blank", "blank", "ext4", "raw", "held", "label"]),
+        kind=st.sampled_from(["blank", "blank", "blank", "ext4", "raw", "held", "label"]),
     )
     def plug_in(self, path: str, extents: int, kind: str) -> None:
         disk = self.make_disk(path, extents)
@@ -282,7 +294,7 @@ class Host(RuleBasedStateMachine):
             self.host.disks[disk.node] = new
             self.guarded.tell(Wake(Trigger.UDEV, disk.name))
 
-    @precondition(lambda self: self.harsh)
+    @precondition(is_harsh)
     @rule(number=whole)
     def pull_out(self, number: int) -> None:
         disk = self.host.disks.pop(self.node_at(number), None)
@@ -306,7 +318,7 @@ class Host(RuleBasedStateMachine):
     @rule(boundaries=st.integers(0, 25))
     def crash(self, boundaries: int) -> None:
         """The agent dies so many steps outside from now."""
-        self.guarded.fuse = boundaries
+        self.guarded.faults.fuse = boundaries
 
     @rule()
     def cut_power(self) -> None:
@@ -315,11 +327,25 @@ class Host(RuleBasedStateMachine):
     @rule()
     def kill_command(self) -> None:
         """The agent's next LVM command that changes something is killed halfway."""
-        self.guarded.kills = 1
+        self.guarded.faults.kills = 1
 
-    @precondition(lambda self: self.harsh)
-    @rule(number=whole, mode=st.sampled_from([Mode.RO, Mode.FAIL]), check=st.booleans())
-    def hurt(self, number: int, mode: Mode, check: bool) -> None:  # noqa: FBT001 - drawn
+    @rule(times=st.sampled_from([1, 1, 6]))
+    def fail_command(self, times: int) -> None:
+        """So many of the agent's next commands that change something fail."""
+        self.guarded.faults.fails = times
+
+    @rule(what=st.sampled_from(ONE_NUMBER + TWO), number=whole, other=st.integers(1, 40))
+    def meanwhile(self, what: str, number: int, other: int) -> None:
+        """At the moment of the agent's next command, when it has looked and is sure."""
+        if self.harsh or what not in ("pull_out", "hurt"):
+            do = getattr(self, what)
+            args = (number,) if what in ONE_NUMBER else (number, other)
+            self.guarded.faults.meanwhile.append(lambda: do(*args))
+
+    @precondition(is_harsh)
+    @rule(number=whole, how=st.integers(0, 3))
+    def hurt(self, number: int, how: int) -> None:
+        mode, check = Mode.FAIL if how % 4 == 0 else Mode.RO, how % 4 > 1
         vg, pool = self.pool_at(number)
         if pool.kernel is not None and pool.kernel.mode is not Mode.FAIL:
             pool.kernel.needs_check |= check
@@ -339,8 +365,7 @@ class Host(RuleBasedStateMachine):
         """Nothing happens any more: what can be cured is cured soon, and then it is quiet."""
         world = self.guarded
         world.rates.clear()
-        world.fuse, world.kills, world.lag_s = None, 0, 0.001
-        world.delays = lambda: (0.0,)
+        world.faults = Faults()
         began = len(world.commands)
         world.pass_time(25.0)
         held = [held.until for held in world.memory._backoff.values() if held.until < 1e9]

@@ -9,7 +9,7 @@ from dmguard.core.model import Mode, Probe, Usage
 from dmguard.core.settings import ClaimMode
 from dmguard.loop.record import read_history
 from tests.unit.simkernel import mark_for, read_kernel
-from tests.unit.simulated import parse, pool_in, size_of, up
+from tests.unit.simulated import START, parse, pool_in, size_of, up
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,16 +36,12 @@ class Witness:
         self._seen: dict[str, KernelPool] = {}
         self._known: dict[str, int] = {}
         self._before: dict[tuple[str, str, int | str], bool] = {}
-        world.at_command = self.before_command
-        world.after_command = self.after_command
-        world.saw_pools = self._see_pools
-        world.saw_groups = self._see_groups
-        world.told = self._hear
+        world.eyes = self
 
-    def _see_pools(self, pools: Collection[KernelPool]) -> None:
+    def see_pools(self, pools: Collection[KernelPool]) -> None:
         self._seen = {pool.lv_uuid: pool for pool in pools}
 
-    def _see_groups(self, groups: Collection[Vg]) -> None:
+    def see_groups(self, groups: Collection[Vg]) -> None:
         for group in groups:
             self._known[group.name] = group.seqno
             if not group.missing:
@@ -74,8 +70,7 @@ class Witness:
         self._before = dict.fromkeys(self._conditions(words), True)
         self._before = {key: self._is_so(key) for key in self._before}
 
-    def after_command(self, words: tuple[str, ...]) -> None:
-        del words
+    def after_command(self) -> None:
         for key, was_so in self._before.items():
             if not was_so and self._is_so(key):
                 self.effects[key] += 1
@@ -148,7 +143,7 @@ class Witness:
 
     # What is told
 
-    def _hear(self, fields: dict[str, str]) -> None:
+    def hear(self, fields: dict[str, str]) -> None:
         if fields["DMGUARD_RESULT"] != "done" or ": no longer: " in fields["MESSAGE"]:
             return
         act = fields["DMGUARD_ACTION"]
@@ -221,6 +216,7 @@ class Witness:
         rules = self.rules_for(disk)
         return (
             is_blank(disk)
+            and disk.size >= START + vg.extent
             and {rule.vg for rule in rules} == {vg.name}
             and all(rule.mode is ClaimMode.AUTO for rule in rules)
             and all(rule.limit is None or len(vg.pvs) < rule.limit for rule in rules)
