@@ -116,6 +116,14 @@ class KernelPool:
         """The uuids of VG and LV."""
         return self.vg_uuid, self.lv_uuid
 
+    def holds(self, size: int) -> bool | None:
+        """Can so many bytes of data be used? None when the kernel gives no numbers.
+
+        `size` is its table's, which is as it was loaded: a pool that must be checked takes a larger
+        one and not the space (Linux, drivers/md/dm-thin.c, maybe_resize_data_dev).
+        """
+        return None if self.data is None else self.data.total >= size // self.chunk * self.chunk
+
     @property
     def names(self) -> tuple[str, str]:
         """What an event calls it: its device's uuid (lvm2, dev_manager.c) and `major:minor`."""

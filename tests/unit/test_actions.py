@@ -17,7 +17,7 @@ from dmguard.core.actions import (
     load_action,
     subject,
 )
-from dmguard.core.model import METADATA_CROPPED, METADATA_MAX, Resource, State, Usage
+from dmguard.core.model import METADATA_CROPPED, METADATA_MAX, Mode, Resource, State, Usage
 from tests.unit.builders import (
     EXTENT,
     MIB,
@@ -55,6 +55,24 @@ def test_lvms_own_size_does_not_count() -> None:
     grown = replace(pool, lv=replace(pool.lv, size=12_000 * MIB, metadata_size=120 * MIB))
     assert is_met(DATA, make_state(grown)) is False
     assert is_met(METADATA, make_state(grown)) is False
+
+
+@pytest.mark.parametrize("action", [DATA, make_refresh("kernel-behind")])
+def test_a_table_that_the_kernel_did_not_follow_does_not_count(action: Action) -> None:
+    """A pool that must be checked takes the larger table, and not the space."""
+    mark = make_refresh().low_water
+    grown = in_kernel(make_pool(size=12_000), needs_check=True, mode=Mode.RO, low_water=mark)
+    assert is_met(action, make_state(grown)) is True
+    ignored = in_kernel(grown, data=Usage(8_000 * MIB, 9_900 * MIB))
+    assert is_met(action, make_state(ignored)) is False
+    assert is_met(action, make_state(in_kernel(grown, data=None))) is None
+
+
+def test_a_growth_to_what_is_no_whole_chunks_is_met_by_those_that_are() -> None:
+    chunk = 192 << 10
+    whole = 12_000 * MIB // chunk * chunk
+    pool = in_kernel(make_pool(size=12_000), chunk=chunk, data=Usage(0, whole))
+    assert is_met(DATA, make_state(pool)) is True
 
 
 def test_metadata_at_the_kernels_limit_is_met_though_the_volume_is_larger() -> None:

@@ -82,7 +82,7 @@ class GrowLoop(Bare):
         if kernel.suspended:
             return False
         if self.resource is Resource.DATA:
-            return kernel.size >= self.target
+            return kernel.holds(self.target)
         if kernel.metadata is None:
             return None
         wanted = min(round_down(self.target, METADATA_BLOCK), METADATA_MAX)

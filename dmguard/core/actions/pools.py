@@ -50,7 +50,7 @@ class Extend(Pooled):
             size = lv.size if self.resource is Resource.DATA else lv.metadata_size
             return True if size >= self.target else None
         if self.resource is Resource.DATA:
-            return pool.kernel.size >= self.target
+            return pool.kernel.holds(self.target)
         metadata = pool.kernel.metadata
         return None if metadata is None else metadata.total >= min(self.target, METADATA_MAX)
 
@@ -99,8 +99,8 @@ class Refresh(Pooled):
         kernel = pool.kernel
         metadata = kernel.metadata
         behind = metadata and metadata.total < min(self.metadata_size, METADATA_CROPPED)
-        sized = kernel.size >= self.size and not behind
-        return sized and is_marked(kernel, self.low_water)
+        sized = kernel.holds(self.size)
+        return sized and not behind and is_marked(kernel, self.low_water)
 
     def words(self) -> Words:
         mark = f"its low water mark at {self.low_water} chunks free"
