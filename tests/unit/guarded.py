@@ -89,10 +89,9 @@ class Eyes(Protocol):
     """Who sees what the agent reads, does and tells."""
 
     def before_command(self, words: tuple[str, ...]) -> None: ...
-    def after_command(self) -> None: ...
+    def after_command(self, *, refused: bool) -> None: ...
     def hear(self, fields: dict[str, str]) -> None: ...
-    def see_pools(self, pools: Collection[KernelPool]) -> None: ...
-    def see_groups(self, groups: Collection[Vg]) -> None: ...
+    def see(self, state: State) -> None: ...
 
 
 class Guarded:
@@ -205,7 +204,8 @@ class Guarded:
             self._read_disks, look_at, look_at, wants, patience_s=1.0, answered=wake_for_disk
         )
         senses = Senses(survey=survey, ledger=books.read_ledger)
-        observer = Observer(runner, lambda: cast("Control", Kernel(self)), senses)
+        observer = Watched(runner, lambda: cast("Control", Kernel(self)), senses)
+        observer.eyes = self.eyes
         hands = dict(
             make_hands(
                 runner,
@@ -326,7 +326,6 @@ class Guarded:
         wanted = [vg for vg in self.host.vgs if not names or vg.name in names]
         read = [self.host.read_vg(vg) for vg in wanted if vg.name not in locked]
         found = tuple(_narrow(vg, devices) for vg in read if vg is not None)
-        self.eyes.see_groups(found)
         if locked:
             raise lvm.ReportBusyError(Completed(("lvm",), 5, "", "Can't get lock", 0.0), found)
         return found
@@ -345,6 +344,17 @@ def _narrow(vg: Vg, devices: Collection[str]) -> Vg:
 
 def _silent(*_: object) -> None:
     pass
+
+
+class Watched(Observer):
+    """Shows others what it sees: what is planned is planned from that."""
+
+    eyes: Eyes
+
+    async def look(self, **how: Any) -> State:
+        state = await super().look(**how)
+        self.eyes.see(state)
+        return state
 
 
 class Inline:
@@ -400,7 +410,7 @@ class Lvms:
             status, said = 5, str(error)
         except KilledError:
             status = -9
-        world.eyes.after_command()
+        world.eyes.after_command(refused=status > 0 and "lock" not in said)
         world.boundary()
         return Completed(tuple(argv), status, "", said, 0.0)
 
@@ -425,7 +435,7 @@ class Lvms:
                 # LVM does not die with the agent.
                 for _ in command:
                     pass
-                world.eyes.after_command()
+                world.eyes.after_command(refused=False)
                 raise
             await asyncio.sleep(_COMMAND_S)
         world.touched(words)
@@ -452,9 +462,7 @@ class Kernel:
         as_they_are = {(pool.ids, pool.event_nr): pool for pool in kept}
         seen = [read_kernel(vg, pool) for vg in host.vgs for pool in vg.pools]
         there = [pool for pool in seen if pool is not None]
-        found = tuple(as_they_are.get((pool.ids, pool.event_nr)) or pool for pool in there)
-        self._world.eyes.see_pools(found)
-        return found
+        return tuple(as_they_are.get((pool.ids, pool.event_nr)) or pool for pool in there)
 
     def close(self) -> None:
         pass

@@ -294,6 +294,13 @@ class Host(RuleBasedStateMachine):
             self.host.disks[disk.node] = new
             self.guarded.tell(Wake(Trigger.UDEV, disk.name))
 
+    @rule(number=whole)
+    def scribble(self, number: int) -> None:
+        """On a disk that nobody has, which stays open, so that udev does not tell."""
+        disk = self.host.disks.get(self.node_at(number))
+        if disk is not None and disk.probe == Probe():
+            self.host.disks[disk.node] = replace(disk, probe=Probe(data_at=8192))
+
     @precondition(is_harsh)
     @rule(number=whole)
     def pull_out(self, number: int) -> None:
@@ -333,6 +340,17 @@ class Host(RuleBasedStateMachine):
     def fail_command(self, times: int) -> None:
         """So many of the agent's next commands that change something fail."""
         self.guarded.faults.fails = times
+
+    @rule()
+    def fail_for_long(self) -> None:
+        """LVM does nothing at all for two minutes: it is asked ever more seldom."""
+        world = self.guarded
+        world.rates.clear()
+        world.faults.fails, began = 10_000, len(world.commands)
+        world.pass_time(120.0)
+        world.faults.fails = 0
+        acts = sum(3 * len(vg.pools) + len(vg.pvs) for vg in self.host.vgs) + len(self.host.disks)
+        assert len(world.commands) - began <= 9 * acts, "it does not leave LVM alone"
 
     @rule(what=st.sampled_from(ONE_NUMBER + TWO), number=whole, other=st.integers(1, 40))
     def meanwhile(self, what: str, number: int, other: int) -> None:

@@ -12,9 +12,7 @@ from tests.unit.simkernel import mark_for, read_kernel
 from tests.unit.simulated import START, parse, pool_in, size_of, up
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from dmguard.core.model import Disk, KernelPool, Vg
+    from dmguard.core.model import Disk, KernelPool, State
     from dmguard.core.settings import ClaimRule, Policy
     from tests.unit.guarded import Guarded
     from tests.unit.simkernel import SimPool, SimVg
@@ -33,20 +31,22 @@ class Witness:
         self.members: dict[str, str] = {}
         """Serial numbers of disks that the agent saw in a group, by the PV's uuid."""
         self.taken_out: set[str] = set()
+        self.refused: set[str] = set()
+        """Disks that LVM refused: that stands until they, or their group, are others."""
         self._seen: dict[str, KernelPool] = {}
         self._known: dict[str, int] = {}
         self._before: dict[tuple[str, str, int | str], bool] = {}
         world.eyes = self
 
-    def see_pools(self, pools: Collection[KernelPool]) -> None:
-        self._seen = {pool.lv_uuid: pool for pool in pools}
-
-    def see_groups(self, groups: Collection[Vg]) -> None:
-        for group in groups:
-            self._known[group.name] = group.seqno
-            if not group.missing:
-                vg = self.host.vg(group.name)
-                self.members |= {pv.uuid: pv.serial for pv in vg.pvs}
+    def see(self, state: State) -> None:
+        """What the agent's next acts are planned from."""
+        self._seen = {pool.lv.uuid: pool.kernel for pool in state.pools if pool.kernel}
+        self._known = {vg.name: vg.seqno for vg in state.vgs}
+        for vg in self.host.vgs:
+            seen = state.vg(vg.name)
+            if seen is not None and not seen.missing:
+                there = {pv.uuid for pv in seen.pvs}
+                self.members |= {pv.uuid: pv.serial for pv in vg.pvs if pv.uuid in there}
 
     def policy(self, vg: SimVg, pool: SimPool) -> Policy:
         settings = self.world.settings
@@ -70,10 +70,12 @@ class Witness:
         self._before = dict.fromkeys(self._conditions(words), True)
         self._before = {key: self._is_so(key) for key in self._before}
 
-    def after_command(self) -> None:
+    def after_command(self, *, refused: bool) -> None:
         for key, was_so in self._before.items():
             if not was_so and self._is_so(key):
                 self.effects[key] += 1
+            elif refused and key[0] == "claim-disk":
+                self.refused.add(str(key[2]))
         self._before = {}
 
     def _conditions(self, words: tuple[str, ...]) -> list[tuple[str, str, int | str]]:
@@ -221,6 +223,7 @@ class Witness:
             and all(rule.mode is ClaimMode.AUTO for rule in rules)
             and all(rule.limit is None or len(vg.pvs) < rule.limit for rule in rules)
             and disk.serial not in self.taken_out
+            and disk.node not in self.refused
         )
 
 
