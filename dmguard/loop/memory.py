@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dmguard.core.findings import Finding
     from dmguard.core.model import KernelPool, State
 
-_FIRST_S, _LONGEST_S = 1.0, 300.0
+_FIRST_S, _LONGEST_S, _DOUBLINGS = 1.0, 300.0, 10
 _REFRESH_PAUSE_S = 10.0
 _BUSY_PAUSE_S = 2.0
 SETTLE_S = 2.0
@@ -146,7 +146,8 @@ class Memory:
             failures = 1
             if before is not None and before.inputs == inputs_of(action, state):
                 failures = before.failures + 1
-            pause = min(_FIRST_S * 2 ** (failures - 1), _LONGEST_S)
+            # Within bounds: after days of failures the power is none that a float can have.
+            pause = min(_FIRST_S * 2 ** min(failures - 1, _DOUBLINGS), _LONGEST_S)
             until = now + pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
             if reason in _FINAL:
                 until = math.inf

@@ -56,6 +56,10 @@ def test_back_off_doubles_up_to_five_minutes() -> None:
     assert [failed(n).retry_in(0.0) for n in (1, 2, 3, 9, 10, 30)] == [1, 2, 4, 256, 300, 300]
 
 
+def test_back_off_stays_at_five_minutes_however_long_it_goes_on() -> None:
+    assert failed(1100).retry_in(0.0) == 300
+
+
 def test_back_off_doubles_on_though_it_was_due_between() -> None:
     memory = failed()
     assert memory.due([ACTION], STATE, 5.0) == (ACTION,)
