@@ -109,8 +109,10 @@ class Simulated(Kernel):
         else:
             target = pool.size
             metadata = up(size_of(options["--poolmetadatasize"]), vg.extent)
-            if metadata <= pool.metadata_size:
-                raise LvmError("New size given not larger than existing size")
+            if metadata == pool.metadata_size:
+                return  # "unchanged", and "successfully resized"
+            if metadata < pool.metadata_size:
+                raise LvmError("Thin pool volumes do not support size reduction of metadata")
         more = metadata - pool.metadata_size
         # The spare follows the largest metadata as a whole, or not at all.
         follows = max(0, metadata - (vg.spare or 0)) if more else 0

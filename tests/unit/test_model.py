@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from dmguard.core.forecast import WINDOW_S
 from dmguard.core.model import Disk, Mode, Probe, Trigger
 from dmguard.core.settings import ClaimMode, ClaimRule, Match, Policy, Settings
 from dmguard.core.units import Amount
@@ -21,6 +23,9 @@ from tests.unit.witness import Witness
 
 MIB = 1 << 20
 EXTENT = 4 * MIB
+
+_SOON_S = 8.0
+"""A disk settles, it is claimed, and a pool grows on it."""
 
 shares = st.builds(Amount, percent=st.sampled_from([0.0, 1.0, 20.0, 33.3, 40.0]))
 sizes = st.builds(Amount, size=st.sampled_from([0, 1, EXTENT, 7 * EXTENT, 30 * EXTENT]))
@@ -385,13 +390,15 @@ class Host(RuleBasedStateMachine):
         world.rates.clear()
         world.faults = Faults()
         began = len(world.commands)
-        world.pass_time(25.0)
-        held = [held.until for held in world.memory._backoff.values() if held.until < 1e9]
-        world.pass_time(max([0.0, *held], default=0.0) - world.loop.time() + 1.0)
-        world.pass_time(2 * world.settings.resync)
+        world.pass_time(1.0)
+        held = [held.until for held in world.memory._backoff.values() if held.until < math.inf]
+        world.pass_time(max([0.0, *held], default=0.0) - world.loop.time())
+        world.pass_time(world.settings.resync + _SOON_S)
         self.witness.check_cured()
         self.witness.check_history()
         assert len(world.commands) - began < 60, "too many commands"
+        # For as long as a rate is taken over, a pool that was just filled is looked at often.
+        world.pass_time(WINDOW_S)
         commands, cycles = len(world.commands), len(world.cycles)
         world.pass_time(4 * world.settings.resync)
         assert world.commands[commands:] == [], "it does not come to an end"
