@@ -60,7 +60,10 @@ class Simulated(Kernel):
     def _group_of(self, words: list[str]) -> SimVg:
         if words[0].startswith("/dev/"):
             return self._home_of(words[0])
-        return self.vg(words[0].partition("/")[0])
+        vg = self.vg(words[0].partition("/")[0])
+        if all(self.disk_of(pv) is None for pv in vg.pvs):
+            raise LvmError(f'Volume group "{vg.name}" not found')
+        return vg
 
     def run(self, *argv: str) -> bool:
         """A command from its beginning to its end; did LVM do it?"""
@@ -113,21 +116,29 @@ class Simulated(Kernel):
                 return  # "unchanged", and "successfully resized"
             if metadata < pool.metadata_size:
                 raise LvmError("Thin pool volumes do not support size reduction of metadata")
-        more = metadata - pool.metadata_size
-        # The spare follows the largest metadata as a whole, or not at all.
-        follows = max(0, metadata - (vg.spare or 0)) if more else 0
-        left = self.free(vg) - more
-        follows = follows if follows <= left else 0
-        if target - pool.size > left - follows:
-            raise LvmError("Insufficient free space")
-        pool.lies_on |= self.allocate(vg, more + target - pool.size).keys()
-        self.allocate(vg, follows)
-        vg.spare = (vg.spare or 0) + follows or vg.spare
-        pool.size, pool.metadata_size = target, metadata
+        if metadata > pool.metadata_size:
+            self._grow_metadata(vg, pool, metadata)
+            yield
+            self.load(vg, pool, mark_of(options))
+            yield
+        # What was done for the metadata stays though there is no room for the data.
+        if target > pool.size:
+            pool.lies_on |= self.allocate(vg, target - pool.size).keys()
+            pool.size = target
+            self._commit(vg)
+            yield
+            self.load(vg, pool, mark_of(options))
+            yield
+
+    def _grow_metadata(self, vg: SimVg, pool: SimPool, size: int) -> None:
+        """The spare follows the largest metadata as a whole, or not at all."""
+        pool.lies_on |= self.allocate(vg, size - pool.metadata_size).keys()
+        follows = max(0, size - (vg.spare or 0))
+        if follows <= self.free(vg):
+            self.allocate(vg, follows)
+            vg.spare = (vg.spare or 0) + follows
+        pool.metadata_size = size
         self._commit(vg)
-        yield
-        self.load(vg, pool, mark_of(options))
-        yield
 
     def _join(self, vg: SimVg, options: _Options, node: str) -> Points:
         del options

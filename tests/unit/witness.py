@@ -180,7 +180,7 @@ class Witness:
         for vg in self.host.vgs:
             if self.host.is_broken(vg):
                 away = [pv for pv in vg.pvs if self.host.disk_of(pv) is None]
-                assert away, f"{vg.name}: all PVs are back, and not taken back"
+                assert away or not vg.pools, f"{vg.name}: all PVs are back, and not taken back"
                 continue
             for pool in vg.pools:
                 if is_sound(pool):
