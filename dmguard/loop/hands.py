@@ -84,25 +84,34 @@ def _run_lvm(
             raise LvmBusyError(completed.complaint)
         return completed
 
+    async def run_patiently(step: Lvm, lock: int) -> Completed:
+        return await retry(
+            lambda: run_once(step, lock),
+            on=(LvmBusyError,),
+            attempts=1 if step.at_once else 10,
+            within_s=10.0,
+        )
+
     async def run_lvm(step: Lvm, lock: int) -> Done:
         try:
-            completed = await retry(
-                lambda: run_once(step, lock),
-                on=(LvmBusyError,),
-                attempts=1 if step.at_once else 10,
-                within_s=10.0,
-            )
+            completed = await run_patiently(step, lock)
+            if step.twice and completed.status > 0:
+                completed = await run_patiently(step, lock)
         except LvmBusyError as error:
             return Done(ok=False, complaint=str(error), code="vg-busy")
-        if completed.status == 0:
-            return Done(ok=True)
-        done = Done(ok=False, complaint=completed.complaint)
-        # A command that a signal ended has refused nothing.
-        if completed.status <= 0:
-            return done
-        return replace(done, code=step.refusal or meaning_of(completed.stderr))
+        return _done(step, completed)
 
     return {Lvm: run_lvm}
+
+
+def _done(step: Lvm, completed: Completed) -> Done:
+    if completed.status == 0:
+        return Done(ok=True)
+    if completed.status < 0:
+        # A command that a signal ended has refused nothing.
+        return Done(ok=False, complaint=completed.complaint)
+    meaning = step.refusal or meaning_of(completed.stderr)
+    return Done(ok=False, complaint=completed.complaint, code=meaning)
 
 
 def _blank_disks(runner: Runner) -> Hands:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -190,6 +191,24 @@ def test_a_command_that_fails_has_the_code_of_what_that_means(step: Lvm, code: s
 def test_lvms_words_tell_more_where_the_step_does_not(step: Lvm, status: int, code: str) -> None:
     done, _ = run(step, (status, "  Check of pool vg/pool failed (status:1).\n"))
     assert (done.ok, done.code) == (status == 0, code)
+
+
+@pytest.mark.parametrize(
+    ("twice", "answers", "ok", "calls"),
+    [
+        (True, [(5, "Unable to resume vg-pool."), (0, "")], True, 2),
+        (True, [(5, "Unable to resume vg-pool.")], False, 2),
+        (True, [(0, "")], True, 1),
+        (True, [(5, BUSY), (5, "Unable to resume vg-pool."), (5, BUSY), (0, "")], True, 4),
+        (True, [(-9, "")], False, 1),
+        (False, [(5, "Unable to resume vg-pool."), (0, "")], False, 1),
+    ],
+)
+def test_what_drops_what_is_in_its_way_is_run_once_more(
+    answers: list[tuple[int, str]], calls: int, *, twice: bool, ok: bool
+) -> None:
+    done, runner = run(replace(PLAIN, twice=twice), *answers)
+    assert (done.ok, len(runner.calls)) == (ok, calls)
 
 
 def test_a_group_that_is_locked_is_tried_again() -> None:

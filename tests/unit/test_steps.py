@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from dmguard.core.actions import Action, dump_action, load_action
+from dmguard.core.actions import Action, Extend, Refresh, dump_action, load_action
 from dmguard.core.model import Disk, Resource, State
 from dmguard.core.steps import (
     Lvm,
@@ -21,7 +21,14 @@ from dmguard.core.steps import (
     undo_for,
 )
 from dmguard.core.steps.config import narrowed
-from tests.unit.builders import MIB, make_extend, make_refresh
+from tests.unit.builders import (
+    MIB,
+    in_kernel,
+    make_extend,
+    make_pool,
+    make_refresh,
+    make_state,
+)
 from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, RESTORE, START, make_disk
 
 SHORT = "global/wait_for_locks=0 global/notify_dbus=0"
@@ -220,3 +227,16 @@ def test_a_command_is_not_narrowed_to_a_name_that_could_be_read_otherwise(
     devices: tuple[str, ...],
 ) -> None:
     assert narrowed(ARGV, devices) == ARGV
+
+
+@pytest.mark.parametrize("action", [make_extend(), make_refresh()])
+@pytest.mark.parametrize("suspended", [True, False])
+def test_a_pool_that_a_command_left_suspended_is_loaded_by_lvm_and_not_merely_resumed(
+    action: Extend | Refresh, *, suspended: bool
+) -> None:
+    pool = in_kernel(make_pool(80), suspended=suspended)
+    pool = replace(pool, lv=replace(pool.lv, uuid=action.lv_uuid))
+    step = Lvm(("lvchange", "--refresh", *DATA, action.pool), twice=True)
+    assert undo_for(action, 1, make_state(pool)) == ((step,) if suspended else ())
+    down = make_state(replace(pool, kernel=None))
+    assert (undo_for(action, 1, down), undo_for(action, 1, seen())) == ((), ())

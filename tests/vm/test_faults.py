@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.vm.kit import LIB, NO_DMEVENTD, config, done, entries, grown, history, size_of, wait_for
 from tests.vm.lvmcut import LvmCut
 from tests.vm.mortal import EXTENT, Data, main_pid, settled
@@ -36,8 +38,11 @@ def busy(m: Machine) -> list[str]:
     return [e["MESSAGE"] for e in entries(m, "extend-data") if e["DMGUARD_REASON"] == "vg-busy"]
 
 
-def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory) -> None:
-    """Its new metadata are written and not yet known, and no table is suspended."""
+@pytest.mark.parametrize("left", [1, 2])
+def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory, left: int) -> None:
+    """Its new metadata are written and not yet known. With one write left the pool is suspended,
+    and the table with the new extents waits beside the live one.
+    """
     its = make_machine(machines)
     m = its.m
     m.put("/etc/systemd/system/dmguard.service.d/trace.conf", TRACED)
@@ -49,7 +54,7 @@ def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory) -> None:
     cut.count()
     pid = main_pid(m)
     before, most = its.size, grown(its.size, EXTENT)
-    cut.arm(2)
+    cut.arm(left)
     its.cause()
     wait_for("killed", lambda: "SIGKILL" in m.run("cat /run/calls", check=False).out)
     wait_for("told", lambda: settled(m, "extend-data", "docker/thinpool") >= its.acts)

@@ -203,7 +203,10 @@ POOLS = (
         "A thin pool is suspended",
         "A command that changes the pool is at work, or died in the middle.",
         "All I/O to the pool waits.",
-        "If no LVM command is running: dmsetup resume NAME.",
+        "If no LVM command is running, and nobody has suspended it on purpose: lvchange --refresh"
+        " VG/POOL, and once more if it fails the first time. Not dmsetup resume: a command that"
+        " died may have left a table beside the live one with extents that LVM counts as free, and"
+        " that would make it live. dmguard does it by itself after a command of its own.",
     ),
     Code(
         "pool-unknown",

@@ -17,7 +17,9 @@ from dmguard.core.actions import (
     CreatePool,
     CreateVg,
     EditFile,
+    Extend,
     GrowLoop,
+    Refresh,
 )
 from dmguard.core.steps import disks, files, loops, pools, setup, units
 from dmguard.core.steps.kinds import (
@@ -97,6 +99,8 @@ _UNDO: Partial = {
     CreateVg: setup.undo_vg,
     CreatePool: setup.undo_pool,
     Configure: setup.undo_configure,
+    Extend: pools.undo_load,
+    Refresh: pools.undo_load,
     GrowLoop: loops.undo_grow,
     ActivateRaw: loops.undo_raw,
 }

@@ -23,12 +23,14 @@ class Lvm:
     `refusal` is the code of what it means when LVM does not do it, if that is not a failure.
     `at_once`: it rests on what was proved just before, so that it is not tried again later.
     `urgent`: the VG whose writers may stand still until it is done, so that it is to start at once.
+    `twice`: where it fails it is run once more, for the first try drops what was in its way.
     """
 
     argv: tuple[str, ...]
     refusal: str = ""
     at_once: bool = False
     urgent: str = ""
+    twice: bool = False
 
     is_proof: ClassVar[bool] = False
     holds_back: ClassVar[bool] = False

@@ -10,6 +10,7 @@ from dmguard.core.steps.config import QUIET, SHORT, with_mark
 from dmguard.core.steps.kinds import Lvm, PutFile
 
 if TYPE_CHECKING:
+    from dmguard.core.model import State
     from dmguard.core.steps.kinds import Step, Table
 
 _WITHOUT_UDEV = "--noudevsync"
@@ -31,9 +32,27 @@ def extend(action: Extend) -> tuple[Step, ...]:
 
 
 def refresh(action: Refresh) -> tuple[Step, ...]:
+    return (Lvm(_load(action), urgent=action.vg),)
+
+
+def _load(action: Extend | Refresh) -> tuple[str, ...]:
     config = with_mark(action.threshold)
-    load = ("lvchange", "--refresh", _WITHOUT_UDEV, "--config", config, action.pool)
-    return (Lvm(load, urgent=action.vg),)
+    return ("lvchange", "--refresh", _WITHOUT_UDEV, "--config", config, action.pool)
+
+
+def undo_load(action: Extend | Refresh, ran: int, state: State) -> tuple[Step, ...]:
+    """A command that died between suspend and resume leaves the pool suspended, and perhaps with a
+    table beside the live one that is larger than what LVM committed: that must never go live, for
+    it has extents that LVM counts as free.
+
+    LVM loads what it committed, if it gets the group's lock, so that nobody is at the pool. Where
+    such a table is there the kernel refuses it over the smaller data volume, and drops it: the next
+    try then succeeds.
+    """
+    del ran
+    found = (pool.kernel for pool in state.pools if pool.lv.uuid == action.lv_uuid)
+    kernel = next(found, None)
+    return (Lvm(_load(action), twice=True),) if kernel is not None and kernel.suspended else ()
 
 
 def activate(action: Activate) -> tuple[Step, ...]:

@@ -109,7 +109,7 @@ STATES = (
         f"sed -i 's/transaction_id = 7$/transaction_id = 1/' /tmp/vg.conf && {RESTORE}",
         "lvremove -q -y vg/other",
     ),
-    told("pool-suspended", POOL, "dmsetup suspend vg-pool", "dmsetup resume vg-pool"),
+    told("pool-suspended", POOL, "dmsetup suspend vg-pool", f"lvchange -q --refresh {POOL}"),
     told(
         "vg-dry",
         POOL,
