@@ -8,7 +8,7 @@ from typing import Any
 from dmguard.core.codes import CODES, Code
 from dmguard.core.typed import check_types
 
-_LATEST = 1e11
+LATEST = 1e11
 """Seconds since 1970 that any calendar can tell."""
 
 
@@ -59,6 +59,6 @@ def load_entry(values: dict[str, Any]) -> Entry:
     """The reverse of Entry.as_values; TypeError or ValueError for anything else."""
     entry = Entry(**values)
     check_types(entry)
-    if not 0 <= entry.at < _LATEST:
+    if not 0 <= entry.at < LATEST:
         raise ValueError(f"at: {entry.at!r} is no time")
     return entry

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmguard import __version__
 from dmguard.core.codes import CODES
+from dmguard.core.entry import LATEST
 from dmguard.core.findings import Finding
 from dmguard.edge import files
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AT_MOST_EVERY_S = 1.0
-_LATEST = 1e11
-"""Seconds since 1970 that any calendar can tell."""
 
 
 class Publisher:
@@ -102,7 +101,7 @@ def _is_sound(values: Any) -> bool:
     started = values.get("started", 0)
     return (
         type(started) in (int, float)
-        and 0 <= started < _LATEST
+        and 0 <= started < LATEST
         and all(_is_map(values.get(key, {}), kind) for key, kind in maps)
         and all(_is_list(values.get(key, []), kind) for key, kind in lists)
     )
