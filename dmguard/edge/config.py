@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from dmguard.core.settings import LISTED, Settings, SettingsError, parse_settings
+from dmguard.core.toml import load_toml
 
 CONFIG = Path("/etc/dmguard")
 
@@ -41,8 +41,8 @@ def load_settings(root: Path = CONFIG) -> Settings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return load_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

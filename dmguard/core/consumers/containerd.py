@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.consumers import tomltext
 from dmguard.core.consumers.edit import Edit, EditError
 from dmguard.core.consumers.service import Service
+from dmguard.core.toml import TomlError, load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,8 +82,8 @@ def read(text: str) -> Containerd | None:
 def _document(text: str) -> dict[str, Any] | None:
     """containerd reads over a byte order mark."""
     try:
-        return tomllib.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
+        return load_toml(text.removeprefix("\ufeff"))
+    except TomlError:
         return None
 
 

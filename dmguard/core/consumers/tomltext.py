@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.consumers.edit import EditError, check_text
+from dmguard.core.toml import TomlError, load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +45,8 @@ def read(text: str) -> dict[str, Any]:
     """The document; EditError if it is none."""
     check_text(text)
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        return load_toml(text)
+    except TomlError as error:
         raise EditError(f"it is not TOML: {error}") from None
 
 
@@ -87,8 +87,8 @@ def _parse_lines(text: str) -> dict[str, Any] | None:
 def _parse(text: str) -> dict[str, Any] | None:
     """None: it is not complete, and goes on in the next line."""
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError):
+        return load_toml(text)
+    except TomlError:
         return None
 
 

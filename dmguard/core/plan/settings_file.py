@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING
 
 from dmguard.core.actions import Act, EditFile
 from dmguard.core.host import AGENT
 from dmguard.core.plan import Refusal, refuse
 from dmguard.core.settings import SettingsError, parse_settings
+from dmguard.core.toml import TomlError, load_toml
 
 if TYPE_CHECKING:
     from dmguard.core.goals import KeepSettings
@@ -28,8 +28,8 @@ def plan_settings(
     if there is not None:
         return (), (_refuse(goal, "settings-there"),)
     try:
-        new = parse_settings(tomllib.loads(goal.text))
-    except (SettingsError, tomllib.TOMLDecodeError) as error:
+        new = parse_settings(load_toml(goal.text))
+    except (SettingsError, TomlError) as error:
         return (), (_refuse(goal, "config-unclear", str(error)),)
     taken = {value for rule in settings.raws for value in (rule.name, rule.data, rule.metadata)}
     for rule in new.raws:
