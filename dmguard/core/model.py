@@ -213,6 +213,8 @@ class Vg:
     volumes: tuple[Volume, ...] = ()
     profile: str | None = None
     """What its volumes follow that have none of their own."""
+    misnamed: bool = False
+    """Has it volumes of names that LVM does not write? They are not listed here."""
 
     @property
     def free(self) -> int:

@@ -33,6 +33,8 @@ def vg_obstacle(vg: Vg, state: State) -> str | None:
     # moves on: a PV that merely comes back late then needs --restoremissing.
     if vg.missing:
         return "vg-missing-pv"
+    if vg.misnamed:
+        return "vg-misnamed"
     if vg.exported:
         return "vg-exported"
     if not vg.writeable:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.model import PoolLv, Profile, Pv, Vg, Volume
+from dmguard.core.names import vg_fault
 from dmguard.core.steps.config import narrowed
 from dmguard.edge.retry import retry
 from dmguard.edge.run import CommandFailedError
@@ -39,7 +40,7 @@ _COLUMNS = {
     "pvseg": "pv_uuid",
 }
 _EXIT_FAILED = 5
-_NUMBER = re.compile(r"\d{1,20}", re.ASCII)
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
 # A report has the device that LVM chose, and of the others there is this (lvm2,
 # lib/cache/lvmcache.c).
 _TWIN = re.compile(r"Not using device \S+ for PV ([\w-]+)")
@@ -117,16 +118,24 @@ def parse_report(text: str, *, twins: Container[str] = ()) -> tuple[Vg, ...]:
             # PVs without a VG come in a report of their own, with "pv" and "pvseg" alone.
             if "vg" in report or "lv" in report
             for vg in report["vg"]
+            # LVM itself leaves one out whose name it does not take (lvm2, format-text.c).
+            if not vg_fault(text_in(vg, "vg_name"))
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReportError(f"lvm fullreport: {type(error).__name__}: {error}") from error
 
 
 def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
+    """What has a name that LVM would not write is left out: it is not to reach a command or path.
+
+    LVM checks the names of volumes when it writes a group, and not when it reads one (lvm2,
+    metadata.c, vg_validate).
+    """
     name = text_in(row, "vg_name")
     attributes = text_in(row, "vg_attr")
     segments = {segment["lv_uuid"]: segment for segment in report["seg"] if _is_pool(segment)}
-    active = {_plain(lv["lv_name"]) for lv in report["lv"] if _is_active(lv)}
+    proper = [lv for lv in report["lv"] if _is_proper(lv, segments)]
+    active = {_plain(lv["lv_name"]) for lv in proper if _is_active(lv)}
     return Vg(
         name=name,
         uuid=_uuid(text_in(row, "vg_uuid")),
@@ -136,13 +145,13 @@ def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
         pvs=tuple(_parse_pv(pv, twins) for pv in report["pv"]),
         pools=tuple(
             _parse_pool(lv, segments[lv["lv_uuid"]], row, active)
-            for lv in report["lv"]
+            for lv in proper
             if lv["lv_uuid"] in segments
         ),
         spare=max(
             (
                 number_in(lv, "lv_size", name)
-                for lv in report["lv"]
+                for lv in proper
                 if _plain(lv["lv_name"]).endswith("_pmspare")
             ),
             default=None,
@@ -151,14 +160,21 @@ def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
         writeable=attributes[:1] == "w",
         shared=attributes[5:6] in ("c", "s") or row["vg_lock_type"] not in ("", "none"),
         mirrored=any(str(seg["segtype"]).startswith(_MIRRORED) for seg in report["seg"]),
-        volumes=tuple(_parse_volumes(report, segments)),
+        volumes=tuple(_parse_volumes(proper, report["seg"], segments)),
         profile=text_in(row, "vg_profile") or None,
+        misnamed=len(proper) < len(report["lv"]),
     )
 
 
-def _parse_volumes(report: Row, pools: Container[str]) -> Iterator[Volume]:
-    kinds = {seg["lv_uuid"]: str(seg["segtype"]) for seg in report["seg"]}
-    for lv in report["lv"]:
+def _is_proper(row: Row, pools: Container[str]) -> bool:
+    """Has it a name of LVM's? A pool is never a part of something, as a hidden LV is."""
+    name = text_in(row, "lv_name")
+    return not vg_fault(name if row["lv_uuid"] in pools else _plain(name))
+
+
+def _parse_volumes(rows: list[Row], segs: list[Row], pools: Container[str]) -> Iterator[Volume]:
+    kinds = {seg["lv_uuid"]: str(seg["segtype"]) for seg in segs}
+    for lv in rows:
         name = text_in(lv, "lv_name")
         # LVM writes a hidden LV's name in brackets.
         if lv["lv_uuid"] not in pools and not name.startswith("["):
@@ -229,7 +245,7 @@ def _parse_pool(row: Row, segment: Row, vg: Row, active: Set[str]) -> PoolLv:
 
 def _plain(name: str) -> str:
     """LVM writes a hidden LV's name in brackets."""
-    return name.strip("[]")
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
 
 
 def _uuid(text: str) -> str:

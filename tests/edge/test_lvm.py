@@ -174,6 +174,48 @@ def test_the_attributes_of_a_vg(
     assert (vg.exported, vg.writeable, vg.shared) == expected
 
 
+# LVM takes them as they are when it reads, and refuses to write any of them.
+HOSTILE = ("-y", "", ".", "..", "a b", "a/b", "a\nb", "\x1b[31m", "$(x)", "a" * 128, "\xe4", "[x]")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_that_lvm_does_not_write_goes_no_further(name: str) -> None:
+    """The disk of another can bring it, and it would stand in commands and paths."""
+    good, bad = pool_rows("pool", "good", GIB), pool_rows(name, "bad", GIB)
+    volume = lv_row(name, "volume", GIB), seg_row("volume", "linear")
+    rows = [good, bad, volume] if name else [good, bad]
+    plain = [lv_row("plain", "plain", GIB)]
+    segments = [seg for _, seg in rows] + [seg_row("plain", "linear")]
+
+    (vg,) = parse_report(report(vg_row("vg"), [], [lv for lv, _ in rows] + plain, segments))
+
+    assert vg.misnamed
+    assert [pool.name for pool in vg.pools] == ["pool"]
+    assert [volume.name for volume in vg.volumes] == ["plain"]
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "[x]"])
+def test_a_group_of_such_a_name_is_none(name: str) -> None:
+    good, bad = (json.loads(report(vg_row(its)))["report"][0] for its in ("vg", name))
+
+    vgs = parse_report(json.dumps({"report": [bad, good]}))
+
+    assert [(vg.name, vg.misnamed) for vg in vgs] == [("vg", False)]
+
+
+def test_a_hidden_part_of_such_a_name_is_not_active() -> None:
+    pool, seg = pool_rows(
+        "pool", "u", GIB, lv_active="0", metadata_lv="[a b]", data_lv="[pool_tdata]"
+    )
+    parts = [lv_row("[a b]", "m", MIB), lv_row("[pool_tdata]", "d", GIB)]
+    segments = [seg, seg_row("m", "linear"), seg_row("d", "linear")]
+
+    (vg,) = parse_report(report(vg_row("vg"), [], [pool, *parts], segments))
+
+    assert vg.misnamed
+    assert vg.pools[0].active_components == ("pool_tdata",)
+
+
 def test_an_exported_vg_spoils_no_report(fake: FakeLvm) -> None:
     """LVM lists it, complains and ends with status 5."""
     text = json.dumps({"report": [*json.loads(full_report())["report"], _exported()]})
@@ -265,7 +307,7 @@ NUMBERS = ["vg_seqno", "vg_size", "vg_extent_size", "pv_size", "pv_free", "lv_si
 @pytest.mark.parametrize(
     "column", [*NUMBERS, "lv_metadata_size", "chunk_size", "thin_count", "transaction_id"]
 )
-@pytest.mark.parametrize("value", ["", "12.5", "10g", None])
+@pytest.mark.parametrize("value", ["", "12.5", "10g", "07", None])
 def test_a_number_that_is_none_is_named_with_its_row(column: str, value: str | None) -> None:
     document = json.loads(full_report())
     for rows in document["report"][0].values():

@@ -101,6 +101,13 @@ def test_a_pool_out_of_metadata_is_told_apart_from_others_that_are_read_only(
         assert found[code].endswith("all 100.00 MiB are in use; vg has 12.00 MiB free")
 
 
+def test_a_group_with_a_name_that_lvm_does_not_write_is_told_once_with_or_without_a_pool() -> None:
+    vg = replace(make_vg(), misnamed=True)
+    for pools in ((), (make_pool(80, vg=vg), make_pool(80, vg=vg, name="two"))):
+        findings = find_all(replace(make_state(*pools), vgs=(vg,)), make_settings())
+        assert [(its.code, its.subject) for its in findings] == [("vg-misnamed", "vg")]
+
+
 def test_a_pool_that_is_starved_of_both_is_one_finding() -> None:
     findings = find_all(make_state(make_pool(80, 80, vg=DRY)), make_settings())
     assert [finding.code for finding in findings] == ["vg-dry"]

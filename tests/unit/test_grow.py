@@ -158,6 +158,7 @@ OBSTACLES: list[tuple[str, Callable[[Pool], Pool]]] = [
     ("pool-failed", lambda pool: in_kernel(pool, mode=Mode.ERROR)),
     ("pool-suspended", lambda pool: in_kernel(pool, suspended=True)),
     ("pool-inactive", lambda pool: replace(pool, kernel=None)),
+    ("vg-misnamed", lambda pool: in_vg(pool, misnamed=True)),
     ("vg-exported", lambda pool: in_vg(pool, exported=True)),
     ("vg-shared", lambda pool: in_vg(pool, shared=True)),
     ("vg-read-only", lambda pool: in_vg(pool, writeable=False)),

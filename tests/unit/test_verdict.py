@@ -136,6 +136,7 @@ def test_another_disk_is_not_meant_by_what_is_ignored() -> None:
 
 GROUPS: list[tuple[str, Callable[[State], State]]] = [
     ("vg-unknown", lambda state: replace(state, vgs=())),
+    ("vg-misnamed", lambda s: replace(s, vgs=(replace(s.vgs[0], misnamed=True),))),
     ("vg-exported", lambda s: replace(s, vgs=(replace(s.vgs[0], exported=True),))),
     ("vg-read-only", lambda s: replace(s, vgs=(replace(s.vgs[0], writeable=False),))),
     ("vg-shared", lambda s: replace(s, vgs=(replace(s.vgs[0], shared=True),))),

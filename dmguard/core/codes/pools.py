@@ -248,6 +248,17 @@ POOLS = (
         " --force -f FILE VG. LVM asks; the metadata is otherwise what it is already.",
     ),
     Code(
+        "vg-misnamed",
+        "c9aa449e84034fce9b065a658c8ae38c",
+        Severity.WARNING,
+        "A volume group has a volume whose name LVM does not allow",
+        "LVM reads such a name and never writes one: the metadata was made or edited by something"
+        " else. A disk of another's may have brought it.",
+        "LVM refuses every change of the group. The volume is not looked at.",
+        "Take the disk out if you do not know where it is from. Else vgcfgbackup -f FILE VG, rename"
+        " the volume in FILE, and vgcfgrestore --force -f FILE VG.",
+    ),
+    Code(
         "vg-shared",
         "db74ac970be14ea6b0cc6a953762cdc1",
         Severity.WARNING,

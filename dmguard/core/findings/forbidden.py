@@ -22,8 +22,12 @@ def find(state: State, settings: Settings) -> Iterator[Finding]:
         code = obstacle(pool, state) if settings.guards(pool.name) else None
         if code == "pool-inactive" and not is_wanted(pool, state, settings):
             code = "activation-off"
-        if code is not None:
+        if code is not None and code != "vg-misnamed":
             yield Finding(code, pool.name, f"{pool.name}: {_sentence(code, pool)}")
+    # What is guarded in it may be what has the name, and is not listed.
+    for vg in state.vgs:
+        if vg.misnamed:
+            yield Finding("vg-misnamed", vg.name, f"{vg.name}: {CODES['vg-misnamed'].clause}")
 
 
 def _sentence(code: str, pool: Pool) -> str:

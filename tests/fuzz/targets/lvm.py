@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmguard.core import lvmprofile
 from dmguard.core.model import Profile
+from dmguard.core.names import vg_fault
 from dmguard.edge import lvm, lvmconf
 from dmguard.edge.run import Completed, RunError
 from tests.edge.lvmfake import full_report
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 _GOLDEN = Path(__file__).parents[2] / "edge" / "golden"
 _REPORTS = [json.loads(path.read_text()) for path in sorted(_GOLDEN.glob("lvm-*.json"))]
 _REPORTS.append(json.loads(full_report()))
-_VALUES = ("thin-pool", "thin", "4096", "18446744073709551616", "[unknown]", "wz--n-", "active")
+_VALUES = (
+    "thin-pool", "thin", "4096", "18446744073709551616", "[unknown]", "wz--n-", "active", "-y",
+    "a b", "[x]", "07",
+)  # fmt: skip
 
 _VOLUMES = {
     "report": [
@@ -120,8 +124,10 @@ def check_report(data: bytes) -> None:
         for number in _numbers(vg):
             assert number is None or (type(number) is int and number >= 0)
             assert number is None or str(number) in said, "LVM did not say this number"
-        for name in (*(pv.name for pv in vg.pvs), *(lv.name for lv in vg.pools)):
-            assert isinstance(name, str)
+        assert all(isinstance(pv.name, str) for pv in vg.pvs)
+        parts = (part for lv in vg.pools for part in lv.active_components)
+        for name in (vg.name, *parts, *(lv.name for lv in (*vg.pools, *vg.volumes))):
+            assert not vg_fault(name), f"{name!r} may reach a command"
         for profile in (vg.profile, *(lv.profile for lv in vg.pools)):
             assert profile is None or isinstance(profile, str)
     for status in (0, 5):
