@@ -46,6 +46,14 @@ _PROPERTIES = "org.freedesktop.DBus.Properties"
 _SYSTEMD, _MANAGER_PATH = "org.freedesktop.systemd1", "/org/freedesktop/systemd1"
 _MANAGER, _UNIT = "org.freedesktop.systemd1.Manager", "org.freedesktop.systemd1.Unit"
 _LINE_MAX = 4096
+_TOLD = {
+    "LoadState": "s",
+    "ActiveState": "s",
+    "Job": "(uo)",
+    "ActiveEnterTimestampMonotonic": "t",
+    "InactiveExitTimestampMonotonic": "t",
+}
+"""Of a unit's properties those that are read, and of which type they are."""
 
 
 class BusError(OSError):
@@ -208,18 +216,21 @@ def _build_unit(name: str, told: dict[str, Variant]) -> Unit | None:
     restart loop that may already be the begin of the wait before the try (service.c: auto-restart
     counts as activating).
     """
-    try:
-        if told["LoadState"].value in ("not-found", "masked"):
-            return None
-        return Unit(
-            name,
-            state=str(told["ActiveState"].value),
-            has_job=int(told["Job"].value[0]) != 0,
-            entered=int(told["ActiveEnterTimestampMonotonic"].value),
-            tried=int(told["InactiveExitTimestampMonotonic"].value),
-        )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise BusError(f"{name}: systemd's answer lacks something: {error!r}") from error
+    found = {}
+    for key, signature in _TOLD.items():
+        value = told.get(key)
+        if value is None or value.signature != signature:
+            raise BusError(f"{name}: systemd's answer lacks {key} of type {signature!r}")
+        found[key] = value.value
+    if found["LoadState"] in ("not-found", "masked"):
+        return None
+    return Unit(
+        name,
+        state=found["ActiveState"],
+        has_job=found["Job"][0] != 0,
+        entered=found["ActiveEnterTimestampMonotonic"],
+        tried=found["InactiveExitTimestampMonotonic"],
+    )
 
 
 class _Signals:

@@ -113,16 +113,24 @@ def test_an_answer_that_lacks_something_is_an_error_and_no_guess(daemon: Daemon)
     async def main() -> list[str]:
         async with talking(daemon) as (systemd, bus):
             said = []
-            for broken in ({"Job": None}, {"Job": Variant("s", "none")}, {"ActiveState": None}):
+            for broken in (
+                {"Job": None},
+                {"Job": Variant("s", "none")},
+                {"ActiveState": None},
+                {"ActiveEnterTimestampMonotonic": Variant("d", float("inf"))},
+                {"InactiveExitTimestampMonotonic": Variant("x", -5)},
+            ):
                 systemd.units[DOCKER] = properties(**broken)
                 said.append(str(await refused(bus.read_unit(DOCKER))))
             systemd.signature = "s"
             return [*said, str(await refused(bus.read_unit(DOCKER)))]
 
-    job, garbage, state, kind = run(main())
-    assert "KeyError('Job')" in job
-    assert "ValueError" in garbage
-    assert "KeyError('ActiveState')" in state
+    job, garbage, state, infinite, negative, kind = run(main())
+    assert "lacks Job of type '(uo)'" in job
+    assert garbage == job
+    assert "lacks ActiveState of type 's'" in state
+    assert "lacks ActiveEnterTimestampMonotonic of type 't'" in infinite
+    assert "lacks InactiveExitTimestampMonotonic of type 't'" in negative
     assert "is of type 's', not 'o'" in kind
 
 

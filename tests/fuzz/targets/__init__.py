@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.fuzz.targets import (
     blocks,
     books,
+    bus,
     consumers,
     dm,
     doctor,
@@ -27,6 +28,7 @@ _MODULES = (
         udev,
         blocks,
         hosts,
+        bus,
         consumers,
         imports,
         files,

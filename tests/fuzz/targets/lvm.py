@@ -125,9 +125,9 @@ def check_report(data: bytes) -> None:
             assert number is None or (type(number) is int and number >= 0)
             assert number is None or str(number) in said, "LVM did not say this number"
         assert all(isinstance(pv.name, str) for pv in vg.pvs)
-        parts = (part for lv in vg.pools for part in lv.active_components)
-        for name in (vg.name, *parts, *(lv.name for lv in (*vg.pools, *vg.volumes))):
-            assert not vg_fault(name), f"{name!r} may reach a command"
+        names = [vg.name, *(volume.name for volume in vg.volumes)]
+        names += [name for lv in vg.pools for name in (lv.name, *lv.active_components)]
+        assert not any(map(vg_fault, names)), f"of {names} one may reach a command"
         for profile in (vg.profile, *(lv.profile for lv in vg.pools)):
             assert profile is None or isinstance(profile, str)
     for status in (0, 5):
