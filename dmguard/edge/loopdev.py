@@ -58,6 +58,8 @@ class Loops:
             size = int((folder / "size").read_text()) * SECTOR
         except (OSError, ValueError):
             return Backing(devno)
+        if size < 0:
+            return Backing(devno)
         backing = Backing(devno, f"/dev/{name}", size)
         return replace(backing, file=self.read_file(name)) if backing.is_loop else backing
 
@@ -68,7 +70,7 @@ class Loops:
             path = text.removesuffix("\n")
             inode, offset, limit = self._status(name)
             found, system = os.stat(path, follow_symlinks=False), os.statvfs(path)  # noqa: PTH116 - one call, as the next
-        except (OSError, UnicodeDecodeError):
+        except (OSError, ValueError):
             # No path that is not UTF-8 could be told, nor be written in the configuration.
             return None
         if (found.st_dev, found.st_ino) != inode or not stat.S_ISREG(found.st_mode):

@@ -86,6 +86,19 @@ def test_a_path_that_is_no_utf8_is_none(host: LoopHost, data: Path) -> None:
     assert loops(host).read_file("loop0") is None
 
 
+@pytest.mark.parametrize("text", ["-1\n", "x\n", "", "1" * 5000])
+def test_a_size_that_is_none_is_unknown(host: LoopHost, data: Path, text: str) -> None:
+    host.attach("loop0", data)
+    (host.sys / "block/loop0/size").write_text(text)
+    assert loops(host).read_backing((7, 0)) == Backing((7, 0))
+
+
+def test_a_path_that_no_path_can_be_is_none(host: LoopHost, data: Path) -> None:
+    host.attach("loop0", data)
+    (host.sys / "block/loop0/loop/backing_file").write_text(f"{data}\0\n")
+    assert loops(host).read_backing((7, 0)).file is None
+
+
 def test_a_loop_device_of_another_file_is_not_resized(host: LoopHost, data: Path) -> None:
     host.attach("loop0", data)
     os.truncate(data, 6 * MIB)

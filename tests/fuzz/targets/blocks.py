@@ -33,7 +33,7 @@ _SECTOR = mutated_block(_SECTORS, most=2)
 _PLACES = (0, 510, 512, 1024, 2048, 4096, 4608, 16384, 65536, LABEL_SPACE - 512)
 
 
-def _make_head(dice: Dice) -> bytes:
+def make_head(dice: Dice) -> bytes:
     """Sectors as LVM's, some with the right checksum, on a disk that is else blank."""
     head = bytearray(dice.one((b"\0", b"\0", b"\xff")) * LABEL_SPACE)
     for _ in range(dice.number(0, 4)):
@@ -45,7 +45,7 @@ def _make_head(dice: Dice) -> bytes:
 
 
 def _make_disk(dice: Dice) -> bytes:
-    return _make_head(dice).ljust(_SIZE, b"\0")
+    return make_head(dice).ljust(_SIZE, b"\0")
 
 
 def _filled(make: object) -> bytes:
@@ -236,7 +236,7 @@ def check_users(data: bytes) -> None:
 
 
 TARGETS = (
-    Target("disk-head", _make_head, check_head),
+    Target("disk-head", make_head, check_head),
     Target(
         "disk-content",
         either(mutated_block(_DISKS, most=3), _make_disk),
