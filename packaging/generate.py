@@ -154,6 +154,7 @@ def man_program(commands: Iterable[Command], codes: Iterable[Code]) -> str:
     page += ".SH COMMANDS\n" + "".join(map(show_command, commands))
     page += f".SH BOOT\n{paragraphs(prose.BOOT)}{listing(prose.BOOT_DROP_IN)}"
     page += f".PP\n{paragraphs(prose.CLUSTERS)}"
+    page += f".SH OFFLINE\n{paragraphs(prose.OFFLINE)}"
     page += f".SH BUNDLE\n{paragraphs(prose.BUNDLE)}"
     page += ".SH EXIT STATUS\n" + "".join(entry(f".B {code}", text) for code, text in prose.EXITS)
     page += f".SH JOURNAL\n{paragraphs(prose.JOURNAL)}"

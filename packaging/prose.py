@@ -36,6 +36,22 @@ EXITS = (
     ("4", "Refused by a safety rule; for recover and doctor: something that is wrong is left."),
     ("75", "Busy: another command or the agent holds the lock."),
 )
+OFFLINE = """\
+dmguard recover --offline also cures a pool that is read-only, must be checked, has failed, is out
+of metadata, or did not pass its check when it was to be activated last. It shows the steps and
+asks on the terminal; with --yes it does not ask, and without a terminal it then does nothing. The
+pool's consumers are stopped, and what they left of thin devices is removed. Of the pool's
+metadata, which LVM brings up read-only for that, a copy is kept in /var/lib/dmguard/metadata,
+with its SHA-256 as sha256sum(1) has it. The pool is activated with thin_check and
+--clear-needs-check-flag. Where that finds damage, lvconvert --repair makes new metadata of what
+thin_repair can save, and what there was is VG/POOL_meta0. Metadata above its threshold grows.
+Then LVM's volumes in the pool are up again if they were, and the consumers that ran are started.
+
+Who else has anything in the pool open is named, and nothing is done. Whatever stands in the way
+before the repair, all is put back as it was. A pool whose check or repair does not succeed stays
+down, with its consumers stopped. An act that was interrupted is gone on with by the agent, or by
+the next dmguard recover. Copies are never removed by dmguard.
+"""
 BUNDLE = """\
 dmguard recover --bundle FILE writes what a maintainer has to see of a host to a new file of mode
 0600, packed as its name says. It cures nothing, and changes nothing else. Each part is read within
@@ -69,6 +85,10 @@ FILES = (
     ),
     ("/var/lib/dmguard/disks.json", LEDGER),
     ("/var/lib/dmguard/history.jsonl", "What was done, refused and reported."),
+    (
+        "/var/lib/dmguard/metadata/*.img",
+        "Copies of the metadata of pools that recover --offline took out of use.",
+    ),
     (
         "/var/lib/dmguard/intent.json, /var/lib/dmguard/activate.json",
         "The act under way, of the agent and the commands, and of dmguard activate.",

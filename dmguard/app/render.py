@@ -120,7 +120,12 @@ def say_acted(acted: Acted) -> None:
     say_outcomes(acted.outcomes)
     if not acted.outcomes and acted.plan.actions:
         say_plan(acted.plan.actions, (), commands=True)
-    for refusal in acted.plan.refusals:
+    say_refusals(acted.plan.refusals)
+
+
+def say_refusals(refusals: Sequence[Refusal]) -> None:
+    """What was asked for and is not done, on standard error."""
+    for refusal in refusals:
         complain(f"{refusal.message} [{refusal.code}]")
 
 
@@ -186,6 +191,7 @@ def recovered_values(recovered: Recovered) -> dict[str, Any]:
         "planned": plan_values(recovered.before.actions),
         "done": outcome_values(recovered.outcomes),
         "left": finding_values(recovered.after.findings),
+        "refused": refusal_values(recovered.after.refusals),
     }
 
 

@@ -42,9 +42,14 @@ class ActivateAll:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """The goal of `dmguard recover`: all that is wrong with these pools and can be cured is."""
+    """The goal of `dmguard recover`: all that is wrong with these pools and can be cured is.
+
+    `offline`: also what takes their consumers to be stopped; the names of the copies that are kept
+    have it. Empty: nothing of that kind.
+    """
 
     pools: tuple[str, ...] = ()
+    offline: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,10 +121,13 @@ class DockerData:
 
 @dataclass(frozen=True, slots=True)
 class PoolVolumes:
-    """What LVM's report says of a pool's volumes: bytes promised to them, and the discards."""
+    """What LVM's report says of a pool's volumes: bytes promised to them, the discards, and the
+    names of those that are up.
+    """
 
     virtual: int = 0
     discards: str = ""
+    active: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,9 @@ _NOT_DONE = (
     "loop-changed",
     "loop-no-space",
     "raw-no-pool",
+    "pool-open",
+    "pool-not-repaired",
+    "metadata-not-copied",
     *LASTING,
 )
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dmguard.edge.run import Runner
 
 ETC = Path("/etc/lvm")
-_COLUMNS = "vg_uuid,lv_uuid,lv_name,pool_lv,segtype,lv_size,discards"
+_COLUMNS = "vg_uuid,lv_uuid,lv_name,pool_lv,segtype,lv_size,lv_active,discards"
 _LARGEST = 1 << 20
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|\\?$)')
 _NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
@@ -187,10 +187,7 @@ def parse_volumes(text: str) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
             row for report in json.loads(text)["report"] for row in report["lv"]
         ]
         pools = [row for row in rows if row["segtype"] == "thin-pool"]
-        volumes = {
-            _uuid(pool): PoolVolumes(sum(_sizes_in(pool, rows)), text_in(pool, "discards"))
-            for pool in pools
-        }
+        volumes = {_uuid(pool): _volumes_of(pool, rows) for pool in pools}
         said = {"monitored": True, "not monitored": False}
         monitored = {
             _uuid(pool): said[pool["seg_monitor"]]
@@ -202,14 +199,19 @@ def parse_volumes(text: str) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
     return volumes, monitored
 
 
-def _sizes_in(pool: dict[str, Any], rows: list[dict[str, Any]]) -> list[int]:
-    return [
-        number_in(row, "lv_size", "lvm lvs")
+def _volumes_of(pool: dict[str, Any], rows: list[dict[str, Any]]) -> PoolVolumes:
+    own = [
+        row
         for row in rows
         if row["segtype"] == "thin"
         and row["vg_uuid"] == pool["vg_uuid"]
         and row["pool_lv"].strip("[]") == pool["lv_name"].strip("[]")
     ]
+    return PoolVolumes(
+        virtual=sum(number_in(row, "lv_size", "lvm lvs") for row in own),
+        discards=text_in(pool, "discards"),
+        active=tuple(text_in(row, "lv_name") for row in own if row["lv_active"] == "active"),
+    )
 
 
 def _uuid(row: dict[str, Any]) -> str:

@@ -50,6 +50,9 @@ _LOOK_PAUSE_S = 2.0
 _LOOKS = {witness: 3 if witness is Witness.HOST else 1 for witness in Witness}
 """A consumer that was started just now may not answer at once."""
 
+_FAILURES = ("act-failed", "vg-busy", "pool-not-repaired", UNREACHABLE)
+"""Codes of what was tried and did not succeed, as against what was not tried for a reason."""
+
 _NOT_AGAIN_S = 30.0
 _STILL_BUSY_S = 60.0
 """Tries behind a lock are never so far apart."""
@@ -368,7 +371,7 @@ class Executor:
         told = complaint or done.complaint
         detail = told or "the command succeeded, and the host did not follow"
         code = action.unmet if done.ok and not complaint else done.code or "act-failed"
-        refused = code not in ("act-failed", "vg-busy", UNREACHABLE)
+        refused = code not in _FAILURES
         return met, Outcome(Result.REFUSED if refused else Result.FAILED, code, detail)
 
     async def _witness(self, action: Action) -> State:

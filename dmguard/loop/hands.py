@@ -7,20 +7,20 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dmguard.core.complaints import meaning_of
-from dmguard.core.steps import Lvm, Prove, ProveStopped, UnitStep, UnitVerb, Unmake, Wipe
-from dmguard.core.steps.config import narrowed
-from dmguard.edge import label, lvm
-from dmguard.edge.retry import retry
+from dmguard.core.steps import Prove, ProveStopped, UnitStep, UnitVerb, Unmake, Wipe
+from dmguard.edge import label
 from dmguard.loop.dmhands import DmHands
 from dmguard.loop.filehands import FILE_HANDS
+from dmguard.loop.lvmhands import lvm_hands
+from dmguard.loop.repairhands import repair_hands
 from dmguard.loop.walk import UNREACHABLE, Done
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from dmguard.core.model import Unit
-    from dmguard.edge.run import Completed, Runner
+    from dmguard.edge.run import Runner
+    from dmguard.loop.lvmhands import Resident
     from dmguard.loop.walk import Hands
 
 _LONGEST_JOB_S = 120.0
@@ -28,14 +28,6 @@ _LONGEST_JOB_S = 120.0
 
 _POLL_S = 0.2
 _STOPPED = ("inactive", "failed")
-
-
-class Resident(Protocol):
-    """An LVM that is there already. None if it cannot be asked, and a negative status if it died
-    meanwhile: then a command of its own does the same, which finds done what is done.
-    """
-
-    async def change(self, words: Sequence[str], *, stdin: int) -> Completed | None: ...
 
 
 class Manager(Protocol):
@@ -61,57 +53,13 @@ def make_hands(
     each command is a process of its own. `devices_of` tells of a VG's name what its PVs are on.
     """
     hands: dict[Any, Any] = {**FILE_HANDS, **DmHands(runner).as_table()}
-    hands |= {**_run_lvm(runner, resident, devices_of), **_blank_disks(runner)}
+    hands |= {**lvm_hands(runner, resident, devices_of), **_blank_disks(runner)}
+    hands |= repair_hands(runner)
     if prove is not None:
         hands |= _prove_disks(prove)
     if manager is not None:
         hands |= _ask_systemd(manager)
     return hands
-
-
-def _run_lvm(
-    runner: Runner, resident: Resident | None, devices_of: Callable[[str], tuple[str, ...]]
-) -> Hands:
-    """LVM, which holds the lock as its standard input."""
-
-    async def run_once(step: Lvm, lock: int) -> Completed:
-        completed = None
-        if resident is not None and step.urgent:
-            completed = await _ask(resident, step, devices_of(step.urgent), lock)
-        if completed is None:
-            completed = await runner.change([lvm.LVM, *step.argv], stdin=lock)
-        if lvm.is_busy(completed):
-            raise LvmBusyError(completed.complaint)
-        return completed
-
-    async def run_patiently(step: Lvm, lock: int) -> Completed:
-        return await retry(
-            lambda: run_once(step, lock),
-            on=(LvmBusyError,),
-            attempts=1 if step.at_once else 10,
-            within_s=10.0,
-        )
-
-    async def run_lvm(step: Lvm, lock: int) -> Done:
-        try:
-            completed = await run_patiently(step, lock)
-            if step.twice and completed.status > 0:
-                completed = await run_patiently(step, lock)
-        except LvmBusyError as error:
-            return Done(ok=False, complaint=str(error), code="vg-busy")
-        return _done(step, completed)
-
-    return {Lvm: run_lvm}
-
-
-def _done(step: Lvm, completed: Completed) -> Done:
-    if completed.status == 0:
-        return Done(ok=True)
-    if completed.status < 0:
-        # A command that a signal ended has refused nothing.
-        return Done(ok=False, complaint=completed.complaint)
-    meaning = step.refusal or meaning_of(completed.stderr)
-    return Done(ok=False, complaint=completed.complaint, code=meaning)
 
 
 def _blank_disks(runner: Runner) -> Hands:
@@ -201,21 +149,3 @@ async def _wait_for(step: UnitStep, manager: Manager) -> Done:
             )
         await asyncio.sleep(_POLL_S)
     return Done(ok=False, complaint=f"{step.unit}: its {step.verb} does not come to an end")
-
-
-class LvmBusyError(Exception):
-    """Another LVM command holds the VG's lock."""
-
-
-async def _ask(
-    resident: Resident, step: Lvm, devices: tuple[str, ...], lock: int
-) -> Completed | None:
-    """The resident LVM's answer; None where LVM as a process is to give it.
-
-    That is so, too, for what it refused while it saw no more than the group's own devices.
-    """
-    argv = narrowed(step.argv, devices)
-    completed = await resident.change(argv, stdin=lock)
-    if completed is None or completed.status == 0 or lvm.is_busy(completed):
-        return completed
-    return None if completed.status < 0 or argv != step.argv else completed

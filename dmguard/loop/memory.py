@@ -19,6 +19,7 @@ from dmguard.core.actions import (
     Extend,
     GrowLoop,
     Refresh,
+    RepairPool,
     ResizePv,
     RestorePv,
     StartUnit,
@@ -222,7 +223,7 @@ def inputs_of(action: Action, state: State) -> Hashable:
             return tuple((unit.entered, unit.tried) for unit in units)
         case GrowLoop() | ActivateRaw():
             return _bare_inputs(action, state)
-        case WipeDisk() | CreateVg() | CreatePool() | Configure():
+        case WipeDisk() | CreateVg() | CreatePool() | Configure() | RepairPool():
             return None  # only asked for by hand, and not tried again
     pool = next((pool for pool in state.pools if pool.lv.uuid == action.lv_uuid), None)
     if pool is None:

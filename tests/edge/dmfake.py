@@ -34,6 +34,7 @@ class Device:
     targets: int = 1
     flags: int = 0
     gone: bool = False
+    opened: int = 0
     deps: tuple[tuple[int, int], ...] = ()
     inactive: tuple[int, str] | None = None
     too_long: int | None = None
@@ -187,4 +188,6 @@ class Kernel:
             return reply(payload, targets=1, flags=device.flags, uuid=device.uuid)
         params = device.table if flags & STATUS_TABLE else device.status
         payload = encode_target(device, params)
-        return reply(payload, targets=device.targets, flags=device.flags, uuid=device.uuid)
+        answer = reply(payload, targets=device.targets, flags=device.flags, uuid=device.uuid)
+        struct.pack_into("=i", answer, 24, device.opened)
+        return answer

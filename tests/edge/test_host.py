@@ -86,7 +86,7 @@ def says(text: str) -> str:
 
 def row(name: str, segtype: str, **other: str) -> dict[str, str]:
     values = {"lv_name": name, "lv_uuid": f"u-{name}", "segtype": segtype, "vg_uuid": "g-1"}
-    return values | {"pool_lv": "", "lv_size": "100", "discards": ""} | other
+    return values | {"pool_lv": "", "lv_size": "100", "lv_active": "", "discards": ""} | other
 
 
 POOLS = json.dumps(
@@ -95,7 +95,7 @@ POOLS = json.dumps(
             {
                 "lv": [
                     row("pool", "thin-pool", discards="passdown", seg_monitor="monitored"),
-                    row("one", "thin", pool_lv="pool", lv_size="70"),
+                    row("one", "thin", pool_lv="pool", lv_size="70", lv_active="active"),
                     row("two", "thin", pool_lv="[pool]", lv_size="80"),
                     row("[off]", "thin-pool", discards="ignore", seg_monitor="not monitored"),
                     row("down", "thin-pool", discards="nopassdown", seg_monitor=""),
@@ -172,7 +172,7 @@ def test_lvm_that_is_not_there_is_unknown(tmp_path: Path) -> None:
 def test_volumes_are_counted_for_their_own_pool() -> None:
     volumes, monitored = parse_volumes(POOLS)
     assert volumes == {
-        "upool": PoolVolumes(150, "passdown"),
+        "upool": PoolVolumes(150, "passdown", ("one",)),
         "u[off]": PoolVolumes(0, "ignore"),
         "udown": PoolVolumes(0, "nopassdown"),
         "other": PoolVolumes(5, ""),

@@ -25,6 +25,7 @@ from dmguard.core.actions import (
     GrowLoop,
     Monitor,
     Refresh,
+    RepairPool,
     ResizePv,
     RestorePv,
     Result,
@@ -134,7 +135,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "ignore": {"schema": 1, "disk": "/dev/sdb", "identity": "serial:1"},
     "recover": {
         "schema": 1, "findings": [FINDING], "planned": [CLAIM], "done": [OUTCOME],
-        "left": [FINDING],
+        "left": [FINDING], "refused": [REFUSAL],
     },
     "doctor": {
         "schema": 1, "findings": [DIAGNOSIS], "planned": [PLANNED], "done": [OUTCOME],
@@ -222,6 +223,12 @@ ACTIONS: tuple[Action, ...] = (
 """One of each kind."""
 
 
+REPAIR = RepairPool(
+    "vg", "pool", "u", 1, 2, 3, ("docker.socket",), ("docker.service",), ("a",), ("pool_tmeta",),
+    up=True, skip=False, monitor=True, threshold=75, copy="/c", reason="pool-read-only",
+)  # fmt: skip
+
+
 def as_json(values: Any) -> Any:
     return json.loads(json.dumps(values))
 
@@ -233,6 +240,7 @@ PROMISES = [
         for action in ACTIONS
     ),
     *(("setup", action) for action in (*SET_UP, ACTIONS[3], ACTIONS[6])),
+    ("recover", REPAIR),
 ]
 
 

@@ -89,7 +89,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
                 continue
         return await work()  # type: ignore[misc]
 
-    monkeypatch.setattr("dmguard.loop.hands.retry", retry)
+    monkeypatch.setattr("dmguard.loop.lvmhands.retry", retry)
 
 
 def do(hands: Hands, step: Step) -> Done:
@@ -209,6 +209,33 @@ def test_what_drops_what_is_in_its_way_is_run_once_more(
 ) -> None:
     done, runner = run(replace(PLAIN, twice=twice), *answers)
     assert (done.ok, len(runner.calls)) == (ok, calls)
+
+
+SICK = "  Check of pool vg/pool failed (status:1).\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "ok", "code", "commands"),
+    [
+        ([(0, "")], True, "", "c"),
+        ([(5, SICK), (0, ""), (0, "")], True, "", "crc"),
+        ([(5, SICK), (5, "no room")], False, "pool-not-repaired", "cr"),
+        ([(5, SICK), (0, ""), (5, SICK)], False, "pool-not-repaired", "crc"),
+        ([(5, SICK), (-9, "")], False, "", "cr"),
+        ([(5, "transaction_id is 1, while expected 2")], False, "transaction-id-mismatch", "c"),
+        ([(5, "anything")], False, "", "c"),
+        ([(-9, "")], False, "", "c"),
+        ([(5, SICK), (5, BUSY), (0, ""), (0, "")], True, "", "crrc"),
+    ],
+)
+def test_what_lvm_refuses_for_a_reason_that_there_is_a_cure_for_is_cured_and_tried_again(
+    answers: list[tuple[int, str]], code: str, commands: str, *, ok: bool
+) -> None:
+    step = Lvm(("lvchange", "vg/pool"), ails="thin-check-failed", cure=("lvconvert", "vg/pool"))
+    done, runner = run(step, *answers)
+    assert (done.ok, done.code) == (ok, code)
+    told = {"lvchange": "c", "lvconvert": "r"}
+    assert "".join(told[argv[1]] for argv, _ in runner.calls) == commands
 
 
 def test_a_group_that_is_locked_is_tried_again() -> None:

@@ -30,6 +30,8 @@ def test_only_the_executors_hands_change_the_host() -> None:
     assert {name: words for name, words in used.items() if words} == {
         "loop/hands.py": WRITERS - {"work"},
         "loop/dmhands.py": {"change", "work"},
+        "loop/lvmhands.py": {"change"},
+        "loop/repairhands.py": {"change"},
         # The other end of a process that only the hands ask.
         "edge/resident/client.py": {"work"},
     }

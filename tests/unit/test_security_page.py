@@ -67,6 +67,13 @@ def test_each_place_that_is_named_is_there() -> None:
         assert (TREE / name).is_file(), name
 
 
-def test_no_lvm_command_says_yes() -> None:
-    for path in (TREE / "dmguard/core/steps").rglob("*.py"):
-        assert not re.search(r"[\"\' ](?:--yes|-y|-yy|--force|-ff)[\"\' ]", path.read_text()), path
+def test_one_lvm_command_says_yes_and_it_only_reads() -> None:
+    """LVM brings up a part of a pool read-only, and only if it may."""
+    found = [
+        (path.name, line.strip())
+        for path in (TREE / "dmguard/core/steps").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"[\"\' ](?:--yes|-y|-yy|--force|-ff)[\"\' ]", line)
+    ]
+    told = 'Lvm(("lvchange", "--activate", "y", "--yes", "--config", config, metadata)),'
+    assert found == [("repair.py", told)]

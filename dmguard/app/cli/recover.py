@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dmguard.app.guard.recover import Recovered
+    from dmguard.core.actions import RepairPool
 
 
 def add_parser(commands: Any) -> None:
@@ -20,12 +23,22 @@ def add_parser(commands: Any) -> None:
         " disk that a rule is for, a consumer that failed without its pool is started. All else is"
         " explained and left alone. Ends with 0 when all is well afterwards, 1 when something"
         " failed, 4 when something was left alone for safety. With --bundle nothing is cured: what"
-        " a maintainer has to see of this host is written to a file, without secrets.",
+        " a maintainer has to see of this host is written to a file, without secrets. With"
+        " --offline also a pool is cured that is read-only, must be checked, has failed or did not"
+        " pass its check. The steps are shown, and if they are agreed to its consumers are stopped,"
+        " its metadata is copied to /var/lib/dmguard/metadata, it is checked, repaired where it is"
+        " damaged, and brought up, and its consumers are started again.",
     )
     parser.add_argument("pools", nargs="*", metavar="VG/POOL", help="these pools alone")
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="print the commands and change nothing"
     )
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="also what takes the consumers to be stopped: asks before it begins",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --offline: do not ask")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument(
         "--bundle",
@@ -48,11 +61,24 @@ def _bundle(text: str) -> Path:
 def execute(options: argparse.Namespace) -> int:
     import asyncio
 
+    if options.yes and not options.offline:
+        options.parser.error("argument --yes: only with argument --offline")
     if options.bundle is None:
+        _check_that_one_can_ask(options)
         return asyncio.run(_execute(options))
-    if options.json:
-        options.parser.error("argument --json: not allowed with argument --bundle")
+    for option in ("json", "offline"):
+        if getattr(options, option):
+            options.parser.error(f"argument --{option}: not allowed with argument --bundle")
     return asyncio.run(_write(options.bundle, tuple(options.pools)))
+
+
+def _check_that_one_can_ask(options: argparse.Namespace) -> None:
+    asks = options.offline and not options.yes and not options.dry_run
+    if asks and (options.json or not sys.stdin.isatty()):
+        options.parser.error(
+            "argument --offline: it asks before it stops anything: --yes says that it need not, and"
+            " --dry-run shows what it would do"
+        )
 
 
 async def _write(path: Path, pools: tuple[str, ...]) -> int:
@@ -88,8 +114,10 @@ async def _execute(options: argparse.Namespace) -> int:
     from dmguard.core.goals import Recover
 
     async with open_with_bus() as loop:
-        goal = Recover(tuple(options.pools))
-        recovered = await recover(loop, goal, dry_run=options.dry_run)
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) if options.offline else ""
+        goal = Recover(tuple(options.pools), offline=stamp)
+        agree = _agree if options.yes else _ask
+        recovered = await recover(loop, goal, dry_run=options.dry_run, agree=agree)
     if options.json:
         say_json(recovered_values(recovered))
     else:
@@ -97,8 +125,21 @@ async def _execute(options: argparse.Namespace) -> int:
     return _exit_code(recovered, tuple(options.pools), dry_run=options.dry_run)
 
 
+def _agree(repairs: tuple[RepairPool, ...]) -> bool:
+    return bool(repairs)
+
+
+def _ask(repairs: tuple[RepairPool, ...]) -> bool:
+    from dmguard.app.render import say_plan
+
+    say_plan(repairs, (), commands=True)
+    sys.stdout.write("Is that to be done? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def _say(recovered: Recovered, *, dry_run: bool) -> None:
-    from dmguard.app.render import say_findings, say_outcomes, say_plan
+    from dmguard.app.render import say_findings, say_outcomes, say_plan, say_refusals
     from dmguard.app.say import complain, say
 
     for name in recovered.unknown:
@@ -109,11 +150,13 @@ def _say(recovered: Recovered, *, dry_run: bool) -> None:
     say_findings(recovered.before.findings, recovered.before.actions)
     if dry_run:
         say_plan(recovered.before.actions, (), commands=True)
+        say_refusals(recovered.before.refusals)
         return
     say_outcomes(recovered.outcomes)
     if recovered.after.findings:
         say("\nLeft alone:")
         say_findings(recovered.after.findings, recovered.after.actions)
+    say_refusals(recovered.after.refusals)
 
 
 def _exit_code(recovered: Recovered, pools: tuple[str, ...], *, dry_run: bool) -> int:

@@ -318,8 +318,14 @@ def _tell_nothing(action: Action, outcome: Outcome | None) -> None:
 
 
 def _render(done: SetUpDone, options: argparse.Namespace) -> None:
-    from dmguard.app.render import outcome_values, plan_values, refusal_values, say_plan
-    from dmguard.app.say import complain, say, say_json
+    from dmguard.app.render import (
+        outcome_values,
+        plan_values,
+        refusal_values,
+        say_plan,
+        say_refusals,
+    )
+    from dmguard.app.say import say, say_json
 
     if options.json:
         say_json(
@@ -330,8 +336,7 @@ def _render(done: SetUpDone, options: argparse.Namespace) -> None:
             }
         )
         return
-    for refusal in done.plan.refusals:
-        complain(f"{refusal.message} [{refusal.code}]")
+    say_refusals(done.plan.refusals)
     if done.plan.refusals:
         return
     if options.dry_run and done.plan.actions:

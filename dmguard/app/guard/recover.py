@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from dmguard.app.guard.lock import take_lock
 from dmguard.app.guard.look import look_again, look_at_all
-from dmguard.core.actions import Result, StartUnit
+from dmguard.core.actions import Act, Activate, RepairPool, Result, StartUnit
 from dmguard.core.goals import Examine, Recover
 from dmguard.core.model import Trigger
 from dmguard.core.plan import Plan, make_plan
+from dmguard.loop.record import read_history
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from dmguard.app.wiring import Loop
     from dmguard.core.actions import Action
+    from dmguard.core.entry import Entry
     from dmguard.core.findings import Finding
     from dmguard.core.model import State
     from dmguard.core.outcome import Outcome
@@ -54,12 +58,20 @@ class _Work:
     outcomes: list[tuple[Action, Outcome]] = field(default_factory=list)
     tried: set[tuple[str, str]] = field(default_factory=set)
     done: set[tuple[str, str, str]] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    agreed: set[str] = field(default_factory=set)
+
+    @property
+    def offline(self) -> bool:
+        """Is it also for what consumers are stopped for?"""
+        return isinstance(self.goal, Recover) and bool(self.goal.offline)
 
     async def look(self, *, locked: bool = False) -> tuple[State, Plan]:
         look = look_again if locked else look_at_all
-        state = await look(self.loop, host=isinstance(self.goal, Examine))
+        state = await look(self.loop, host=self.offline or isinstance(self.goal, Examine))
         self.loop.memory.sample(state, time.monotonic())
-        return state, make_plan(state, self.loop.settings, self.loop.memory.past, self.goal)
+        past = replace(self.loop.memory.past, refused=self.refused)
+        return state, make_plan(state, self.loop.settings, past, self.goal)
 
     def due(self, plan: Plan) -> list[Action]:
         return [
@@ -69,9 +81,25 @@ class _Work:
             and (str(action.act), action.key, action.reason) not in self.done
         ]
 
+    def ask(self, plan: Plan, agree: Callable[[tuple[RepairPool, ...]], bool]) -> None:
+        """Before a pool is taken out of use; without the lock, for a person takes time."""
+        due = (action for action in self.due(plan) if isinstance(action, RepairPool))
+        repairs = tuple(action for action in due if action.key not in self.agreed)
+        if not repairs:
+            return
+        if agree(repairs):
+            self.agreed |= {action.key for action in repairs}
+        else:
+            self.tried |= {(str(action.act), action.key) for action in repairs}
+
+    def is_agreed(self, action: Action) -> bool:
+        return not isinstance(action, RepairPool) or action.key in self.agreed
+
     def note(self, action: Action, outcome: Outcome) -> None:
         """What the same inputs would bring to the same end is not done again in this run."""
         self.outcomes.append((action, outcome))
+        if isinstance(action, Activate | RepairPool):
+            self.refused[action.pool] = outcome.reason
         if outcome.result is not Result.DONE:
             self.tried.add((str(action.act), action.key))
         elif action.reason not in _ANEW:
@@ -79,13 +107,27 @@ class _Work:
             self.done.add((str(action.act), action.key, action.reason))
 
 
-async def recover(loop: Loop, goal: Recover | Examine, *, dry_run: bool) -> Recovered:
+def _all_of_it(repairs: tuple[RepairPool, ...]) -> bool:
+    return bool(repairs)
+
+
+async def recover(
+    loop: Loop,
+    goal: Recover | Examine,
+    *,
+    dry_run: bool,
+    agree: Callable[[tuple[RepairPool, ...]], bool] = _all_of_it,
+) -> Recovered:
     """Cure what can be cured safely, in the order of the plan, until nothing is left of that kind.
+
+    `agree` is asked before pools are taken out of use; what it does not agree to is left alone.
 
     A disk that must settle first is waited for, also by a dry run, and a unit that is starting: a
     minute at most. BusyError if the lock does not come free in time.
     """
     work = _Work(loop, goal)
+    if work.offline:
+        work.refused |= last_refusals(read_history(loop.paths))
     state, before = await work.look()
     named = goal.pools if isinstance(goal, Recover) else ()
     unknown = tuple(name for name in named if not state.knows(name))
@@ -95,6 +137,7 @@ async def recover(loop: Loop, goal: Recover | Examine, *, dry_run: bool) -> Reco
         return Recovered(before, before, state, unknown=unknown)
     plan = before
     for _ in range(_ROUNDS):
+        work.ask(plan, agree)
         if work.due(plan):
             await _act(work)
         elif plan.wait is None or time.monotonic() + plan.wait > until:
@@ -105,6 +148,12 @@ async def recover(loop: Loop, goal: Recover | Examine, *, dry_run: bool) -> Reco
     if await _wait_for_units(work, until):
         state, plan = await work.look()
     return Recovered(before, plan, state, tuple(work.outcomes), unknown)
+
+
+def last_refusals(history: Iterable[Entry]) -> dict[str, str]:
+    """For each pool the code of how it ended when it was to be brought up last."""
+    acts = (Act.ACTIVATE, Act.REPAIR_POOL)
+    return {entry.pool: entry.reason for entry in history if entry.action in acts}
 
 
 async def _settled(work: _Work, plan: Plan, until: float) -> Plan:
@@ -121,7 +170,7 @@ async def _act(work: _Work) -> None:
         await loop.executor.resume(lock)
         await loop.executor.resume_apart(lock)
         _, plan = await work.look(locked=True)
-        for action in work.due(plan):
+        for action in filter(work.is_agreed, work.due(plan)):
             outcome = await loop.executor.carry_out(action, Trigger.COMMAND, lock)
             work.note(action, outcome)
 

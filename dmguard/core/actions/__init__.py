@@ -21,6 +21,7 @@ from dmguard.core.actions.pools import (
     is_marked,
     is_stale,
 )
+from dmguard.core.actions.repair import RepairPool
 from dmguard.core.actions.setup import Configure, CreatePool, CreateVg, DiskRef, WipeDisk
 from dmguard.core.actions.units import StartUnit
 from dmguard.core.model import Resource
@@ -48,6 +49,7 @@ __all__ = [
     "GrowLoop",
     "Monitor",
     "Refresh",
+    "RepairPool",
     "ResizePv",
     "RestorePv",
     "Result",
@@ -81,6 +83,7 @@ Action = (
     | CreateVg
     | CreatePool
     | Configure
+    | RepairPool
 )
 
 
@@ -122,6 +125,7 @@ _KINDS: dict[Act, type[Action]] = {
     Act.CREATE_VG: CreateVg,
     Act.CREATE_POOL: CreatePool,
     Act.CONFIGURE: Configure,
+    Act.REPAIR_POOL: RepairPool,
 }
 
 
@@ -154,6 +158,8 @@ _RESTORE: dict[str, Callable[[Any], object]] = {
     "before": _load_list,
     "expendable": _load_list,
     "units": _load_list,
+    "starts": _load_list,
+    "volumes": _load_list,
     "ref": _load_ref,
     "disks": lambda refs: tuple(_load_ref(values) for values in _load_list(refs)),
 }

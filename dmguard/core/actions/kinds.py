@@ -33,6 +33,7 @@ class Act(StrEnum):
     CREATE_VG = "create-vg"
     CREATE_POOL = "create-pool"
     CONFIGURE = "configure"
+    REPAIR_POOL = "repair-pool"
 
 
 class Result(StrEnum):

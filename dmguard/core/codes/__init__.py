@@ -14,6 +14,7 @@ from dmguard.core.codes.growth import GROWTH
 from dmguard.core.codes.loops import LOOPS
 from dmguard.core.codes.lvm import LVM
 from dmguard.core.codes.pools import POOLS
+from dmguard.core.codes.repairs import REPAIRS
 from dmguard.core.codes.setup import SETUP
 from dmguard.core.codes.verdicts import VERDICTS
 
@@ -23,5 +24,5 @@ AROUND = (*GROWTH, *LVM, *CONSUMERS)
 """What is said of the host around the pools, by `dmguard doctor` alone."""
 
 CODES: dict[str, Code] = {
-    row.code: row for row in (*POOLS, *DISKS, *VERDICTS, *BOOTS, *SETUP, *AROUND, *LOOPS)
+    row.code: row for row in (*POOLS, *REPAIRS, *DISKS, *VERDICTS, *BOOTS, *SETUP, *AROUND, *LOOPS)
 }

@@ -101,8 +101,10 @@ POOLS = (
         " turned the pool read-only.",
         "Nothing new can be written, and no volume can be made. dmguard grows no pool that is"
         " read-only: whether it comes back is for a person to see.",
-        "lvextend --poolmetadatasize +SIZE VG/POOL, then dmsetup status: the kernel turns the pool"
-        " writable if nothing else is wrong with it. If it stays read-only, as for pool-read-only."
+        "dmguard recover --offline VG/POOL stops its consumers, keeps a copy of the metadata,"
+        " checks it and lets it grow. Or, with all of them running: lvextend --poolmetadatasize"
+        " +SIZE VG/POOL, then dmsetup status: the kernel turns the pool writable if nothing else is"
+        " wrong with it."
         " Check the file systems that were being written to.",
     ),
     Code(
@@ -112,7 +114,8 @@ POOLS = (
         "A thin pool is read-only",
         "The kernel failed to write its metadata, or was told to, and protects what is there.",
         "Nothing in the pool can be written. Growing it now can lose data, so dmguard does not.",
-        "Stop what uses the pool, deactivate it (lvchange -an), repair it (lvconvert --repair),"
+        "dmguard recover --offline VG/POOL does this: stop what uses the pool, keep a copy of its"
+        " metadata, deactivate it (lvchange -an), repair it if it is damaged (lvconvert --repair),"
         " extend its metadata, activate it, and check the file systems in it: lvmthin(7).",
     ),
     Code(
@@ -123,7 +126,8 @@ POOLS = (
         "A metadata operation failed and the kernel set needs_check. It ignores every resize until"
         " the pool has been checked, even though lvextend reports success.",
         "Nothing in the pool can be written; the last second of acknowledged writes may be lost.",
-        "Stop what uses the pool and deactivate it: lvchange -an VG/POOL. Debian's LVM leaves the"
+        "dmguard recover --offline VG/POOL, or by hand:"
+        " stop what uses the pool and deactivate it: lvchange -an VG/POOL. Debian's LVM leaves the"
         " flag set at an activation. lvchange -ay --config"
         ' \'global/thin_check_options=["-q","--clear-needs-check-flag"]\''
         " VG/POOL runs thin_check, and clears the flag if it finds no damage. If it finds some:"
@@ -145,7 +149,8 @@ POOLS = (
         "A thin pool's metadata did not pass its check",
         "LVM runs thin_check before it activates a pool, and that found damage.",
         "The pool stays down, with all that is in it. Nothing was changed.",
-        "Look at the disks first (journalctl -k). lvconvert --repair VG/POOL writes what"
+        "Look at the disks first (journalctl -k). dmguard recover --offline VG/POOL keeps a copy of"
+        " the metadata and repairs it. By hand: lvconvert --repair VG/POOL writes what"
         " thin_repair can save to the spare metadata, and keeps what there is as VG/POOL_meta0. If"
         " thin_repair asks for the transaction id, the superblock is damaged: lvs -o transaction_id"
         " has LVM's. See lvmthin(7).",

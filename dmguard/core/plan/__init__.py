@@ -2,7 +2,8 @@
 
 One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mark and size), claim
 (disks become space), activate (pools come up), repair (PVs that return, consumers that failed),
-doctor (what is set wrong around the pools), setup (bare disks become a pool with its consumer),
+doctor (what is set wrong around the pools), offline
+(pools whose consumers are stopped for it), setup (bare disks become a pool with its consumer),
 loops and raws (pools that are none of LVM's).
 """
 
@@ -87,12 +88,14 @@ class Past:
 
     `data`: fill rates in bytes a second, by LV uuid or by the name of a pool that is none of
     LVM's. `failures`: growths of data in a row that failed, by LV uuid. `steady`: for how many
-    seconds a disk has been as it is, by its node.
+    seconds a disk has been as it is, by its node. `refused`: the code of why LVM did not activate a
+    pool when it was asked last, by the pool's name.
     """
 
     data: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
     steady: Mapping[str, float] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = None) -> Plan:
@@ -112,6 +115,8 @@ def make_plan(state: State, settings: Settings, past: Past, goal: Goal | None = 
         case Recover() | Guard() | None:
             recover = goal if isinstance(goal, Recover) else None
             plan = _guard(state, settings, past, recover=recover)
+            if recover is not None and recover.offline:
+                plan = _with_repairs(plan, state, settings, past, recover)
             return replace(plan, findings=find_all(state, settings))
     actions, refusals = _plan_by_hand(state, settings, goal)
     return Plan(actions=actions, refusals=refusals)
@@ -191,6 +196,16 @@ def _guard(state: State, settings: Settings, past: Past, *, recover: Recover | N
     if recover is not None and recover.pools:
         actions = tuple(action for action in actions if _concerns(action, recover.pools))
     return Plan(actions, waits=waits)
+
+
+def _with_repairs(plan: Plan, state: State, settings: Settings, past: Past, goal: Recover) -> Plan:
+    """Before all else what a pool is stopped for; nothing else is done to that pool meanwhile."""
+    from dmguard.core.plan.offline import plan_offline
+
+    repairs, refusals = plan_offline(state, settings, past, goal)
+    under_repair = {action.pool for action in repairs}
+    rest = tuple(action for action in plan.actions if action.pool not in under_repair)
+    return replace(plan, actions=(*repairs, *rest), refusals=refusals)
 
 
 def _concerns(action: Action, pools: tuple[str, ...]) -> bool:

@@ -63,7 +63,7 @@ def plan_consumer(
     except EditError as error:
         raise refuse(goal, "config-unclear", f"{path}: {error}") from error
     root = plan_move(name, state, host, goal)
-    units = _units(name, host, policies[name].unit)
+    units = units_of(name, host, policies[name].unit)
     configure = Configure(
         consumer=name,
         units=units,
@@ -151,7 +151,7 @@ def _free_name(path: str, name: str, host: Host) -> str:
     return next(free for free in (path, *numbered) if free not in taken)
 
 
-def _units(name: str, host: Host, unit: str) -> tuple[str, ...]:
+def units_of(name: str, host: Host, unit: str) -> tuple[str, ...]:
     """What is stopped, the service last. A socket would start Docker again when it is asked."""
     socket = host.units.get(socket_of(unit))
     is_there = name == "docker" and (socket is None or socket.is_there)

@@ -20,8 +20,9 @@ from dmguard.core.actions import (
     Extend,
     GrowLoop,
     Refresh,
+    RepairPool,
 )
-from dmguard.core.steps import disks, files, loops, pools, setup, units
+from dmguard.core.steps import disks, files, loops, pools, repair, setup, units
 from dmguard.core.steps.kinds import (
     Lvm,
     MoveBack,
@@ -78,6 +79,7 @@ _STEPS: Table = {
     **files.STEPS,
     **setup.STEPS,
     **loops.STEPS,
+    **repair.STEPS,
 }
 _FINISH: Partial = {
     Claim: disks.finish_claim,
@@ -85,6 +87,7 @@ _FINISH: Partial = {
     CreatePool: setup.finish_pool,
     Configure: setup.finish_configure,
     GrowLoop: loops.finish_grow,
+    RepairPool: repair.finish_repair,
 }
 _AFTER: Partial = {
     Claim: disks.after_claim,
@@ -103,6 +106,7 @@ _UNDO: Partial = {
     Refresh: pools.undo_load,
     GrowLoop: loops.undo_grow,
     ActivateRaw: loops.undo_raw,
+    RepairPool: repair.undo_repair,
 }
 
 

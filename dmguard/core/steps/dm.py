@@ -1,12 +1,13 @@
-"""Steps on loop devices and on the tables of pools that are none of LVM's."""
+"""Steps on loop devices, on tables of the device-mapper's, and on what is in its devices."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from dmguard.core.steps.traits import Traits
+from dmguard.core.units import format_size
 
 if TYPE_CHECKING:
     from dmguard.core.bare import Inode, Table
@@ -151,6 +152,49 @@ class CreateRaw(Traits):
         return f'{shlex.join(("dmsetup", "create", self.pool))} --table "{table}"'
 
 
+@dataclass(frozen=True, slots=True)
+class ProveRoom(Traits):
+    """Look beforehand that a file of so many bytes fits; its folder is made."""
+
+    path: str
+    size: int
+
+    is_proof: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"# check: there is room for {format_size(self.size)} as {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class DropThins(Traits):
+    """Remove the thin devices that consumers made in a pool and left behind, as containerd does.
+    One that is in use is refused, and nothing of LVM's is touched.
+    """
+
+    pool: str
+
+    def __str__(self) -> str:
+        return f"# remove what consumers left of thin devices in {self.pool}: dmsetup remove NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyMetadata(Traits):
+    """Copy a device to a file that was not there, with its SHA-256 beside it as sha256sum has it.
+    A copy that is there is whole, and the one of before: it stays.
+    """
+
+    node: str
+    path: str
+
+    @property
+    def lets_go(self) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        copy = shlex.join(("cp", "--sparse=always", self.node, self.path))
+        return f"{copy} && {shlex.join(('sha256sum', self.path))} >{shlex.quote(self.path)}.sha256"
+
+
 def _node(path: str, *, is_file: bool) -> str:
     associated = shlex.join(("losetup", "--noheadings", "--output", "NAME", "--associated", path))
     return f"$({associated})" if is_file else path
@@ -167,4 +211,7 @@ DmStep = (
     | AttachFile
     | DetachFile
     | CreateRaw
+    | ProveRoom
+    | DropThins
+    | CopyMetadata
 )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dmguard.core.actions import Action
+from dmguard.core.codes import CODES
 from dmguard.core.steps.dm import DmStep
 from dmguard.core.steps.traits import Traits
 
@@ -24,6 +25,7 @@ class Lvm:
     `at_once`: it rests on what was proved just before, so that it is not tried again later.
     `urgent`: the VG whose writers may stand still until it is done, so that it is to start at once.
     `twice`: where it fails it is run once more, for the first try drops what was in its way.
+    `cure`: what is run where LVM refuses it for the reason `ails`, and then it once more.
     """
 
     argv: tuple[str, ...]
@@ -31,13 +33,20 @@ class Lvm:
     at_once: bool = False
     urgent: str = ""
     twice: bool = False
+    ails: str = ""
+    cure: tuple[str, ...] = ()
 
     is_proof: ClassVar[bool] = False
     holds_back: ClassVar[bool] = False
     lets_go: ClassVar[bool] = False
 
     def __str__(self) -> str:
-        return shlex.join(self.argv)
+        told = shlex.join(self.argv)
+        if not self.cure:
+            return told
+        return (
+            f"{told}\n    # if {CODES[self.ails].clause}: {shlex.join(self.cure)}; then once more"
+        )
 
 
 class Proof(StrEnum):

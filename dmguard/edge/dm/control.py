@@ -21,7 +21,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from dmguard.edge.dm.pools import build_bare, build_pool
 from dmguard.edge.dm.wire import (
@@ -62,6 +62,13 @@ _Key = tuple[str, "Devno"]
 
 def _ioctl(descriptor: int, request: int, buffer: bytearray) -> int:
     return int(fcntl.ioctl(descriptor, request, buffer, True))  # noqa: FBT003 - fcntl's own signature
+
+
+class Thin(NamedTuple):
+    """A thin device, and how many have it open."""
+
+    name: str
+    opened: int
 
 
 class Control:
@@ -174,15 +181,35 @@ class Control:
         pools = (self._read_bare(device) for device in devices if self._is_bare(device))
         return tuple(sorted((pool for pool in pools if pool is not None), key=lambda p: p.name))
 
+    def list_thins(self, pool: str) -> tuple[Thin, ...]:
+        """The thin devices in a pool of this name that are none of LVM's."""
+        devices = self.list_devices()
+        names = (pool, f"{pool}-tpool")
+        pools = {":".join(map(str, device.devno)) for device in devices if device.name in names}
+        found = []
+        for device in devices:
+            table = None if self._is_strange(device) else self._ask(device, _NOFLUSH_TABLE)
+            target = None if table is None else decode_target(table)
+            if table is None or target is None or target.kind != "thin":
+                continue
+            if target.params.partition(" ")[0] in pools:
+                found.append(Thin(device.name, HEADER.unpack_from(table)[6]))
+        return tuple(found)
+
+    @staticmethod
+    def _is_strange(device: DmDevice) -> bool:
+        """Is it LVM's, or one whose table is not to be asked for?"""
+        # The kernel puts the key of dm-crypt into its table for whoever asks (Linux,
+        # drivers/md/dm-crypt.c, crypt_status), and nobody is to have it in memory for this.
+        return device.is_lvm or (device.uuid or "").startswith("CRYPT-")
+
     def _is_bare(self, device: DmDevice) -> bool:
         """Is it a thin pool, and none of LVM's?
 
         The list does not say what a device is. It stays what it is for as long as it is there, so
         each is asked once: on a host with many containers nearly all are their thin devices.
         """
-        # The kernel puts the key of dm-crypt into its table for whoever asks (Linux,
-        # drivers/md/dm-crypt.c, crypt_status), and nobody is to have it in memory for this.
-        if device.is_lvm or (device.uuid or "").startswith("CRYPT-"):
+        if self._is_strange(device):
             return False
         key = device[:3]  # its event number aside
         kind = self._kinds.get(key)

@@ -24,19 +24,23 @@ UP_AGAIN = (
 )
 """What the findings say for it."""
 
+GONE, READ_ONLY = "0 $2 error", "0 $2 flakey $4 $5 0 60 1 error_writes"
 
-def torn(target: str) -> str:
-    """The metadata's disk fails during a commit, and is well again.
+
+def torn(target: str, pool: str = "vg-pool", layer: str = "") -> str:
+    """The metadata's disk fails during a commit, and is well again. `layer`: what the live pool's
+    name has behind the pool's.
 
     What is read for a new volume was read before: only then does the kernel come to the commit.
     """
     load = "dmsetup suspend --noflush {0} && dmsetup reload {0} --table {1} && dmsetup resume {0}"
     return (
-        "dmsetup message vg-pool 0 'create_thin 8' && dmsetup message vg-pool 0 'delete 8'"
-        " && set -- $(dmsetup table vg-pool_tmeta)"
-        f""" && {load.format("vg-pool_tmeta", f'"{target}"')}"""
-        "; dmsetup message vg-pool 0 'create_thin 9'"
-        f""" ; {load.format("vg-pool_tmeta", '"$*"')}"""
+        f"dmsetup message {pool}{layer} 0 'create_thin 10008'"
+        f" && dmsetup message {pool}{layer} 0 'delete 10008'"
+        f" && set -- $(dmsetup table {pool}_tmeta)"
+        f""" && {load.format(f"{pool}_tmeta", f'"{target}"')}"""
+        f"; dmsetup message {pool}{layer} 0 'create_thin 10009'"
+        f""" ; {load.format(f"{pool}_tmeta", '"$*"')}"""
     )
 
 
@@ -81,8 +85,8 @@ STATES = (
         f"lvchange -q --setautoactivation y {POOL}",
         counts=False,
     ),
-    told("pool-failed", POOL, torn("0 $2 error"), UP_AGAIN),
-    told("pool-needs-check", POOL, torn("0 $2 flakey $4 $5 0 60 1 error_writes"), UP_AGAIN),
+    told("pool-failed", POOL, torn(GONE), UP_AGAIN),
+    told("pool-needs-check", POOL, torn(READ_ONLY), UP_AGAIN),
     told(
         "pool-read-only",
         POOL,

@@ -1,0 +1,117 @@
+"""What does the steps that are LVM's. It holds the lock as its standard input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from dmguard.core.complaints import meaning_of
+from dmguard.core.steps import Lvm
+from dmguard.core.steps.config import narrowed
+from dmguard.edge import lvm
+from dmguard.edge.retry import retry
+from dmguard.loop.walk import Done
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dmguard.edge.run import Completed, Runner
+    from dmguard.loop.walk import Hands
+
+
+class Resident(Protocol):
+    """An LVM that is there already. None if it cannot be asked, and a negative status if it died
+    meanwhile: then a command of its own does the same, which finds done what is done.
+    """
+
+    async def change(self, words: Sequence[str], *, stdin: int) -> Completed | None: ...
+
+
+class LvmBusyError(Exception):
+    """Another LVM command holds the VG's lock."""
+
+
+def lvm_hands(
+    runner: Runner, resident: Resident | None, devices_of: Callable[[str], tuple[str, ...]]
+) -> Hands:
+    """For the one kind of step what does it: see make_hands."""
+    return {Lvm: _Hand(runner, resident, devices_of).run}
+
+
+class _Hand:
+    def __init__(
+        self,
+        runner: Runner,
+        resident: Resident | None,
+        devices_of: Callable[[str], tuple[str, ...]],
+    ) -> None:
+        self._runner = runner
+        self._resident = resident
+        self._devices_of = devices_of
+
+    async def run(self, step: Lvm, lock: int) -> Done:
+        try:
+            completed = await self._patiently(step, lock)
+            if step.twice and completed.status > 0:
+                completed = await self._patiently(step, lock)
+            if _ails(step, completed):
+                return await self._cure(step, lock)
+        except LvmBusyError as error:
+            return Done(ok=False, complaint=str(error), code="vg-busy")
+        return _done(step, completed)
+
+    async def _cure(self, step: Lvm, lock: int) -> Done:
+        completed = await self._patiently(replace(step, argv=step.cure), lock)
+        if completed.status == 0:
+            completed = await self._patiently(step, lock)
+        done = Done(ok=completed.status == 0, complaint=completed.complaint)
+        # What a signal ended may still be done.
+        return replace(done, code="pool-not-repaired") if completed.status > 0 else done
+
+    async def _patiently(self, step: Lvm, lock: int) -> Completed:
+        return await retry(
+            lambda: self._once(step, lock),
+            on=(LvmBusyError,),
+            attempts=1 if step.at_once else 10,
+            within_s=10.0,
+        )
+
+    async def _once(self, step: Lvm, lock: int) -> Completed:
+        completed = None
+        if self._resident is not None and step.urgent:
+            completed = await _ask(self._resident, step, self._devices_of(step.urgent), lock)
+        if completed is None:
+            completed = await self._runner.change([lvm.LVM, *step.argv], stdin=lock)
+        if lvm.is_busy(completed):
+            raise LvmBusyError(completed.complaint)
+        return completed
+
+
+async def _ask(
+    resident: Resident, step: Lvm, devices: tuple[str, ...], lock: int
+) -> Completed | None:
+    """The resident LVM's answer; None where LVM as a process is to give it.
+
+    That is so, too, for what it refused while it saw no more than the group's own devices.
+    """
+    argv = narrowed(step.argv, devices)
+    completed = await resident.change(argv, stdin=lock)
+    if completed is None or completed.status == 0 or lvm.is_busy(completed):
+        return completed
+    return None if completed.status < 0 or argv != step.argv else completed
+
+
+def _ails(step: Lvm, completed: Completed) -> bool:
+    """Was it refused for what the step has a cure for?"""
+    refused = bool(step.cure) and completed.status > 0
+    return refused and meaning_of(completed.stderr) == step.ails
+
+
+def _done(step: Lvm, completed: Completed) -> Done:
+    if completed.status == 0:
+        return Done(ok=True)
+    if completed.status < 0:
+        # A command that a signal ended has refused nothing.
+        return Done(ok=False, complaint=completed.complaint)
+    meaning = step.refusal or meaning_of(completed.stderr)
+    return Done(ok=False, complaint=completed.complaint, code=meaning)
