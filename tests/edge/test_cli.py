@@ -314,3 +314,22 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--yes"], "argument --yes: only with argument --offline"),
+        (["--offline"], "--yes says that it need not"),
+        (["--offline", "--json"], "--yes says that it need not"),
+        (["--offline", "--bundle", "/tmp/x.tar"], "not allowed with argument --bundle"),
+    ],
+)
+def test_what_stops_consumers_is_not_done_by_the_way(
+    words: list[str], told: str, capsys: Capture
+) -> None:
+    """Standard input is no terminal here, so nobody can be asked."""
+    with pytest.raises(SystemExit) as caught:
+        main(["recover", *words])
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
