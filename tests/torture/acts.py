@@ -45,10 +45,6 @@ class Act(ABC):
     def trigger(self) -> None:
         """Make the act necessary, with the writer at work, and do not wait for it."""
 
-    def span(self, seconds: float) -> tuple[float, float]:
-        """When an act that was told so long after its trigger began and ended."""
-        return 0.0, seconds
-
     def wait(self) -> None:  # noqa: B027 - most are on
         """If the power is not cut: until the machine can be asked."""
 
@@ -184,6 +180,8 @@ class Metadata(mortal.Metadata, Act):
             return (status["meta_total"] * 4096, status["mode"]) == (5 * MIB // 2, "rw")
 
         wait_for("the same in the kernel", is_rw)
+        # Where the power went when all was told, this is what is left to be done.
+        wait_for_mark(m, "vg", pool)
 
     def assert_sound(self) -> None:
         self.writer.assert_intact()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from tests.lab.channel import LabError
@@ -12,7 +11,7 @@ from tests.lab.lvmkit import bring_thin_up, make_pool, make_vg, pool_status
 from tests.torture.acts import THIN, Act
 from tests.torture.witness import assert_metadata_is_sound
 from tests.torture.writer import Writer
-from tests.vm.bootkit import ACTIVATE, turns, uptime
+from tests.vm.bootkit import ACTIVATE, turns
 from tests.vm.kit import config, wait_for
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ ExecStart=/bin/sh -c '{words}'
 [Install]
 WantedBy=multi-user.target
 """
-_MARGIN_S = 0.4
 
 
 class Boot(Act):
@@ -53,7 +51,7 @@ class Boot(Act):
         make_pool(m, "vg", "pool", "1200m")
         m.run("dmsetup message vg-pool 0 'create_thin 0' && lvchange -q -ky vg/pool")
         self.writer = Writer(m, "/dev/mapper/t0", 0.05)
-        self.booting, self.began = threading.Thread(), 0.0
+        self.booting = threading.Thread()
 
     def prepare(self, number: int) -> None:
         """The writer goes on at the next boot."""
@@ -65,7 +63,6 @@ class Boot(Act):
     def trigger(self) -> None:
         self.m.power_cut()
         self.booting = threading.Thread(target=self.boot, daemon=True)
-        self.began = time.monotonic()
         self.booting.start()
 
     def boot(self) -> None:
@@ -83,12 +80,6 @@ class Boot(Act):
     def cut(self) -> None:
         self.m.power_cut()
         self.booting.join()
-
-    def span(self, _seconds: float) -> tuple[float, float]:
-        """By the clock of the machine, which begins some time after its power is on."""
-        late = time.monotonic() - uptime(self.m) - self.began
-        (turn,) = turns(self.m, ACTIVATE)
-        return late + turn.begun - _MARGIN_S, late + turn.ended + _MARGIN_S
 
     def is_there(self, before: Scene, scene: Scene, kind: str) -> bool:
         """What is active is so until the power goes, and leaves nothing to see."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.lab.building import ROOT
 from tests.lab.channel import LabError
 from tests.lab.machine import Machine
-from tests.torture.rounds import ACTS, Cut, Rounds, moment
+from tests.torture.rounds import ACTS, Cut, Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -113,8 +113,6 @@ class Campaign:
         if cut.act in self.spans:
             begin, end = self.spans[cut.act]
             words += f" --span {begin:.3f},{end:.3f}"
-            after = moment(self.seed, cut.act, cut.number, (begin, end))
-            cut = replace(cut, moment_s=after)
         replay = f"python3 -m tests.torture {words}"
         (folder / "failure.txt").write_text(f"{cut.failure}\n{replay}\n")
         print(f"torture: kept in {folder.relative_to(ROOT)}; again: {replay}", flush=True)

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.torture import witness
+from tests.torture import watch, witness
 from tests.torture.acts import Claim, Data, Metadata, Resize, Setup
 from tests.torture.boot import Boot
 from tests.vm.kit import wait_for
@@ -21,8 +21,8 @@ ACTS: dict[str, type[Act]] = {
     kind.name: kind for kind in (Data, Metadata, Claim, Resize, Boot, Setup)
 }
 BEFORE, WITHIN, AFTER = "before", "within", "after"
-# A little beyond its end, as machines are not equally fast each time.
-_BEYOND = 1.1
+# Of the act's length: so far before its begin and beyond its end.
+_AROUND = 0.2
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,23 @@ class Cut:
         return f"{begin}, {place}; {how}"
 
 
-def moment(seed: int, act: str, number: int, span: tuple[float, float]) -> float:
-    """When the power goes in a round, in seconds after the trigger; whatever was before."""
-    begin, end = span
-    share = random.Random(f"{seed}/{act}/{number}").random()
-    return begin + share * (end - begin) * _BEYOND
+def share_of_act(seed: int, act: str, number: int) -> float:
+    """When the power goes in a round: 0 is where the act begins, and 1 where it ends."""
+    return random.Random(f"{seed}/{act}/{number}").uniform(-_AROUND, 1 + _AROUND)
 
 
-def position_of(act: Act, before: Scene, left: Scene) -> str:
-    """Where in the act the power went, by what it left. What was told by then must be there."""
+def position_of(act: Act, before: Scene, left: Scene, *, had_begun: bool) -> str:
+    """Where in the act the power went, by what it left. What was told by then must be there.
+
+    Of an act that had begun nothing may have reached the disk.
+    """
     told = [kind for kind in act.kinds if left.has_told(before, kind, act.subject)]
     for kind in told:
         assert act.is_there(before, left, kind), f"{kind} is told and not there: {left}"
     if len(told) == len(act.kinds) and not left.intents:
         return AFTER
-    return WITHIN if told or left.intents or left.lvm != before.lvm else BEFORE
+    traces = told or left.intents or left.lvm != before.lvm
+    return WITHIN if had_begun or traces else BEFORE
 
 
 class Rounds:
@@ -77,19 +79,19 @@ class Rounds:
     def __init__(self, m: Machine, kind: type[Act]) -> None:
         self.m = m
         witness.install(m)
+        watch.install(m)
         self.act: Act = kind(m)  # type: ignore[call-arg] # each is made of its machine
 
     def measure(self) -> tuple[float, float]:
-        """A round without a cut: all that is held of the others, and how long the act takes."""
+        """A round without a cut: all that is held of the others, and when the act falls."""
         act = self.act
         act.prepare(0)
         before = witness.look(self.m)
+        its = watch.Watch(self.m, time.time())
         act.trigger()
-        began = time.time()
         act.wait()
-        told: Scene = wait_for("told", lambda: self._told_since(before), timeout=60)
-        # By the machine's own clock, which was set by this host's.
-        span = act.span(max(told.told(kind, act.subject)[-1]["at"] for kind in act.kinds) - began)
+        wait_for("told", lambda: self._is_told_since(before), timeout=60)
+        span = its.span()
         self._check(before, before)
         return span
 
@@ -98,17 +100,21 @@ class Rounds:
         act, began = self.act, time.monotonic()
         act.prepare(number)
         before = witness.look(self.m)
-        after_s = moment(seed, act.name, number, span)
+        (begin, end), share = span, share_of_act(seed, act.name, number)
+        its = watch.Watch(self.m, time.time())
         act.trigger()
+        if share > 0:
+            its.wait_until_begun()
         # The moment is what is drawn here; nothing is waited for.
-        time.sleep(after_s)
+        time.sleep(max(share * (end - begin) + (begin if share < 0 else 0), 0))
         if act.writer.running:
             act.writer.assert_well()
         act.cut()
+        after_s, had_begun = time.time() - its.since, its.has_begun()
         act.writer.count()
         self.m.boot()
         left = witness.look_back(self.m)
-        position = position_of(act, before, left)
+        position = position_of(act, before, left, had_begun=had_begun)
         acknowledged = act.writer.acknowledged
         act.revive()
         told = self._check(before, left)
@@ -123,10 +129,10 @@ class Rounds:
             seconds=time.monotonic() - began,
         )
 
-    def _told_since(self, before: Scene) -> Scene | None:
+    def _is_told_since(self, before: Scene) -> bool:
         act, now = self.act, witness.read(self.m)
         told = all(now.has_told(before, kind, act.subject) for kind in act.kinds)
-        return now if told and not now.intents else None
+        return told and not now.intents
 
     def _check(self, before: Scene, left: Scene) -> tuple[str, ...]:
         """All that must hold at the end of a round; how the act was told in it."""

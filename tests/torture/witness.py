@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tests.edge.schema import check
 from tests.lab.lvmkit import dm_name
+from tests.torture.watch import INTENTS
 from tests.vm.kit import LIB
 
 if TYPE_CHECKING:
     from tests.lab.machine import Machine
 
-INTENTS = tuple(
-    f"{door}{kind}.json" for door in ("intent", "activate") for kind in ("", "-left", "-apart")
-)
 ON_PURPOSE = "activation-off"
 """The code of a pool that is left down because LVM was told not to activate it."""
 # Read only: nothing is repaired or locked. udev may know of no disk yet.

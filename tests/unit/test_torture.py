@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from tests.torture.acts import Data
 from tests.torture.campaign import share_out
 from tests.torture.report import table
-from tests.torture.rounds import AFTER, BEFORE, WITHIN, Cut, moment, position_of
+from tests.torture.rounds import ACTS, AFTER, BEFORE, WITHIN, Cut, position_of, share_of_act
 from tests.torture.witness import Scene
 
 SIZE, TARGET = 100 << 20, 120 << 20
-SPAN = (0.5, 2.5)
 
 
 def data() -> Data:
@@ -49,23 +48,36 @@ def scene(size: int = SIZE, *, told: int = 0, intent: bool = False) -> Scene:
 def test_a_place_in_the_act_and_how_often_it_is_told(left: Scene, place: str, count: int) -> None:
     act, before = data(), scene(told=1)
 
-    assert position_of(act, before, left) == place
+    assert position_of(act, before, left, had_begun=False) == place
     assert act.count(before, left, "extend-data") == count
 
 
 def test_what_is_told_and_not_there_is_no_place_in_an_act() -> None:
     with pytest.raises(AssertionError, match="told and not there"):
-        position_of(data(), scene(told=1), scene(told=2))
+        position_of(data(), scene(told=1), scene(told=2), had_begun=True)
+
+
+def test_an_act_that_had_begun_may_leave_nothing() -> None:
+    assert position_of(data(), scene(told=1), scene(told=1), had_begun=True) == WITHIN
 
 
 @given(st.integers(0, 1 << 32), st.integers(1, 1000))
 def test_a_moment_is_of_its_seed_and_number_alone(seed: int, number: int) -> None:
-    drawn = moment(seed, "data", number, SPAN)
+    drawn = share_of_act(seed, "data", number)
 
-    assert drawn == moment(seed, "data", number, SPAN)
-    assert SPAN[0] <= drawn <= SPAN[0] + 1.1 * (SPAN[1] - SPAN[0])
-    others = moment(seed, "data", number + 1, SPAN), moment(seed, "claim", number, SPAN)
+    assert drawn == share_of_act(seed, "data", number)
+    assert -0.2 <= drawn <= 1.2
+    others = share_of_act(seed, "data", number + 1), share_of_act(seed, "claim", number)
     assert drawn not in others
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_most_moments_fall_within_the_act_and_some_on_either_side(act: str) -> None:
+    drawn = [share_of_act(7, act, number) for number in range(200)]
+
+    assert sum(0 <= share <= 1 for share in drawn) > 100
+    assert any(share < 0 for share in drawn)
+    assert any(share > 1 for share in drawn)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.lists(st.text(), min_size=1, unique=True))
