@@ -13,13 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dmguard.core.actions import (
-    Action,
-    Result,
-    Witness,
-    is_met,
-    subject,
-)
+from dmguard.core.actions import Action, Result, Witness, is_met, subject
 from dmguard.core.codes import CODES
 from dmguard.core.model import State, Trigger
 from dmguard.core.outcome import Outcome, act_entry
@@ -32,7 +26,7 @@ from dmguard.edge.run import RunError
 from dmguard.loop.intent import INTENDED, dump_intent, load_intent, read_intent
 from dmguard.loop.record import read_history
 from dmguard.loop.turn import is_held
-from dmguard.loop.walk import UNREACHABLE, Done, Walk
+from dmguard.loop.walk import UNREACHABLE, Done, Walk, why_later
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +48,8 @@ _FAILURES = ("act-failed", "vg-busy", "pool-not-repaired", UNREACHABLE)
 """Codes of what was tried and did not succeed, as against what was not tried for a reason."""
 
 _NOT_AGAIN_S = 30.0
+_BUSY_AGAIN_S = 2.0
+"""Writers may wait for what could not be done behind another's lock."""
 _STILL_BUSY_S = 60.0
 """Tries behind a lock are never so far apart."""
 
@@ -138,9 +134,12 @@ class Executor:
         # told is not taken back: it may be in use by now.
         unknown = (met is None and done.ok) or done.code == UNREACHABLE
         is_half = outcome.result is not Result.DONE and outcome.reason != "vg-busy" and not unknown
-        if is_half and not await self._undo(action, ran, trigger, lock):
+        if is_half and (later := await self._undo(action, ran, trigger, lock)):
             self._settled.discard(identity)
-            return outcome
+            if later != "vg-busy":
+                return outcome
+            self._not_before = time.monotonic() + _BUSY_AGAIN_S
+            return replace(outcome, result=Result.FAILED, reason=later)
         if not self._is_told(action, outcome):
             await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         if outcome.result is Result.DONE and has_after(action):
@@ -166,7 +165,16 @@ class Executor:
         """
         if self._ink.late or self._unremovable or time.monotonic() < self._not_before:
             return False
+        return self._is_left()
+
+    def _is_left(self) -> bool:
         return self._paths.intent.exists() or self._paths.left.exists()
+
+    @property
+    def settle_in(self) -> float | None:
+        """Seconds until one is to be settled that could not be just now; None if there is none."""
+        wait = self._not_before - time.monotonic()
+        return wait if wait > 0 and self._is_left() else None
 
     @property
     def unattended(self) -> bool:
@@ -182,8 +190,8 @@ class Executor:
         """
         # The lock is held by the caller, so no command of the interrupted act runs any more.
         for path in (self._paths.intent, self._paths.left):
-            if not await self._resume_from(path, lock):
-                self._not_before = time.monotonic() + _NOT_AGAIN_S
+            if pause := await self._resume_from(path, lock):
+                self._not_before = time.monotonic() + pause
                 await self._leave(path)
                 return
 
@@ -200,14 +208,14 @@ class Executor:
         with seat:
             # Until it is settled, another one waits.
             self._apart_not_before = time.monotonic() + _NOT_AGAIN_S
-            if await self._resume_from(self._paths.apart, lock):
-                self._apart_not_before = 0.0
+            pause = await self._resume_from(self._paths.apart, lock)
+            self._apart_not_before = time.monotonic() + pause if pause else 0.0
 
-    async def _resume_from(self, path: Path, lock: Lock) -> bool:
-        """False if it is still to be settled."""
+    async def _resume_from(self, path: Path, lock: Lock) -> float:
+        """Seconds until it is to be tried again; 0 if it is settled."""
         values = read_intent(path)
         if values is None:
-            return True
+            return 0.0
         try:
             action, trigger, identity, ran = load_intent(values)
         except (KeyError, TypeError, ValueError) as error:
@@ -215,20 +223,23 @@ class Executor:
         else:
             if identity not in self._settled:
                 if not self._walk.can(steps_for(action)):
-                    return False
+                    return _NOT_AGAIN_S
                 mark = self._marker(path, action, trigger, identity)
-                if not await self._settle(identity, _Half(action, trigger, ran, mark), lock):
-                    return False
+                later = await self._settle(identity, _Half(action, trigger, ran, mark), lock)
+                if later:
+                    return _BUSY_AGAIN_S if later == "vg-busy" else _NOT_AGAIN_S
         await self._forget_intent(path)
-        return True
+        return 0.0
 
     async def _leave(self, path: Path) -> None:
         """Keep an intent from being written over by that of an act of our own."""
         if path == self._paths.intent:
             await self._ink.write(lambda: files.move(path, self._paths.left))
 
-    async def _settle(self, identity: str, half: _Half, lock: Lock) -> bool:
-        """False: systemd or the consumer could not be asked, so that it is still to be done."""
+    async def _settle(self, identity: str, half: _Half, lock: Lock) -> str:
+        """The code of why it is still to be done, empty if it is not: systemd or the consumer could
+        not be asked, or another holds the group's lock.
+        """
         action, ran = half.action, half.ran
         host = action.witness is Witness.HOST
         state = await self._observer.look(fresh=True, disks=not host, host=host)
@@ -238,18 +249,18 @@ class Executor:
             met = is_met(action, state)
             if met is None and action.on_consumer:
                 # To stop it once more, or to put back what it uses, would be a guess.
-                return False
+                return UNREACHABLE
             if not met:
                 outcome = await self._finish(half, state, lock)
-            if outcome.reason == UNREACHABLE:
-                return False
+            if outcome.reason in (UNREACHABLE, "vg-busy"):
+                return outcome.reason
             result = outcome.result
             entry = act_entry(action, outcome, half.trigger)
             await self._recorder.record(replace(entry, id=identity))
         self._settled.add(identity)
         if result is Result.DONE:
             await self._follow(action, ran, state, lock)
-        return True
+        return ""
 
     def _recorded(self, identity: str) -> Result | None:
         """How an act ended of which it was told already."""
@@ -308,40 +319,42 @@ class Executor:
             # Soon after a boot udev may still be at it.
             await asyncio.sleep(_FINISH_PAUSE_S)
             state = await self._observer.look(fresh=True, disks=True)
-        if not await self._undo(action, ran, half.trigger, lock):
-            return Outcome(Result.FAILED, UNREACHABLE, done.complaint)
+        if later := await self._undo(action, ran, half.trigger, lock):
+            return Outcome(Result.FAILED, later, done.complaint)
         why = CODES["act-interrupted"].clause
         detail = f"{why}: {done.complaint}" if done.complaint else ""
         return Outcome(Result.FAILED, "act-interrupted", detail)
 
-    async def _undo(self, action: Action, ran: int, trigger: Trigger, lock: Lock) -> bool:
+    async def _undo(self, action: Action, ran: int, trigger: Trigger, lock: Lock) -> str:
         """Take back the half of an act that did not come to its end, if it left one.
 
-        A step that does not succeed keeps none but those from being done that rest on it. False:
-        that was all the rest, and it is to be tried again.
+        A step that does not succeed keeps none but those from being done that rest on it. If that
+        was all the rest, the code of why: it is to be tried again.
         """
         steps = undo_for(action, ran, self._glance())
         complaints = []
-        held_back = False
+        later = ""
         done = Done(ok=True)
         for step in steps:
             if step.at_once and not done.ok:
                 continue
             done = await self._undo_step(step, lock)
-            if not done.ok and step.holds_back:
+            later = why_later(step, done)
+            if later:
                 complaints.append(done.complaint)
-                held_back = True
                 break
             if not done.ok and step.is_proof:
                 log.warning("%s: nothing is taken back: %s", subject(action), done.complaint)
             elif not done.ok:
                 complaints.append(f"{str(step).splitlines()[0]}: {done.complaint}")
         if complaints:
-            outcome = Outcome(Result.FAILED, "undo-failed", "; ".join(complaints))
-            await self._recorder.record(act_entry(action, outcome, trigger))
+            code = later if later == "vg-busy" else "undo-failed"
+            outcome = Outcome(Result.FAILED, code, "; ".join(complaints))
+            if not self._is_told(action, outcome):
+                await self._recorder.record(act_entry(action, outcome, trigger))
         elif steps and done.ok:
             log.warning("%s: what was half done was taken back", subject(action))
-        return not held_back
+        return later
 
     async def _undo_step(self, step: Step, lock: Lock) -> Done:
         for _ in range(_FINISH_TRIES - 1):

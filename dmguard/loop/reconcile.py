@@ -328,9 +328,9 @@ class Reconciler:
             wait = self.plan.wait
             shown = (who for disk, who in self._shown.items() if self.plan.waits.get(disk) == wait)
             waits.append((wait, next(shown, trigger)))
-        held = self._memory.retry_in(now)
-        if held is not None and self.plan.actions:
-            waits.append((held, trigger))
+        held = self._memory.retry_in(now) if self.plan.actions else None
+        tries = (held, self._executor.settle_in)
+        waits.extend((wait, trigger) for wait in tries if wait is not None)
         if waits:
             soonest, who = min(waits, key=lambda wait: wait[0])
             self._look_again(who, max(0.1, soonest))

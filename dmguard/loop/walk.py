@@ -118,3 +118,10 @@ class Walk:
             return await self._hands[type(step)](step, lock)
         except (RunError, ReportError, DmParseError, OSError) as error:
             return Done(ok=False, complaint=str(error))
+
+
+def why_later(step: Step, done: Done) -> str:
+    """The code of why what is to be undone waits for this step; empty if it does not."""
+    if done.code == "vg-busy":
+        return done.code
+    return UNREACHABLE if step.holds_back and not done.ok else ""

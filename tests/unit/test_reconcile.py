@@ -253,6 +253,17 @@ def test_a_failed_act_is_tried_again_when_its_back_off_ends(rig: Rig) -> None:
     assert 0.0 < rig.again <= 1.0
 
 
+def test_what_could_not_be_undone_behind_a_lock_is_tried_again_soon(rig: Rig) -> None:
+    suspended = make_state(in_kernel(make_pool(), suspended=True))
+    intent = {"id": "1", "trigger": "timer", "action": dump_action(make_extend(target=12_000))}
+    write_atomic(rig.bench.paths.intent, json.dumps(intent).encode())
+    rig.bench.does = lambda: Done(ok=False, complaint="Can't get lock", code="vg-busy")
+    rig.cycle(suspended, suspended, suspended)
+    assert rig.told() == ["vg-busy", "pool-suspended"]
+    assert rig.again is not None
+    assert 1.0 < rig.again <= 2.0
+
+
 def test_a_report_that_is_unreadable_is_read_again_within_seconds(rig: Rig) -> None:
     rig.cycle(ReportError("x"), ReportError("x"))
     assert rig.again is not None

@@ -33,7 +33,7 @@ from dmguard.loop.execute import Executor
 from dmguard.loop.intent import boundaries
 from dmguard.loop.record import read_history
 from dmguard.loop.walk import UNREACHABLE, Done
-from tests.unit.builders import make_extend
+from tests.unit.builders import in_kernel, make_extend, make_pool, make_state
 from tests.unit.fakes import Bench, finish
 
 if TYPE_CHECKING:
@@ -209,6 +209,47 @@ def test_nothing_is_put_back_under_a_consumer_that_still_runs(tmp_path: Path) ->
     resume(bench)
     assert MoveBack(CONFIGURE.aside, CONFIGURE.data) in bench.did
     assert not bench.paths.apart.exists()
+
+
+SUSPENDED = make_state(in_kernel(make_pool(80), suspended=True))
+
+
+def test_a_pool_that_a_command_left_suspended_behind_a_lock_is_loaded_once_it_is_free(
+    tmp_path: Path,
+) -> None:
+    """Another's command holds the group's lock. That is no failure, and the writers wait."""
+    is_held = True
+
+    def ends(step: Step) -> Done:
+        assert isinstance(step, Lvm)
+        if step.argv[0] == "lvextend":
+            return Done(ok=False, complaint="lvm ended with status -9")
+        if is_held:
+            return Done(ok=False, complaint="Can't get lock for vg.", code="vg-busy")
+        return Done(ok=True)
+
+    bench = Watched(tmp_path, ends)
+    bench.observer.state = SUSPENDED
+    outcome = act(bench, make_extend())
+    assert (outcome.result, outcome.reason) == (Result.FAILED, "vg-busy")
+    assert [entry.reason for entry in read_history(bench.paths)] == ["vg-busy"]
+    assert not bench.executor.interrupted, "not at once"
+    wait = bench.executor.settle_in
+    assert wait is not None
+    assert 1 < wait <= 2
+
+    resume(bench)
+    assert [entry.reason for entry in read_history(bench.paths)] == ["vg-busy"], "told once"
+    assert bench.paths.intent.exists() or bench.paths.left.exists()
+
+    is_held = False
+    bench.did.clear()
+    resume(bench)
+    assert bench.did == list(undo_for(make_extend(), 0, SUSPENDED))
+    assert [entry.reason for entry in read_history(bench.paths)] == ["vg-busy", "act-interrupted"]
+    assert not bench.paths.intent.exists()
+    assert not bench.paths.left.exists()
+    assert bench.executor.settle_in is None
 
 
 def test_a_folder_that_was_made_anew_is_not_moved_once_more(tmp_path: Path) -> None:
