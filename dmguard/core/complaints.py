@@ -1,7 +1,8 @@
-"""What LVM's own words mean, where they say why a pool does not come up.
+"""What LVM's own words mean: why a pool does not come up, and whether a disk is refused for good.
 
 The words are those of lvm2: lib/activate for thin_check and for the kernel's module,
-libdm/libdm-deptree.c for the transaction id, libdm/ioctl/libdm-iface.c for what the kernel refuses.
+libdm/libdm-deptree.c for the transaction id, libdm/ioctl/libdm-iface.c for what the kernel refuses,
+lib/label/label.c for a disk that cannot be opened, read or written.
 """
 
 from __future__ import annotations
@@ -22,6 +23,21 @@ _MEANINGS = (
 
 LASTING = frozenset(code for _, code in _MEANINGS)
 """What does not pass by itself, and is mended by no act of dmguard's."""
+
+_PASSING = re.compile(
+    r": (?:Input/output error|Device or resource busy|Resource temporarily unavailable"
+    r"|Cannot allocate memory|No space left on device|Read-only file system|Too many open files"
+    r"|Interrupted system call|Connection timed out|Remote I/O error)$"
+    r"|\bError (?:reading|writing) device |\bCan't open \S+ exclusively\b",
+    re.MULTILINE,
+)
+_FOUND = re.compile(r"\bAborted wiping of ")
+"""It read so much of the disk that it saw what is there."""
+
+
+def may_pass(complaint: str) -> bool:
+    """Is it nothing that LVM has against the disk, so that the same may be done a while later?"""
+    return bool(_PASSING.search(complaint)) and not _FOUND.search(complaint)
 
 
 def meaning_of(complaint: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from dmguard.core.complaints import meaning_of
+from dmguard.core.complaints import may_pass, meaning_of
 from dmguard.core.steps import Lvm
 from dmguard.core.steps.config import narrowed
 from dmguard.edge import lvm
@@ -113,5 +113,6 @@ def _done(step: Lvm, completed: Completed) -> Done:
     if completed.status < 0:
         # A command that a signal ended has refused nothing.
         return Done(ok=False, complaint=completed.complaint)
-    meaning = step.refusal or meaning_of(completed.stderr)
+    refusal = "" if may_pass(completed.stderr) else step.refusal
+    meaning = refusal or meaning_of(completed.stderr)
     return Done(ok=False, complaint=completed.complaint, code=meaning)

@@ -180,6 +180,25 @@ def test_a_command_that_fails_has_the_code_of_what_that_means(step: Lvm, code: s
 
 
 @pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("Error writing device /dev/sdb at 4096 length 512.", ""),
+        ("Can't open /dev/sdb exclusively.  Mounted filesystem?", ""),
+        ("/dev/sdb: open failed: Device or resource busy", ""),
+        (
+            "Error reading device /dev/sdb at 0 length 4.\n  Aborted wiping of xfs.",
+            "disk-refused-by-lvm",
+        ),
+        ("Cannot use /dev/sdb: device is an md component", "disk-refused-by-lvm"),
+    ],
+)
+def test_what_may_pass_is_a_failure_of_a_claim_and_no_refusal(words: str, code: str) -> None:
+    """A failure is tried again, with growing pauses; a refusal stands."""
+    done, _ = run(STEP, (5, f"  {words}\n"))
+    assert (done.ok, done.code) == (False, code)
+
+
+@pytest.mark.parametrize(
     ("step", "status", "code"),
     [
         (PLAIN, 5, "thin-check-failed"),
