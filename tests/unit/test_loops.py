@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmguard.core.actions import GrowLoop, is_met
+from dmguard.core.codes import CODES
 from dmguard.core.findings import find_all
 from dmguard.core.findings.host import counts, find_around
 from dmguard.core.goals import Guard, ResizeLoop, Size
@@ -266,6 +267,16 @@ def test_a_pool_that_is_not_well_is_not_grown(changes: dict[str, object], code: 
     assert growth(pool) == []
     assert codes(pool) == [code]
     assert refusals(pool, ResizeLoop(data=Size(2000 * MIB))) == [code]
+
+
+def test_a_pool_without_room_for_metadata_is_told_with_the_cure_of_its_kind() -> None:
+    full = in_bare(make_bare(50, 100), mode=Mode.RO)
+    (finding,) = find_all(make_host(full), settings())
+    assert finding.code == "out-of-metadata"
+    assert finding.message.endswith("all 16.00 MiB of it are in use")
+    cure = CODES[finding.code].cure
+    assert "lvextend" in cure
+    assert "losetup -c" in cure
 
 
 def test_a_pool_of_others_is_nobodys_business() -> None:

@@ -101,10 +101,12 @@ POOLS = (
         " turned the pool read-only.",
         "Nothing new can be written, and no volume can be made. dmguard grows no pool that is"
         " read-only: whether it comes back is for a person to see.",
-        "dmguard recover --offline VG/POOL stops its consumers, keeps a copy of the metadata,"
-        " checks it and lets it grow. Or, with all of them running: lvextend --poolmetadatasize"
-        " +SIZE VG/POOL, then dmsetup status: the kernel turns the pool writable if nothing else is"
-        " wrong with it."
+        "One of LVM's: dmguard recover --offline VG/POOL stops its consumers, keeps a copy of the"
+        " metadata, checks it and lets it grow. Or, with all of them running: lvextend"
+        " --poolmetadatasize +SIZE VG/POOL. One of Docker's on loop devices, which dmguard loop"
+        " status shows with their files: truncate -s SIZE FILE of the metadata, losetup -c on its"
+        " device, dmsetup suspend POOL, dmsetup resume POOL. Then dmsetup status: the kernel turns"
+        " the pool writable if nothing else is wrong with it."
         " Check the file systems that were being written to.",
     ),
     Code(

@@ -37,7 +37,8 @@ def find(state: State, settings: Settings) -> Iterator[Finding]:
             continue
         stopped = kernel_obstacle(pool.kernel)
         if stopped is not None:
-            yield _say(pool.name, stopped)
+            is_full = stopped == "out-of-metadata"
+            yield _say(pool.name, stopped, _of_metadata(pool) if is_full else "")
             continue
         yield from _find_full(pool, state, settings)
 
@@ -86,6 +87,11 @@ def _unbacked(pool: BarePool, resource: Resource) -> str | None:
     if file is None or used is None:
         return None
     return "loop-no-space" if file.room < min(file.owed, used.total // 10) else None
+
+
+def _of_metadata(pool: BarePool) -> str:
+    used = pool.kernel.metadata
+    return f"all {format_size(used.total)} of it are in use" if used else ""
 
 
 def _say(name: str, code: str, more: str = "") -> Finding:
