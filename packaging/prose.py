@@ -65,8 +65,11 @@ variables of units, and of the files of variables, but for their names; tokens t
 their form, and long words in base64. In their place is <redacted-KIND>. Serial numbers and WWNs of
 disks, names of hosts, network addresses and iSCSI names are replaced by names as <disk-id-1>, the
 same one by the same within a bundle. Names of volume groups, volumes, units and paths, UUIDs, and
-the names of images and containers are as they are. A secret that nothing announces is not known for
-one: look through the bundle before it is handed on.
+the names of images and containers are as they are. So are a host's name of one or two letters, or
+that is a plain word, as docker, server or data, for the bundle would say nothing without that word;
+and where nothing says what it is, a serial number of less than four characters, or of less than
+eight that are all digits or all letters. A secret that nothing announces is not known for one: look
+through the bundle before it is handed on.
 
 MANIFEST in it lists each part with its size, how it was obtained, what of it was left out because
 it is too long, and how much of what kind was hidden.
