@@ -9,89 +9,48 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from concurrent.futures import Future
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from dmguard.core.model import Probe, Trigger
 from dmguard.core.steps import Unmake
 from dmguard.core.verdict import needs_probe
 from dmguard.core.wake import Wake
-from dmguard.edge import lvm
-from dmguard.edge.run import Completed
 from dmguard.edge.sources.timer import Timer
 from dmguard.loop.books import Books
 from dmguard.loop.execute import Executor
 from dmguard.loop.hands import make_hands
 from dmguard.loop.memory import Memory
-from dmguard.loop.observe import Observer, Senses
+from dmguard.loop.observe import Senses
 from dmguard.loop.reconcile import Reconciler
 from dmguard.loop.record import Paths, Recorder
 from dmguard.loop.survey import Survey
 from dmguard.loop.walk import Done
-from tests.unit.simkernel import read_kernel
-from tests.unit.simulated import LvmError, Simulated, parse
+from tests.unit.faults import Crash, Faults
+from tests.unit.outside import Inline, Journal, Kernel, Lvms, Reports, Watched
+from tests.unit.simulated import parse
 from tests.unit.virtual import VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     import pytest
 
-    from dmguard.core.model import Disk, KernelPool, State, Vg
+    from dmguard.core.model import Disk, State
     from dmguard.core.settings import Settings
     from dmguard.edge.dm import Control
     from dmguard.edge.run import Runner
     from dmguard.edge.systemd import JournalWriter
     from dmguard.loop.ink import Ink
+    from tests.unit.faults import Eyes
     from tests.unit.simkernel import SimPool, SimVg
-    from tests.unit.simulated import Points
+    from tests.unit.simulated import Simulated
 
 TICK_S, _IDLE_TICK_S = 0.25, 2.0
 _DOWN_S = 0.5
-_COMMAND_S = 0.05
-_REPORT_S = 0.1
-_REPORT_PATIENCE_S = 3.0
+_LOOK_S = 0.05
 _CLOCKS = ("dmguard.loop.reconcile", "dmguard.loop.execute", "dmguard.loop.survey")
-
-
-class Crash(BaseException):
-    """The agent dies here: nothing that it would do follows."""
-
-
-class KilledError(Exception):
-    """An LVM command is killed where it stands."""
-
-
-@dataclass
-class Faults:
-    """What goes wrong from now on.
-
-    `fuse`: boundaries that are left until the agent dies; None: it does not. `kills`: commands of
-    the agent's that change something and are killed halfway. `fails`: those that fail, and do
-    nothing. `meanwhile`: what others do at the very moment of the next one. `lag_s`: how long after
-    its event a chunk is allocated. `delays`: in how many seconds an event is told, each time once;
-    empty: it is lost.
-    """
-
-    fuse: int | None = None
-    kills: int = 0
-    fails: int = 0
-    meanwhile: list[Callable[[], object]] = field(default_factory=list)
-    lag_s: float = 0.001
-    delays: tuple[float, ...] = (0.0,)
-
-
-class Eyes(Protocol):
-    """Who sees what the agent reads, does and tells."""
-
-    def before_command(self, words: tuple[str, ...]) -> None: ...
-    def after_command(self, *, refused: bool) -> None: ...
-    def hear(self, fields: dict[str, str]) -> None: ...
-    def see(self, state: State) -> None: ...
 
 
 class Guarded:
@@ -122,7 +81,7 @@ class Guarded:
             monkeypatch.setattr(os, name, lambda _: None)
         log = SimpleNamespace(debug=_silent, warning=_silent, exception=self._note_failure)
         monkeypatch.setattr("dmguard.loop.reconcile.log", log)
-        monkeypatch.setattr("dmguard.loop.observe.lvm", self._reports())
+        monkeypatch.setattr("dmguard.loop.observe.lvm", Reports(self))
 
     def close(self) -> None:
         self._end()
@@ -190,7 +149,7 @@ class Guarded:
         self.memory = Memory()
 
         async def look_at(disk: Disk) -> Probe:
-            await asyncio.sleep(_COMMAND_S)
+            await asyncio.sleep(_LOOK_S)
             there = self.host.disks.get(disk.node)
             return (there and there.probe) or Probe(error="gone")
 
@@ -296,173 +255,6 @@ class Guarded:
         if self._reconciler is not None:
             self._reconciler.wake(wake)
 
-    # LVM's reports
-
-    def _reports(self) -> SimpleNamespace:
-        async def read_profile(*_: object) -> None:
-            return None
-
-        return SimpleNamespace(
-            fingerprint=lambda: 0,
-            settings_fingerprint=lambda: 0,
-            backups=lambda: {vg.name: vg.seqno for vg in self.host.vgs},
-            read_vgs=self._read_vgs,
-            read_profile=read_profile,
-            ReportError=lvm.ReportError,
-            ReportBusyError=lvm.ReportBusyError,
-        )
-
-    async def _read_vgs(
-        self, runner: Runner, names: Collection[str] = (), devices: Collection[str] = ()
-    ) -> tuple[Vg, ...]:
-        del runner
-        self.boundary()
-        await asyncio.sleep(_REPORT_S)
-        waited = 0.0
-        while self._locked(names) and waited < _REPORT_PATIENCE_S:
-            await asyncio.sleep(TICK_S)
-            waited += TICK_S
-        locked = self._locked(names)
-        wanted = [vg for vg in self.host.vgs if not names or vg.name in names]
-        read = [self.host.read_vg(vg) for vg in wanted if vg.name not in locked]
-        found = tuple(_narrow(vg, devices) for vg in read if vg is not None)
-        if locked:
-            raise lvm.ReportBusyError(Completed(("lvm",), 5, "", "Can't get lock", 0.0), found)
-        return found
-
-    def _locked(self, names: Collection[str]) -> set[str]:
-        return {name for name in self.host.locked if not names or name in names}
-
-
-def _narrow(vg: Vg, devices: Collection[str]) -> Vg:
-    """As an LVM sees it that looks at these devices alone."""
-    if not devices:
-        return vg
-    pvs = (pv if pv.name in devices else replace(pv, missing=True, devno=None) for pv in vg.pvs)
-    return replace(vg, pvs=tuple(pvs))
-
 
 def _silent(*_: object) -> None:
     pass
-
-
-class Watched(Observer):
-    """Shows others what it sees: what is planned is planned from that."""
-
-    eyes: Eyes
-
-    async def look(self, **how: Any) -> State:
-        state = await super().look(**how)
-        self.eyes.see(state)
-        return state
-
-
-class Inline:
-    """Writes at once, and not on a thread."""
-
-    late = False
-
-    def __init__(self, world: Guarded) -> None:
-        self._world = world
-
-    async def write(self, operation: Callable[[], None]) -> bool:
-        self._world.boundary()
-        operation()
-        self._world.boundary()
-        return True
-
-    def begin(self, operation: Callable[[], None]) -> None:
-        operation()
-
-
-class Journal:
-    """Keeps every entry."""
-
-    def __init__(self, world: Guarded) -> None:
-        self._world = world
-
-    def send(self, message: str, **fields: str) -> Future[None]:
-        self._world.eyes.hear({"MESSAGE": message, **fields})
-        done: Future[None] = Future()
-        done.set_result(None)
-        return done
-
-
-class Lvms:
-    """Runs LVM: `change` as in dmguard.edge.run."""
-
-    def __init__(self, world: Guarded) -> None:
-        self._world = world
-
-    async def change(self, argv: Sequence[str], *, stdin: int | None = None) -> Completed:
-        del stdin
-        world, words = self._world, tuple(argv[1:])
-        world.boundary()
-        world.commands.append((world.loop.time(), words))
-        world.eyes.before_command(words)
-        others, world.faults.meanwhile = world.faults.meanwhile, []
-        for do in others:
-            do()
-        status, said = 0, ""
-        try:
-            await self._run(words)
-        except LvmError as error:
-            status, said = 5, str(error)
-        except KilledError:
-            status = -9
-        world.eyes.after_command(refused=status > 0 and "lock" not in said)
-        world.boundary()
-        return Completed(tuple(argv), status, "", said, 0.0)
-
-    async def _run(self, words: tuple[str, ...]) -> None:
-        world = self._world
-        if world.faults.fails:
-            world.faults.fails -= 1
-            raise LvmError("Input/output error")
-        command = world.host.lvm(words)
-        with closing(command):
-            await self._walk(command, words)
-
-    async def _walk(self, command: Points, words: tuple[str, ...]) -> None:
-        world = self._world
-        for _ in command:
-            if world.faults.kills:
-                world.faults.kills -= 1
-                raise KilledError
-            try:
-                world.boundary()
-            except Crash:
-                # LVM does not die with the agent.
-                for _ in command:
-                    pass
-                world.eyes.after_command(refused=False)
-                raise
-            await asyncio.sleep(_COMMAND_S)
-        world.touched(words)
-
-
-class Kernel:
-    """The control device: `list_devices` and `read_pools` as in dmguard.edge.dm."""
-
-    def __init__(self, world: Guarded) -> None:
-        self._world = world
-
-    def list_devices(self) -> tuple[Any, ...]:
-        return ()
-
-    def read_bare(self, devices: object) -> tuple[()]:
-        del devices
-        return ()
-
-    def read_pools(
-        self, devices: object, *, anew: bool = True, kept: Iterable[KernelPool] = ()
-    ) -> tuple[KernelPool, ...]:
-        del devices, anew
-        host = self._world.host
-        as_they_are = {(pool.ids, pool.event_nr): pool for pool in kept}
-        seen = [read_kernel(vg, pool) for vg in host.vgs for pool in vg.pools]
-        there = [pool for pool in seen if pool is not None]
-        return tuple(as_they_are.get((pool.ids, pool.event_nr)) or pool for pool in there)
-
-    def close(self) -> None:
-        pass
