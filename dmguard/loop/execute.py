@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FINISH_TRIES, _FINISH_PAUSE_S = 3, 1.0
-_LOOK_PAUSE_S = 2.0
+_FINISH_TRIES, _FINISH_PAUSE_S, _LOOK_PAUSE_S = 3, 1.0, 2.0
 _LOOKS = {witness: 3 if witness is Witness.HOST else 1 for witness in Witness}
 """A consumer that was started just now may not answer at once."""
 
@@ -139,6 +138,7 @@ class Executor:
             if later != "vg-busy":
                 return outcome
             self._not_before = time.monotonic() + _BUSY_AGAIN_S
+            await self._leave(path)
             return replace(outcome, result=Result.FAILED, reason=later)
         if not self._is_told(action, outcome):
             await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
