@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.torture import watch, witness
 from tests.torture.acts import Claim, Data, Metadata, Resize, Setup
 from tests.torture.boot import Boot
+from tests.torture.offline import Offline
 from tests.vm.kit import wait_for
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tests.torture.witness import Scene
 
 ACTS: dict[str, type[Act]] = {
-    kind.name: kind for kind in (Data, Metadata, Claim, Resize, Boot, Setup)
+    kind.name: kind for kind in (Data, Metadata, Claim, Resize, Boot, Setup, Offline)
 }
 BEFORE, WITHIN, AFTER = "before", "within", "after"
 # Of the act's length: so far before its begin and beyond its end.

@@ -110,10 +110,13 @@ def assert_metadata_is_sound(m: Machine, vg: str, pool: str) -> None:
             f"lvchange -q -an {volume}",
         )
     else:
+        # With volumes of LVM's in it the pool itself is one layer below.
+        below = m.run(f"dmsetup info {name}-tpool", check=False).status == 0
+        live = f"{name}-tpool" if below else name
         before, words, after = (
-            f"dmsetup message {name} 0 reserve_metadata_snap",
+            f"dmsetup message {live} 0 reserve_metadata_snap",
             f"thin_check -m /dev/mapper/{name}_tmeta",
-            f"dmsetup message {name} 0 release_metadata_snap",
+            f"dmsetup message {live} 0 release_metadata_snap",
         )
     result = m.run(f"{before} && {{ {words}; s=$?; {after}; exit $s; }}", check=False)
     assert result.status == 0, f"thin_check of {vg}/{pool}: {result.out}{result.err}"

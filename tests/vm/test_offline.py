@@ -8,52 +8,23 @@ from tests.edge.schema import check
 from tests.lab.lvmkit import docker_direct_lvm, pool_status
 from tests.vm.bootkit import assert_docker_works, is_active
 from tests.vm.kit import MIB, entries
+from tests.vm.offlinekit import (
+    COPIES,
+    SPACE_MAP,
+    SUPERBLOCK,
+    copy_sum,
+    make_volume,
+    metadata_sum,
+    spoil,
+    sum_of,
+    take_down,
+)
 from tests.vm.wrongs.pools import READ_ONLY, torn
 
 if TYPE_CHECKING:
     from tests.lab.channel import Result
     from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
-
-COPIES = "/var/lib/dmguard/metadata"
-
-# Where the superblock says that the bitmaps of the space maps are (Linux,
-# drivers/md/dm-thin-metadata.c, struct thin_disk_superblock; disk_sm_root).
-SPOIL = """
-import os, struct, sys
-disk, at = sys.argv[1], int(sys.argv[2]) * 512
-file = os.open(disk, os.O_RDWR)
-(block,) = struct.unpack_from("<Q", os.pread(file, 4096, at), 80)
-os.pwrite(file, b"\\xff" * 64, at + 4096 * (block if sys.argv[3] == "space-map" else 0) + 100)
-os.fsync(file)
-"""
-
-
-def make_volume(m: Machine, name: str) -> str:
-    """A pool of LVM's with a volume of random data; the sum of that."""
-    m.run(
-        f"lvcreate -q -y -T -L 40m -V 20m -n {name}-data vg/{name}"
-        f" && dd if=/dev/urandom of=/dev/vg/{name}-data bs=1M count=10 oflag=direct status=none"
-    )
-    return sum_of(m, name)
-
-
-def sum_of(m: Machine, name: str) -> str:
-    return m.run(f"head -c 10M /dev/vg/{name}-data | sha256sum").out.split()[0]
-
-
-def spoil(m: Machine, name: str, what: str) -> None:
-    """A part of the metadata of a pool that is down."""
-    m.run(f"lvchange -q -y -ay vg/{name}_tmeta")
-    at = m.run(f"dmsetup table vg-{name}_tmeta").out.split()[4]
-    disk = m.disks[1].device
-    m.run(f"lvchange -q -an vg/{name}_tmeta && python3 /tmp/spoil.py {disk} {at} {what}")
-
-
-def contents(m: Machine, name: str) -> str:
-    """The sum of a pool's metadata, while it is down."""
-    up, down = f"lvchange -q -y -ay vg/{name}_tmeta", f"lvchange -q -an vg/{name}_tmeta"
-    return m.run(f"{up} >/dev/null && sha256sum /dev/vg/{name}_tmeta; {down}").out.split()[0]
 
 
 def offline(m: Machine, *words: str) -> tuple[int, dict[str, Any]]:
@@ -78,7 +49,6 @@ def on_a_terminal(m: Machine, answer: str, words: str) -> Result:
 
 def test_a_pool_is_taken_out_of_use_repaired_and_given_back(machines: Factory) -> None:
     m = machines(disks=[1 << 30, 512 * MIB])
-    m.put("/tmp/spoil.py", SPOIL)
     docker_direct_lvm(m, m.disks[0])
     m.run(f"vgcreate -q -y -s 1m vg {m.disks[1].device}")
     docker_is_stopped_and_started_and_only_if_that_is_agreed_to(m)
@@ -128,7 +98,7 @@ def docker_is_stopped_and_started_and_only_if_that_is_agreed_to(m: Machine) -> N
     assert (act["DMGUARD_RESULT"], act["DMGUARD_REASON"]) == ("done", "pool-needs-check")
     (copy,) = m.run(f"ls {COPIES}/*.img").out.split()
     assert copy in act["MESSAGE"]
-    m.run(f"cd {COPIES} && sha256sum --check --status *.sha256")
+    assert copy_sum(m, "docker", "thinpool")
     # The copy is what it was before: marked, and sound.
     assert m.run(f"thin_dump {copy}").status == 0
     m.run(f"rm {COPIES}/*")
@@ -137,13 +107,12 @@ def docker_is_stopped_and_started_and_only_if_that_is_agreed_to(m: Machine) -> N
 
 
 def damage_is_repaired_with_what_was_there_kept(m: Machine) -> None:
-    data = make_volume(m, "hurt")
-    m.run("lvchange -q -an vg/hurt-data vg/hurt")
-    spoil(m, "hurt", "space-map")
-    hurt = contents(m, "hurt")
+    data = make_volume(m, "vg", "hurt")
+    take_down(m, "vg", "hurt")
+    hurt = spoil(m, "vg", "hurt", SPACE_MAP)
     plain = m.run("dmguard recover vg/hurt", check=False)
     assert (plain.status, "[thin-check-failed]" in plain.out) == (4, True)
-    assert contents(m, "hurt") == hurt
+    assert metadata_sum(m, "vg", "hurt") == hurt
 
     shown = m.run("dmguard recover --offline -n vg/hurt").out
     assert "lvconvert --repair" in shown, "that its check has failed is known from the time before"
@@ -151,18 +120,17 @@ def damage_is_repaired_with_what_was_there_kept(m: Machine) -> None:
     assert (status, [done["act"] for done in told["done"]]) == (0, ["repair-pool"])
     assert pool_status(m, "vg", "hurt")["mode"] == "rw"
     m.run("lvchange -q -ay vg/hurt-data")
-    assert sum_of(m, "hurt") == data
-    assert m.run(f"sha256sum {COPIES}/vg-hurt-*.img").out.split()[0] == hurt
+    assert sum_of(m, "vg", "hurt") == data
+    assert copy_sum(m, "vg", "hurt") == hurt
     m.run("lvchange -q -y -ay vg/hurt_meta0")
     assert m.run("sha256sum /dev/vg/hurt_meta0").out.split()[0] == hurt
     m.run(f"lvremove -q -y vg/hurt vg/hurt_meta0 && rm {COPIES}/*")
 
 
 def what_thin_repair_cannot_repair_is_left_as_it_was(m: Machine) -> None:
-    make_volume(m, "lost")
-    m.run("lvchange -q -an vg/lost-data vg/lost")
-    spoil(m, "lost", "superblock")
-    lost = contents(m, "lost")
+    make_volume(m, "vg", "lost")
+    take_down(m, "vg", "lost")
+    lost = spoil(m, "vg", "lost", SUPERBLOCK)
     status, told = offline(m, "vg/lost")
     acts = [(d["act"], d["result"], d["reason"]) for d in told["done"]]
     assert (status, acts) == (
@@ -173,14 +141,14 @@ def what_thin_repair_cannot_repair_is_left_as_it_was(m: Machine) -> None:
         ],
     )
     assert "transaction id" in told["done"][1]["detail"]
-    assert contents(m, "lost") == lost
-    assert m.run(f"sha256sum {COPIES}/vg-lost-*.img").out.split()[0] == lost
+    assert metadata_sum(m, "vg", "lost") == lost
+    assert copy_sum(m, "vg", "lost") == lost
     assert not m.run("lvs --noheadings -o name vg/lost_meta0", check=False).out
     m.run(f"lvremove -q -y vg/lost && rm {COPIES}/*")
 
 
 def nothing_is_taken_from_who_has_it_open(m: Machine) -> None:
-    make_volume(m, "used")
+    make_volume(m, "vg", "used")
     m.run("mkfs.ext4 -q /dev/vg/used-data && mount /dev/vg/used-data /mnt && touch /mnt/there")
     m.run("dmsetup message vg-used-tpool 0 'create_thin 7' && dmsetup create beside --table"
           " '0 2048 thin /dev/mapper/vg-used-tpool 7'")  # fmt: skip
