@@ -23,6 +23,7 @@ SEED = 20261352
         ("claim", (0.9, 1.9), 1),
         ("resize", (0.2, 0.5), 1),
         ("boot", (4.3, 4.9), 1),
+        ("offline", (1.4, 3.2), 2),
     ],
 )
 def test_random_power_cuts_of_an_act_converge(
