@@ -83,6 +83,17 @@ def test_metadata_of_a_vg_is_planned_before_any_data_of_it() -> None:
     ]
 
 
+def test_of_all_groups_metadata_comes_first_and_then_the_fullest_pool() -> None:
+    one, two = make_vg(name="one"), make_vg(name="two")
+    acts = grow(
+        make_pool(80, name="a", vg=one),
+        make_pool(99, name="b", vg=one),
+        make_pool(90, name="c", vg=two),
+        make_pool(60, 80, name="d", vg=two),
+    )
+    assert [action.lv for action in acts] == ["d", "b", "c", "a"]
+
+
 def test_the_last_growth_leaves_room_for_the_metadata_that_lvm_grows_with_it() -> None:
     vg = replace(make_vg(free=100), spare=4 * MIB)
     pool = make_pool(90, vg=vg, size=4096, metadata_size=4)

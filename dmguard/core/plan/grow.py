@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def plan_growth(state: State, settings: Settings, past: Past) -> tuple[Extend, ...]:
-    """The growth of all pools. Metadata of one VG is planned before any data of it is.
+    """The growth of all pools: all metadata before any data, and the fullest first of each.
 
     Each VG's space is dealt out once: what metadata takes, its spare included, is gone for data,
     and where several pools want more than there is each gets a share in proportion. A pool whose
@@ -44,7 +44,12 @@ def plan_growth(state: State, settings: Settings, past: Past) -> tuple[Extend, .
     for uuid in dict.fromkeys(pool.vg.uuid for pool in pools):
         members = [pool for pool in pools if pool.vg.uuid == uuid]
         actions += _plan_vg(members, state, settings, past)
-    return tuple(actions)
+    return tuple(sorted(actions, key=_urgency))
+
+
+def _urgency(action: Extend) -> tuple[bool, float]:
+    """Growth is one command after the other: with a hundred pools the last one waits long."""
+    return action.resource is Resource.DATA, -(action.used or 0) / max(action.size, 1)
 
 
 def _plan_vg(pools: list[Pool], state: State, settings: Settings, past: Past) -> Iterator[Extend]:
