@@ -625,6 +625,25 @@ def test_a_flood_is_told_once_and_later_events_arrive() -> None:
     assert running.monitor.calls < 10
 
 
+def test_that_events_were_lost_is_said_once_a_minute_at_most(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> Running:
+        narrow = Narrow()
+        running = Running("udev", narrow.tag)
+        narrow.narrow(running.monitor)
+        async with running:
+            narrow.flood()
+            await until(lambda: running.wakes.count(LOST) == 1)
+            narrow.flood()
+            await until(lambda: running.wakes.count(LOST) == 2)
+        return running
+
+    run(main())
+    (record,) = [one for one in caplog.records if "lost" in one.getMessage()]
+    assert record.levelname == "WARNING"
+
+
 def test_a_burst_is_read_in_pieces_and_in_order() -> None:
     tag = Narrow().tag
     with BlockMonitor.open("udev", tag) as monitor:
