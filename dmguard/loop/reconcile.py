@@ -17,6 +17,7 @@ from dmguard.core.ledger import keep_books
 from dmguard.core.model import Trigger
 from dmguard.core.outcome import finding_entry
 from dmguard.core.plan import Plan, make_plan
+from dmguard.core.plan.grow import plan_growth
 from dmguard.core.plan.loops import policy_of
 from dmguard.core.sizing import is_at_mark, is_growth_near, policy_for
 from dmguard.core.wake import Wake
@@ -46,6 +47,8 @@ _ROUNDS = 8
 _QUICK = (Act.EXTEND_DATA, Act.EXTEND_METADATA, Act.GROW_LOOP)
 """Acts that others may follow at once. After any other the pools are looked at again: one may have
 begun to fill meanwhile, and its growth waits behind one act, not behind all."""
+_RESORT_S = 1.0
+"""How long growths follow each other before it is seen which of them is needed most by now."""
 _CAUSES = {
     Act.EXTEND_DATA: (Trigger.DM_EVENT, Trigger.JOURNAL),
     Act.EXTEND_METADATA: (Trigger.DM_EVENT, Trigger.JOURNAL),
@@ -215,10 +218,15 @@ class Reconciler:
         self, due: tuple[Action, ...], state: State, wakes: tuple[Wake, ...], lock: Lock
     ) -> bool:
         """Do what is due, up to where the lock is let go; is there to be another round?"""
-        acted = False
-        for action in due:
+        acted, queue, sorted_at = False, list(due), time.monotonic()
+        while queue:
             if self._stopping:
                 return False
+            if time.monotonic() - sorted_at >= _RESORT_S and queue[0].act in _QUICK:
+                if not self._sort(queue):
+                    break
+                sorted_at = time.monotonic()
+            action = queue.pop(0)
             try:
                 cause = self._cause_of(action, wakes)
                 outcome = await self._executor.carry_out(action, cause, lock)
@@ -233,6 +241,21 @@ class Reconciler:
                 # The lock is let go, and the pools are looked at, before the next one.
                 break
         return acted
+
+    def _sort(self, queue: list[Action]) -> bool:
+        """The growths that are needed most come first; False: none of these is, and all is to be
+        planned anew.
+
+        Growing a hundred pools takes long, and one of them, or another, may fill faster than that.
+        """
+        state = self._observer.glance()
+        growth = plan_growth(state, self.settings, self._memory.past)
+        wanted = self._memory.due(growth, state, time.monotonic())
+        places = {(action.act, action.key): place for place, action in enumerate(wanted)}
+        if wanted and (wanted[0].act, wanted[0].key) not in {(a.act, a.key) for a in queue}:
+            return False
+        queue.sort(key=lambda action: places.get((action.act, action.key), len(places)))
+        return True
 
     async def _settle_apart(self) -> None:
         """Settle an act that waits for units, beside the looks: no pool waits for it."""

@@ -628,6 +628,38 @@ def test_whoever_wakes_does_not_wait_for_all_refreshes(rig: Rig) -> None:
     assert done == [3]
 
 
+def growing(rig: Rig, *, then: str) -> None:
+    """Each growth takes most of a second, and with the second one this pool is almost full."""
+    pools = {f"pool{n}": make_pool(80, name=f"pool{n}") for n in range(6)}
+    pools["late"] = make_pool(50, name="late")
+
+    def do() -> Done:
+        rig.now += 0.7
+        name = rig.bench.steps[-1][-1].partition("/")[2]
+        pools[name] = make_pool(66, size=12_000, name=name)
+        if len(rig.bench.steps) == 2:
+            pools[then] = make_pool(99, name=then)
+        rig.observer.state = make_state(*pools.values())
+        return Done(ok=True)
+
+    rig.bench.does = do
+    rig.observer.state = make_state(*pools.values())
+
+
+@pytest.mark.parametrize(("then", "looks"), [("pool5", 3), ("late", 4)])
+def test_a_pool_that_fills_meanwhile_is_grown_before_those_that_can_wait(
+    rig: Rig, then: str, looks: int
+) -> None:
+    """One that was not to be grown when all was looked at is planned anew."""
+    growing(rig, then=then)
+    rig.run(cycles=1)
+    grown = [step[-1].partition("/")[2] for step in rig.bench.steps]
+    assert grown[:4] == ["pool0", "pool1", then, "pool2"]
+    assert len(set(grown)) == len(grown)
+    assert len(grown) == (6 if then == "pool5" else 7)
+    assert len(rig.observer.looks) == looks  # the first is taken again under the lock
+
+
 def test_an_event_has_the_pools_read_that_it_is_about(rig: Rig) -> None:
     rig.hand(GROWN)
     rig.cycle(HUNGRY, wake=Wake(Trigger.DM_EVENT, "LVM-x-tpool"))
