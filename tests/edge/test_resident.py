@@ -295,7 +295,9 @@ def test_one_that_died_beside_is_replaced() -> None:
     run(main())
 
 
-def test_one_that_grew_is_replaced() -> None:
+def test_one_that_grew_answers_until_another_is_ready() -> None:
+    """A hundred growths in a row do not wait for it, nor does each become a process."""
+
     async def main() -> None:
         async with started() as resident:
             first = the_one()
@@ -303,9 +305,22 @@ def test_one_that_grew_is_replaced() -> None:
             await ask(resident, "grow 8")
             resident.expect(growth=True)
             assert the_one() == first
-            await ask(resident, "grow 48")
-            assert await ask(resident, "say o e 0") is None
-            await until(lambda: _again(resident) and the_one() != first)
+            await ask(resident, "grow 10")
+            while first in _left(resident, growth=True):
+                assert await ask(resident, "say o e 0") is not None
+            assert await ask(resident, "say o e 0") is not None
+            the_one()
+
+    run(main())
+
+
+def test_another_is_not_begun_for_one_that_is_no_longer_needed() -> None:
+    async def main() -> None:
+        async with started() as resident:
+            await ask(resident, "say o e 0")
+            await ask(resident, "grow 18")
+            await resident.close()
+            await until(lambda: not _left(resident))
 
     run(main())
 
