@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from dmguard.core.model import Disk
 
+_LONGEST_NAME = 255
 _TAKING = frozenset({"spare", "force-spare", "spare-same-slot", "include"})
 
 
@@ -111,7 +112,12 @@ def _takes(line: str, disk: Disk) -> bool:
     if not actions & _TAKING or ("type", "part") in pairs:
         return False
     globs = [value for key, value in pairs if key == "path"]
-    return not globs or any(fnmatch.fnmatchcase(place, g) for place in _places(disk) for g in globs)
+    return not globs or any(_is_at(place, glob) for place in _places(disk) for glob in globs)
+
+
+def _is_at(place: str, glob: str) -> bool:
+    """One that is longer than any name may mean the disk: to read it takes the square of that."""
+    return len(glob) > _LONGEST_NAME or fnmatch.fnmatchcase(place, glob)
 
 
 def _places(disk: Disk) -> Iterator[str]:

@@ -82,6 +82,8 @@ def test_the_number_of_a_disk_goes_on_with_digits(tmp_path: Path) -> None:
         ("POLICY domain=a path=other path='pci-*'\n   action=include", True),
         ("POLICY domain=a # all\n#\n   action=spare", True),
         ("POLICY domain=a action=spare", True),
+        (f"POLICY path={'[' * 256} action=spare", True),
+        (f"POLICY path={'[' * 255} action=spare", False),
         ("POLICY path=pci-0000:00:06.* action=spare", False),
         ("POLICY path=PCI-* action=spare", False),
         ("POLICY path=pci-* action=re-add", False),
