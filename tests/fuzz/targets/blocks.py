@@ -63,10 +63,12 @@ def check_head(data: bytes) -> None:
         return
     assert len(found) == len(data) == LABEL_SPACE
     assert data[4096:4608] != COMMITTED or found[4096:4608] == COMMITTED, "a group is gone"
-    # Cut off where the act writes the rest first, it is still the same half, or nothing is left.
+    # Cut off where the act writes the rest first, it is still the same half, or nothing of LVM's is
+    # left: behind the label, or before it but for zeros.
     half = data[:4096] + found[4096:]
     assert unmade(half) in (found, None)
-    assert unmade(half) is not None or half == found or not half[4096:].strip(half[4096:4097])
+    blank = not half[4096:].strip(half[4096:4097]) or not half[:4096].strip(b"\0\xff")
+    assert unmade(half) is not None or half == found or blank
     changed = {
         at // 512
         for at in range(0, LABEL_SPACE, 512)
