@@ -215,6 +215,8 @@ class Vg:
     """What its volumes follow that have none of their own."""
     misnamed: bool = False
     """Has it volumes of names that LVM does not write? They are not listed here."""
+    silent: bool = False
+    """Do its disks not answer? The rest is then what was known of it before."""
 
     @property
     def free(self) -> int:

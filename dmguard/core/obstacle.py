@@ -35,6 +35,9 @@ def vg_obstacle(vg: Vg, state: State) -> str | None:
         return "vg-missing-pv"
     if vg.misnamed:
         return "vg-misnamed"
+    # A command of LVM's would wait for them, and all that comes after it.
+    if vg.silent:
+        return "vg-silent"
     if vg.exported:
         return "vg-exported"
     if not vg.writeable:

@@ -61,7 +61,12 @@ class ReportBusyError(CommandFailedError):
 
 
 async def read_vgs(
-    runner: Runner, names: Collection[str] = (), devices: Collection[str] = ()
+    runner: Runner,
+    names: Collection[str] = (),
+    devices: Collection[str] = (),
+    *,
+    attempts: int = 20,
+    timeout_s: float = 20.0,
 ) -> tuple[Vg, ...]:
     """Every VG, or those of these names, with PVs and thin pools, each consistent in itself.
 
@@ -77,15 +82,18 @@ async def read_vgs(
     kernel for the status of each volume.
     """
     return await retry(
-        lambda: _read_once(runner, names, devices), on=(ReportBusyError,), attempts=20, within_s=3.0
+        lambda: _read_once(runner, names, devices, timeout_s),
+        on=(ReportBusyError,),
+        attempts=attempts,
+        within_s=3.0,
     )
 
 
 async def _read_once(
-    runner: Runner, names: Collection[str], devices: Collection[str]
+    runner: Runner, names: Collection[str], devices: Collection[str], timeout_s: float = 20.0
 ) -> tuple[Vg, ...]:
-    argv = (*report_command(), *sorted(names))
-    completed = await runner.read(narrowed(argv, devices), check=False, variables=REPORT_ALONE)
+    argv = narrowed((*report_command(), *sorted(names)), devices)
+    completed = await runner.read(argv, check=False, variables=REPORT_ALONE, timeout_s=timeout_s)
     try:
         vgs = parse_report(completed.stdout, twins=set(_TWIN.findall(completed.stderr)))
     except ReportError:

@@ -69,10 +69,13 @@ class CommandFailedError(RunError):
 
 
 class CommandTimeoutError(RunError):
-    """A reader did not end in time. It has been killed, if that was possible."""
+    """A reader did not end in time. It has been killed, if that was possible: one that is `stuck`
+    in the kernel is still there.
+    """
 
-    def __init__(self, argv: Sequence[str], timeout_s: float) -> None:
+    def __init__(self, argv: Sequence[str], timeout_s: float, *, stuck: bool = False) -> None:
         super().__init__(f"{shlex.join(argv)}: no answer within {timeout_s:g} s")
+        self.stuck = stuck
 
 
 class CommandMissingError(RunError):
@@ -115,7 +118,7 @@ class Runner:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._recent: deque[Started] = deque(maxlen=20)
         self._writing = 0
-        self._stuck: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._stuck: list[tuple[tuple[str, ...], subprocess.Popen[bytes]]] = []
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keeper")
         self._keeping: list[Future[subprocess.Popen[bytes]]] = []
         self._kept: list[subprocess.Popen[bytes]] = []
@@ -251,17 +254,18 @@ class Runner:
     ) -> Completed:
         began = time.monotonic()
         self._stuck = [stuck for stuck in self._stuck if stuck[1].poll() is None]
-        if any(program == argv[0] for program, _ in self._stuck):
+        if any(words == argv for words, _ in self._stuck):
             # It hangs on a dead disk and cannot be killed. Another would hang beside it.
-            raise CommandTimeoutError(argv, timeout_s)
+            raise CommandTimeoutError(argv, timeout_s, stuck=True)
         child = self._spawn(argv, subprocess.DEVNULL, variables)
         try:
             out, err = child.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             _put_down(child)
-            if child.poll() is None:
-                self._stuck.append((argv[0], child))
-            raise CommandTimeoutError(argv, timeout_s) from None
+            stuck = child.poll() is None
+            if stuck:
+                self._stuck.append((argv, child))
+            raise CommandTimeoutError(argv, timeout_s, stuck=stuck) from None
         return _completed(argv, child, out, err, began)
 
     def _change(self, argv: tuple[str, ...], stdin: int) -> Completed:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from dmguard.loop.walk import Hands
 
 
+_PATIENTLY_S, _BRIEFLY_S = 10.0, 1.0
+"""How long a lock is waited for; briefly by the agent, which comes again: pools of other groups may
+fill meanwhile.
+"""
+
+
 class Resident(Protocol):
     """An LVM that is there already. None if it cannot be asked, and a negative status if it died
     meanwhile: then a command of its own does the same, which finds done what is done.
@@ -73,32 +79,29 @@ class _Hand:
             lambda: self._once(step, lock),
             on=(LvmBusyError,),
             attempts=1 if step.at_once else 10,
-            within_s=10.0,
+            within_s=_BRIEFLY_S if self._resident and step.urgent else _PATIENTLY_S,
         )
 
     async def _once(self, step: Lvm, lock: int) -> Completed:
-        completed = None
-        if self._resident is not None and step.urgent:
-            completed = await _ask(self._resident, step, self._devices_of(step.urgent), lock)
+        # No other disk of the host is looked at while a writer may wait: one that does not answer
+        # would hold up LVM for ever.
+        argv = narrowed(step.argv, self._devices_of(step.urgent)) if step.urgent else step.argv
+        completed = await self._ask(argv, lock) if step.urgent else None
         if completed is None:
+            completed = await self._runner.change([lvm.LVM, *argv], stdin=lock)
+        if completed.status > 0 and argv != step.argv and not lvm.is_busy(completed):
+            # It may have been refused for what LVM did not see.
             completed = await self._runner.change([lvm.LVM, *step.argv], stdin=lock)
         if lvm.is_busy(completed):
             raise LvmBusyError(completed.complaint)
         return completed
 
-
-async def _ask(
-    resident: Resident, step: Lvm, devices: tuple[str, ...], lock: int
-) -> Completed | None:
-    """The resident LVM's answer; None where LVM as a process is to give it.
-
-    That is so, too, for what it refused while it saw no more than the group's own devices.
-    """
-    argv = narrowed(step.argv, devices)
-    completed = await resident.change(argv, stdin=lock)
-    if completed is None or completed.status == 0 or lvm.is_busy(completed):
-        return completed
-    return None if completed.status < 0 or argv != step.argv else completed
+    async def _ask(self, argv: tuple[str, ...], lock: int) -> Completed | None:
+        """The resident LVM's answer; None where LVM as a process is to give it."""
+        if self._resident is None:
+            return None
+        completed = await self._resident.change(argv, stdin=lock)
+        return None if completed is None or completed.status < 0 else completed
 
 
 def _ails(step: Lvm, completed: Completed) -> bool:

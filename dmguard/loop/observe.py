@@ -10,7 +10,7 @@ from dmguard.core.ledger import Ledger
 from dmguard.core.model import Pool, State
 from dmguard.edge import lvm
 from dmguard.edge.dm import Control, DmParseError, DmUnavailableError
-from dmguard.edge.run import CommandFailedError
+from dmguard.edge.run import CommandFailedError, CommandTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from dmguard.loop.survey import Survey
 
 log = logging.getLogger(__name__)
+
+_ALONE_S = 5.0
+"""How long one group is waited for where LVM did not answer on everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class Observer:
         self._disks: tuple[Disk, ...] = ()
         self._consumers: tuple[Consumer, ...] = ()
         self._strange = ""
+        self._alone: frozenset[str] = frozenset()
+        self._locked = False
+        self.unanswered = ""
+        """Why the known groups were read one by one: LVM does not answer on everything."""
         self.behind = False
         """Is LVM still to be asked, because the last look was to be quick?"""
 
@@ -134,7 +141,7 @@ class Observer:
         asked = changed is None or (bool(changed) and not quick)
         whole = changed is None
         if asked:
-            whole = await self._ask_lvm(now, changed)
+            whole = await self._ask_lvm(now, changed, sure=fresh)
             # Reading LVM takes long; what it says is joined with what the kernel says now.
             kernels = self._kernel_pools(anew=True)
         disks = disks and (whole or not touched)
@@ -171,8 +178,11 @@ class Observer:
         found = [vg for vg in self._vgs if vg.name == name]
         return found[0] if len(found) == 1 else None
 
-    async def _ask_lvm(self, now: _Seen, names: frozenset[str] | None) -> bool:
-        """Read these VGs, or everything; was it everything?"""
+    async def _ask_lvm(self, now: _Seen, names: frozenset[str] | None, *, sure: bool) -> bool:
+        """Read these VGs, or everything; was it everything?
+
+        Where LVM did not answer on everything that is asked for again by who must be sure.
+        """
         devices = () if names is None else self._devices_of(names)
         self._seen = None  # until LVM has answered: who must be sure asks again
         seen: _Seen | None = now
@@ -181,12 +191,23 @@ class Observer:
             if names is not None:
                 vgs = await self._read_alone(names, devices)
             whole = vgs is None
-            if vgs is None:
-                vgs = await lvm.read_vgs(self._runner)
+            if vgs is None and self.unanswered and not sure:
+                seen, vgs = None, await self._read_each()
+            elif vgs is None:
+                # A lock that was waited for in vain is not waited for by each look.
+                vgs = await lvm.read_vgs(self._runner, attempts=1 if self._locked else 20)
+                self.unanswered, self._alone, self._locked = "", frozenset(), False
+        except CommandTimeoutError as error:
+            if not self._vgs:
+                raise
+            # One disk that does not answer must not blind the guard for the others.
+            seen, whole, self.unanswered = None, names is None, str(error)
+            vgs = await self._read_each()
         except lvm.ReportBusyError as error:
             # One VG that is locked for long must not blind the guard for the others. What was
             # known of it still holds for its pools' sizes; LVM's own lock keeps it unchanged.
             vgs, seen, whole = merge(self._vgs, error.partial), None, names is None
+            self._locked = True
         self._vgs = vgs
         await self._read_profiles()
         self._seen = seen
@@ -210,6 +231,33 @@ class Observer:
             return None
         return tuple(anew.get(vg.uuid, vg) for vg in self._vgs)
 
+    async def _read_each(self) -> tuple[Vg, ...]:
+        """Every VG that is known, each by an LVM that looks at its own devices alone.
+
+        One that does not answer is silent, but for one that was merely too slow: of that, and of
+        one that cannot be read alone, what was known is given.
+        """
+        vgs, alone = [], set()
+        for vg in self._vgs:
+            found: tuple[Vg, ...] = ()
+            silent = False
+            try:
+                if self._vg(vg.name) is vg and (devices := _devices_of(vg)):
+                    found = await lvm.read_vgs(
+                        self._runner, (vg.name,), devices, timeout_s=_ALONE_S
+                    )
+            except CommandTimeoutError as error:
+                silent = error.stuck
+                alone.add(vg.name)
+            except (lvm.ReportError, CommandFailedError) as error:
+                log.debug("%s: %s", vg.name, error)
+            if [*map(_members, found)] == [_members(vg)]:
+                alone.add(vg.name)
+                vg = found[0]  # noqa: PLW2901 - what it is by now
+            vgs.append(replace(vg, silent=silent))
+        self._alone = frozenset(alone)
+        return tuple(vgs)
+
     async def _read_profiles(self) -> None:
         """A process for each, and so only when a file changed or another one is in use."""
         used = sorted({pool.profile for vg in self._vgs for pool in vg.pools if pool.profile})
@@ -223,9 +271,9 @@ class Observer:
         or if it would have more to say.
         """
         vg = self._vg(name)
-        if vg is None or self._seen is None or vg.missing:
+        if vg is None or (self._seen is None and name not in self._alone):
             return ()
-        return () if any(pv.twin for pv in vg.pvs) else tuple(pv.name for pv in vg.pvs)
+        return _devices_of(vg)
 
     def _devices_of(self, names: Collection[str]) -> tuple[str, ...]:
         """Those of all these VGs; none if that is not certain of each."""
@@ -308,6 +356,12 @@ class Observer:
             except DmUnavailableError:
                 return None
         return self._control
+
+
+def _devices_of(vg: Vg) -> tuple[str, ...]:
+    """What its PVs are on; none where that is not all that LVM would look at."""
+    certain = not vg.missing and not any(pv.twin for pv in vg.pvs)
+    return tuple(pv.name for pv in vg.pvs) if certain else ()
 
 
 def _members(vg: Vg) -> Hashable:

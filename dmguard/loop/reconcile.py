@@ -154,6 +154,9 @@ class Reconciler:
         wakes, self._owed = (wake, *others, *self._owed), ()
         try:
             self.plan = await self._settle(wakes)
+            if self._observer.unanswered:
+                finding = Finding("lvm-unreadable", "lvm", self._observer.unanswered)
+                self.plan = replace(self.plan, findings=(*self.plan.findings, finding))
             self._note_who_showed(wakes)
         except UNREADABLE as error:
             kept = tuple(f for f in self._memory.findings if f.code != "lvm-unreadable")

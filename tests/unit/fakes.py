@@ -38,6 +38,7 @@ class FakeObserver:
         self.only: list[set[str] | None] = []
         self.truths: list[State] = []
         self.owes = self.behind = False
+        self.unanswered = ""
 
     def forget(self) -> None:
         self.forgot += 1

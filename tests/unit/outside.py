@@ -176,13 +176,19 @@ class Reports:
         """None is attached to any pool."""
 
     async def read_vgs(
-        self, _runner: object, names: Collection[str] = (), devices: Collection[str] = ()
+        self,
+        _runner: object,
+        names: Collection[str] = (),
+        devices: Collection[str] = (),
+        *,
+        attempts: int = 20,
+        timeout_s: float = 20.0,
     ) -> tuple[Vg, ...]:
         host = self._world.host
         self._world.boundary()
         await asyncio.sleep(_REPORT_S)
         waited = 0.0
-        while self._locked(names) and waited < _REPORT_PATIENCE_S:
+        while self._locked(names) and waited < _REPORT_PATIENCE_S and attempts > 1:
             await asyncio.sleep(_REPORT_PAUSE_S)
             waited += _REPORT_PAUSE_S
         locked = self._locked(names)

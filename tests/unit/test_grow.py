@@ -172,6 +172,7 @@ OBSTACLES: list[tuple[str, Callable[[Pool], Pool]]] = [
     ("vg-misnamed", lambda pool: in_vg(pool, misnamed=True)),
     ("vg-exported", lambda pool: in_vg(pool, exported=True)),
     ("vg-shared", lambda pool: in_vg(pool, shared=True)),
+    ("vg-silent", lambda pool: in_vg(pool, silent=True)),
     ("vg-read-only", lambda pool: in_vg(pool, writeable=False)),
     (
         "vg-missing-pv",

@@ -76,11 +76,17 @@ class FakeManager:
         self.asked.append(("restart", name))
 
 
+WITHIN: list[object] = []
+"""How long each retry would have gone on."""
+
+
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A retry that waits for nothing, and ends after its attempts."""
+    WITHIN.clear()
 
     async def retry(work: Callable[[], object], **how: object) -> object:
+        WITHIN.append(how["within_s"])
         on = cast("tuple[type[Exception], ...]", how["on"])
         for _ in range(cast("int", how["attempts"]) - 1):
             try:
@@ -141,22 +147,47 @@ def test_an_urgent_step_is_done_by_the_resident_lvm_and_where_it_cannot_by_a_pro
     assert runner.calls == [(("lvm", "lvextend", "vg/pool"), 7)] * processes
 
 
+URGENT = ("lvextend", "--config", "a=1", "vg/pool")
+NARROWED = ("lvextend", "--config", f"a=1 {NARROW}", "vg/pool")
+DEVICES = {"vg": ("/dev/sdb",)}.__getitem__
+
+
 @pytest.mark.parametrize(
-    ("status", "processes", "ok"), [(0, 0, True), (3, 1, True), (5, 0, False), (-1, 1, True)]
+    ("status", "processes", "ok"),
+    [
+        (0, [], True),
+        (3, [URGENT], True),
+        (5, [], False),
+        (-1, [NARROWED], True),
+        (None, [NARROWED], True),
+    ],
 )
 def test_what_is_refused_where_lvm_sees_the_groups_devices_alone_is_asked_of_a_process(
-    status: int, processes: int, *, ok: bool
+    status: int | None, processes: list[tuple[str, ...]], *, ok: bool
 ) -> None:
     runner, resident = FakeRunner((0, "")), FakeResident(*[status] * 10)
-    hands = make_hands(
-        cast("Runner", runner), resident=resident, devices_of={"vg": ("/dev/sdb",)}.__getitem__
-    )
-    argv = ("lvextend", "--config", "a=1", "vg/pool")
-    done = do(hands, Lvm(argv, urgent="vg"))
+    hands = make_hands(cast("Runner", runner), resident=resident, devices_of=DEVICES)
+    done = do(hands, Lvm(URGENT, urgent="vg"))
     assert done.ok is ok
-    words, _ = resident.calls[0]
-    assert words == (*argv[:2], f"a=1 {NARROW}", *argv[3:])
-    assert [call for call, _ in runner.calls] == [("lvm", *argv)] * processes
+    assert resident.calls[0][0] == NARROWED
+    assert [call for call, _ in runner.calls] == [("lvm", *argv) for argv in processes]
+
+
+@pytest.mark.parametrize(
+    ("answers", "processes", "code"),
+    [
+        ([(0, "")], [NARROWED], ""),
+        ([(3, "no"), (0, "")], [NARROWED, URGENT], ""),
+        ([(5, BUSY)], [NARROWED] * 10, "vg-busy"),
+    ],
+)
+def test_a_process_for_an_urgent_step_looks_at_no_disk_but_the_groups(
+    answers: list[tuple[int, str]], processes: list[tuple[str, ...]], code: str
+) -> None:
+    runner = FakeRunner(*answers)
+    done = do(make_hands(cast("Runner", runner), devices_of=DEVICES), Lvm(URGENT, urgent="vg"))
+    assert done.code == code
+    assert [call for call, _ in runner.calls] == [("lvm", *argv) for argv in processes]
 
 
 def test_a_step_that_is_not_urgent_is_a_process_of_its_own() -> None:
@@ -261,6 +292,23 @@ def test_a_group_that_is_locked_is_tried_again() -> None:
     done, runner = run(STEP, (5, BUSY), (5, BUSY), (0, ""))
     assert done == Done(ok=True)
     assert len(runner.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("resident", "step", "within"),
+    [
+        (True, Lvm(("lvextend", "vg/pool"), urgent="vg"), 1.0),
+        (True, STEP, 10.0),
+        (False, Lvm(("lvextend", "vg/pool"), urgent="vg"), 10.0),
+    ],
+)
+def test_the_agent_waits_for_no_lock_while_a_pool_of_another_group_may_fill(
+    step: Lvm, within: float, *, resident: bool
+) -> None:
+    its = FakeResident(*[5] * 10) if resident else None
+    hands = make_hands(cast("Runner", FakeRunner((5, BUSY))), resident=its)
+    assert do(hands, step).code == "vg-busy"
+    assert [within] == WITHIN
 
 
 def test_a_command_that_a_signal_ended_has_refused_nothing() -> None:

@@ -11,6 +11,7 @@ import pytest
 from dmguard.core.model import KernelPool, Pool, Profile, State, Vg
 from dmguard.edge.dm import DmUnavailableError
 from dmguard.edge.lvm import ReportError
+from dmguard.edge.run import CommandTimeoutError
 from dmguard.loop.observe import Observer, join, merge
 from tests.unit.builders import make_pool, make_pv, make_vg
 
@@ -47,6 +48,9 @@ class FakeLvm:
         self.asked: list[str] = []
         self.shown: list[tuple[str, ...]] = []
         self.fails = self.broken = self.busy = False
+        self.attempts: list[int] = []
+        self.hung: dict[str, bool] = {}
+        """Groups whose disks do not answer; True: who asks cannot be killed."""
 
     @staticmethod
     def make(name: str, **changes: object) -> Vg:
@@ -70,14 +74,23 @@ class FakeLvm:
         self.vgs[name] = self.make(name, seqno=seqno, **changes)
 
     async def read_vgs(
-        self, _: "Runner", names: Collection[str] = (), devices: Collection[str] = ()
+        self,
+        _: "Runner",
+        names: Collection[str] = (),
+        devices: Collection[str] = (),
+        *,
+        attempts: int = 20,
+        timeout_s: float = 20.0,
     ) -> tuple[Vg, ...]:
+        self.attempts.append(attempts)
         self.asked.append(f"vgs {' '.join(sorted(names))}".strip())
         self.shown.append(tuple(sorted(devices)))
         if self.broken:
             raise OSError("no report")
         if self.busy:
             raise self.ReportBusyError
+        if hung := [stuck for name, stuck in self.hung.items() if not names or name in names]:
+            raise CommandTimeoutError(("lvm",), timeout_s, stuck=any(hung))
         read = [vg for name, vg in self.vgs.items() if not names or name in names]
         return tuple(
             replace(vg, pools=tuple(replace(lv, profile=self.profile) for lv in vg.pools))
@@ -219,9 +232,66 @@ def test_a_group_that_is_locked_stays_as_it_was_known_and_is_read_again(fake: Fa
     fake.busy = True
     fake.asked.clear()
     assert [vg.seqno for vg in look(observer).vgs] == [1, 1]
+    assert [vg.seqno for vg in look(observer).vgs] == [1, 1]
+    assert look(observer).vgs
+    assert fake.attempts[-2:] == [1, 1], "no look waits again for what was waited for in vain"
     fake.busy = False
+    assert [vg.seqno for vg in look(observer).vgs] == [1, 2]
+    assert fake.asked == ["vgs two", "vgs", "vgs", "vgs"]
+    look(observer, fresh=True)
+    assert fake.attempts[-1] == 20
+
+
+def see_hung(fake: FakeLvm, name: str, *, stuck: bool) -> tuple[Observer, State]:
+    """A look at everything, with a group whose disks answered before and do no more."""
+    observer = make_observer()
     look(observer)
-    assert fake.asked == ["vgs two", "vgs"]
+    fake.commit("one")
+    fake.hung[name] = stuck
+    fake.asked.clear()
+    return observer, look(observer, fresh=True)
+
+
+@pytest.mark.parametrize("stuck", [True, False])
+def test_a_group_whose_disks_do_not_answer_hides_no_other(fake: FakeLvm, *, stuck: bool) -> None:
+    """One that is merely slow may be changed: it is as it was known."""
+    observer, state = see_hung(fake, "two", stuck=stuck)
+    assert fake.asked == ["vgs", "vgs one", "vgs two"]
+    assert [(vg.seqno, vg.silent) for vg in state.vgs] == [(2, False), (1, stuck)]
+    assert observer.devices_of("one") == ("/dev/sd-one",)
+    assert "no answer" in observer.unanswered
+
+    fake.asked.clear()
+    fake.commit("one")
+    assert [vg.seqno for vg in look(observer).vgs] == [3, 1]
+    assert "vgs" not in fake.asked, "it would be waited for again, and a pool may fill"
+
+    fake.hung.clear()
+    state = look(observer, fresh=True)
+    assert [(vg.seqno, vg.silent) for vg in state.vgs] == [(3, False), (1, False)]
+    assert observer.unanswered == ""
+
+
+def test_a_disk_of_no_group_that_does_not_answer_hides_none(fake: FakeLvm) -> None:
+    observer, state = see_hung(fake, "none", stuck=True)
+    assert [(vg.seqno, vg.silent) for vg in state.vgs] == [(2, False), (1, False)]
+    assert observer.unanswered
+
+
+def test_of_a_group_that_changed_while_nothing_else_was_told_what_was_known_stays(
+    fake: FakeLvm,
+) -> None:
+    """Other disks are only seen by who looks at all of them."""
+    observer, _ = see_hung(fake, "none", stuck=True)
+    fake.commit("two", pvs=(make_pv(0, name="sdz"),))
+    assert [vg.seqno for vg in look(observer).vgs] == [2, 1]
+    assert observer.devices_of("two") == ()
+
+
+def test_where_no_group_is_known_there_is_nothing_to_go_by(fake: FakeLvm) -> None:
+    fake.hung["two"] = True
+    with pytest.raises(CommandTimeoutError):
+        look(make_observer())
 
 
 def test_a_pool_that_grew_since_lvm_was_read_is_as_large_as_the_kernel_has_it() -> None:

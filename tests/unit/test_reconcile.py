@@ -198,6 +198,15 @@ def test_a_report_that_stays_unreadable_is_told_and_what_was_found_stays_open(ri
     assert [finding.code for finding in rig.memory.findings] == ["vg-dry"]
 
 
+def test_that_lvm_does_not_answer_on_everything_is_told_beside_what_is_found(rig: Rig) -> None:
+    rig.observer.unanswered = "no answer"
+    rig.cycle(DRY, DRY)
+    assert rig.told() == ["vg-dry", "lvm-unreadable"]
+    rig.observer.unanswered = ""
+    rig.cycle(DRY)
+    assert rig.told() == ["vg-dry", "lvm-unreadable", "finding-cleared"]
+
+
 def test_the_timer_asks_lvm_each_time_while_something_is_wrong(rig: Rig) -> None:
     rig.cycle(FINE, DRY, DRY, FINE, FINE)
     assert rig.observer.looks == [False, False, True, True, False]

@@ -139,6 +139,7 @@ GROUPS: list[tuple[str, Callable[[State], State]]] = [
     ("vg-misnamed", lambda s: replace(s, vgs=(replace(s.vgs[0], misnamed=True),))),
     ("vg-exported", lambda s: replace(s, vgs=(replace(s.vgs[0], exported=True),))),
     ("vg-read-only", lambda s: replace(s, vgs=(replace(s.vgs[0], writeable=False),))),
+    ("vg-silent", lambda s: replace(s, vgs=(replace(s.vgs[0], silent=True),))),
     ("vg-shared", lambda s: replace(s, vgs=(replace(s.vgs[0], shared=True),))),
     ("vg-duplicate-name", lambda s: replace(s, vgs=(*s.vgs, replace(s.vgs[0], uuid="2")))),
     (

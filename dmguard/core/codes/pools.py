@@ -236,6 +236,16 @@ POOLS = (
         " --removemissing gives up what was on it.",
     ),
     Code(
+        "vg-silent",
+        "a51022c1d70741699f75bc8cba71e3a3",
+        Severity.CRITICAL,
+        "The disks of a volume group do not answer",
+        "LVM waits for one of its disks: a path is down, a device suspended, or the disk is dead.",
+        "Its pools cannot be changed. Those of other groups are guarded as before.",
+        "dmsetup info shows suspended devices, multipath -ll failed paths, the kernel's log what"
+        " the disk said. dmguard goes on when it answers.",
+    ),
+    Code(
         "vg-exported",
         "b39c5151efd041969d6ee8f29386a67d",
         Severity.WARNING,
@@ -400,7 +410,8 @@ POOLS = (
         Severity.ERROR,
         "LVM's report could not be read",
         "The lvm command failed, hung, or answered something that is not a report.",
-        "dmguard sees the pools' usage in the kernel but cannot act.",
+        "dmguard sees the pools' usage in the kernel. It grows those whose group it knew before and"
+        " whose disks answer.",
         "Run lvm fullreport by hand and read what it says. dmguard tries again.",
     ),
     Code(

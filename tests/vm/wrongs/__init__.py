@@ -22,6 +22,7 @@ NOT_MADE = {
     "disk-zoned": "takes a kernel with zoned disks",
     "metadata-ceiling": "takes 11 GiB of metadata that are in use",
     "vg-misnamed": "LVM writes no such name; tests/edge/test_lvm has the reports",
+    "vg-silent": "told by who knew the group before; tests/vm/test_hangs makes it",
     "vg-shared": "takes a cluster: only lvmlockd makes such a group",
 }
 """What no machine here can be brought to, and why; each has its unit test."""
