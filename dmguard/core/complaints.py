@@ -1,4 +1,4 @@
-"""What LVM's own words mean: why a pool does not come up, and whether a disk is refused for good.
+"""What LVM's own words mean, where they say why it did not do what it was to do.
 
 The words are those of lvm2: lib/activate for thin_check and for the kernel's module,
 libdm/libdm-deptree.c for the transaction id, libdm/ioctl/libdm-iface.c for what the kernel refuses,
@@ -21,6 +21,9 @@ _MEANINGS = (
     (re.compile(r"\bthin-pool target support missing from kernel"), "thin-target-missing"),
 )
 
+# lib/format_text/archiver.c and archive.c: a directory that is read-only, full, or none.
+_UNARCHIVED = re.compile(r"archiv|/\.lvm_\S+: ", re.IGNORECASE)
+
 LASTING = frozenset(code for _, code in _MEANINGS)
 """What does not pass by itself, and is mended by no act of dmguard's."""
 
@@ -38,6 +41,11 @@ _FOUND = re.compile(r"\bAborted wiping of ")
 def may_pass(complaint: str) -> bool:
     """Is it nothing that LVM has against the disk, so that the same may be done a while later?"""
     return bool(_PASSING.search(complaint)) and not _FOUND.search(complaint)
+
+
+def is_unarchived(complaint: str) -> bool:
+    """Did LVM refuse because it could not keep a copy of the metadata that it was to change?"""
+    return _UNARCHIVED.search(complaint) is not None
 
 
 def meaning_of(complaint: str) -> str:

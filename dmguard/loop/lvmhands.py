@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from dmguard.core.complaints import may_pass, meaning_of
+from dmguard.core.complaints import is_unarchived, may_pass, meaning_of
 from dmguard.core.steps import Lvm
-from dmguard.core.steps.config import narrowed
+from dmguard.core.steps.config import narrowed, unarchived
 from dmguard.edge import lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.walk import Done
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from dmguard.edge.run import Completed, Runner
     from dmguard.loop.walk import Hands
 
+
+log = logging.getLogger(__name__)
 
 _PATIENTLY_S, _BRIEFLY_S = 10.0, 1.0
 """How long a lock is waited for; briefly by the agent, which comes again: pools of other groups may
@@ -86,14 +89,26 @@ class _Hand:
         # No other disk of the host is looked at while a writer may wait: one that does not answer
         # would hold up LVM for ever.
         argv = narrowed(step.argv, self._devices_of(step.urgent)) if step.urgent else step.argv
+        completed = await self._do(argv, step, lock)
+        if completed.status > 0 and argv != step.argv and not lvm.is_busy(completed):
+            # It may have been refused for what LVM did not see.
+            completed = await self._do(step.argv, replace(step, urgent=""), lock)
+        if lvm.is_busy(completed):
+            raise LvmBusyError(completed.complaint)
+        return completed
+
+    async def _do(self, argv: tuple[str, ...], step: Lvm, lock: int) -> Completed:
+        completed = await self._run(argv, step, lock)
+        if completed.status > 0 and is_unarchived(completed.stderr):
+            # A full or read-only /etc is none of the pool's faults, and may come of its being full.
+            log.warning("done without LVM's copy in its archive: %s", completed.complaint)
+            completed = await self._run(unarchived(argv), step, lock)
+        return completed
+
+    async def _run(self, argv: tuple[str, ...], step: Lvm, lock: int) -> Completed:
         completed = await self._ask(argv, lock) if step.urgent else None
         if completed is None:
             completed = await self._runner.change([lvm.LVM, *argv], stdin=lock)
-        if completed.status > 0 and argv != step.argv and not lvm.is_busy(completed):
-            # It may have been refused for what LVM did not see.
-            completed = await self._runner.change([lvm.LVM, *step.argv], stdin=lock)
-        if lvm.is_busy(completed):
-            raise LvmBusyError(completed.complaint)
         return completed
 
     async def _ask(self, argv: tuple[str, ...], lock: int) -> Completed | None:

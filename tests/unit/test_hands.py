@@ -294,6 +294,34 @@ def test_a_group_that_is_locked_is_tried_again() -> None:
     assert len(runner.calls) == 3
 
 
+READ_ONLY = "  Cannot archive volume group metadata for vg to read-only filesystem.\n"
+FULL = "  /etc/lvm/archive/.lvm_lab_3066_55: write error failed: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        READ_ONLY,
+        FULL,
+        FULL.replace("/etc/lvm/archive", "/srv/copies"),
+        "  Couldn't create temporary archive name.\n",
+        "  Existing path /etc/lvm/archive is not a directory.\n",
+    ],
+)
+def test_what_lvm_refuses_for_want_of_an_archive_is_done_without(said: str) -> None:
+    runner = FakeRunner((5, said), (0, ""))
+    assert do(make_hands(cast("Runner", runner)), Lvm(URGENT)).ok
+    (first, _), (second, _) = runner.calls
+    assert first == ("lvm", *URGENT)
+    assert second == ("lvm", "lvextend", "--config", "a=1 backup/archive=0", "vg/pool")
+
+
+def test_what_is_refused_without_an_archive_too_is_refused() -> None:
+    runner = FakeRunner((5, READ_ONLY), (5, "  Insufficient free space.\n"))
+    done = do(make_hands(cast("Runner", runner)), Lvm(URGENT))
+    assert (done.ok, done.complaint, len(runner.calls)) == (False, "Insufficient free space.", 2)
+
+
 @pytest.mark.parametrize(
     ("resident", "step", "within"),
     [

@@ -28,8 +28,17 @@ def narrowed(argv: tuple[str, ...], devices: Collection[str]) -> tuple[str, ...]
         return argv
     accepted = "".join(f'"a|^{device}$|",' for device in devices)
     narrow = f'devices/filter=[{accepted}"r|.*|"] devices/hints="none"'
+    return _with(argv, narrow)
+
+
+def unarchived(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, for an LVM that keeps no copy of the metadata before it changes them."""
+    return _with(argv, "backup/archive=0") if "--config" in argv else argv
+
+
+def _with(argv: tuple[str, ...], setting: str) -> tuple[str, ...]:
     place = argv.index("--config") + 1
-    return (*argv[:place], f"{argv[place]} {narrow}", *argv[place + 1 :])
+    return (*argv[:place], f"{argv[place]} {setting}", *argv[place + 1 :])
 
 
 def with_mark(threshold: int, base: str = QUIET) -> str:
