@@ -115,6 +115,7 @@ def open_loop(
             manager=reach.bus,
             resident=resident,
             devices_of=observer.devices_of,
+            is_tight=observer.is_tight,
         )
         recorder = Recorder(paths, writer, ink)
         executor = Executor(hands, observer, recorder, ink, paths)

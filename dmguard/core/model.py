@@ -112,6 +112,13 @@ class KernelPool:
     """Microseconds of the monotonic clock at which udev first saw it; None if it does not say."""
 
     @property
+    def is_tight(self) -> bool:
+        """May who writes to it soon have to wait until it has grown?"""
+        if self.mode is Mode.OUT_OF_DATA:
+            return True
+        return self.data is not None and self.data.used * 10 >= self.data.total * 9
+
+    @property
     def ids(self) -> tuple[str, str]:
         """The uuids of VG and LV."""
         return self.vg_uuid, self.lv_uuid

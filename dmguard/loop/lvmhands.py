@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dmguard.core.complaints import is_unarchived, may_pass, meaning_of
 from dmguard.core.steps import Lvm
-from dmguard.core.steps.config import narrowed, unarchived
+from dmguard.core.steps.config import narrowed, unarchived, uncopied
 from dmguard.edge import lvm
 from dmguard.edge.retry import retry
 from dmguard.loop.walk import Done
@@ -41,10 +41,13 @@ class LvmBusyError(Exception):
 
 
 def lvm_hands(
-    runner: Runner, resident: Resident | None, devices_of: Callable[[str], tuple[str, ...]]
+    runner: Runner,
+    resident: Resident | None,
+    devices_of: Callable[[str], tuple[str, ...]],
+    is_tight: Callable[[], bool],
 ) -> Hands:
     """For the one kind of step what does it: see make_hands."""
-    return {Lvm: _Hand(runner, resident, devices_of).run}
+    return {Lvm: _Hand(runner, resident, devices_of, is_tight).run}
 
 
 class _Hand:
@@ -53,10 +56,12 @@ class _Hand:
         runner: Runner,
         resident: Resident | None,
         devices_of: Callable[[str], tuple[str, ...]],
+        is_tight: Callable[[], bool],
     ) -> None:
         self._runner = runner
         self._resident = resident
         self._devices_of = devices_of
+        self._is_tight = is_tight
 
     async def run(self, step: Lvm, lock: int) -> Done:
         try:
@@ -98,6 +103,10 @@ class _Hand:
         return completed
 
     async def _do(self, argv: tuple[str, ...], step: Lvm, lock: int) -> Completed:
+        if self._is_tight():
+            # /etc may be on the very pool. LVM would wait there for the room that it is to make.
+            log.warning("done without LVM's copies in /etc/lvm: a pool is full, or will soon be")
+            return await self._run(uncopied(argv), step, lock)
         completed = await self._run(argv, step, lock)
         if completed.status > 0 and is_unarchived(completed.stderr):
             # A full or read-only /etc is none of the pool's faults, and may come of its being full.

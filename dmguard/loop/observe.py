@@ -280,6 +280,10 @@ class Observer:
         found = [self.devices_of(name) for name in names]
         return tuple(device for devices in found for device in devices) if all(found) else ()
 
+    def is_tight(self) -> bool:
+        """Had any pool, of whomever, hardly any room when it was looked at last?"""
+        return any(kernel.is_tight for kernel in self._kernels)
+
     def glance(self, pool: str = "") -> State:
         """The kernel's pools as they are now, or this one alone of those that are known; joined
         with what LVM said last. Starts no process.

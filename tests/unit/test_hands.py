@@ -316,6 +316,15 @@ def test_what_lvm_refuses_for_want_of_an_archive_is_done_without(said: str) -> N
     assert second == ("lvm", "lvextend", "--config", "a=1 backup/archive=0", "vg/pool")
 
 
+@pytest.mark.parametrize("urgent", ["", "vg"])
+def test_where_a_pool_is_full_lvm_writes_to_no_file_system(urgent: str) -> None:
+    runner = FakeRunner((0, ""))
+    hands = make_hands(cast("Runner", runner), is_tight=lambda: True)
+    assert do(hands, Lvm(URGENT, urgent=urgent)).ok
+    ((words, _),) = runner.calls
+    assert words[3] == "a=1 backup/archive=0 backup/backup=0"
+
+
 def test_what_is_refused_without_an_archive_too_is_refused() -> None:
     runner = FakeRunner((5, READ_ONLY), (5, "  Insufficient free space.\n"))
     done = do(make_hands(cast("Runner", runner)), Lvm(URGENT))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
-from dmguard.core.model import KernelPool, Pool, Profile, State, Vg
+from dmguard.core.model import KernelPool, Mode, Pool, Profile, State, Usage, Vg
 from dmguard.edge.dm import DmUnavailableError
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.run import CommandTimeoutError
@@ -394,6 +394,28 @@ def test_only_those_pools_are_read_that_are_asked_for(fake: FakeLvm) -> None:
     observer.glance("two/pool")
     observer.glance()
     assert control.read == ["anew: two/pool", f"anew: {both}"]
+
+
+@pytest.mark.parametrize(
+    ("used", "mode", "tight"),
+    [
+        (89, Mode.RW, False),
+        (90, Mode.RW, True),
+        (10, Mode.OUT_OF_DATA, True),
+        (None, Mode.FAIL, False),
+    ],
+)
+def test_a_pool_is_tight_from_nine_tenths_on(
+    fake: FakeLvm, used: int | None, mode: Mode, *, tight: bool
+) -> None:
+    control = FakeControl(fake)
+    observer = Observer(cast("Runner", None), lambda: cast("Control", control))
+    one = control.pools[0].kernel
+    assert one is not None
+    data = None if used is None else Usage(used, 100)
+    control.pools[0] = replace(control.pools[0], kernel=replace(one, data=data, mode=mode))
+    asyncio.run(observer.look())
+    assert observer.is_tight() is tight
 
 
 @pytest.mark.parametrize(

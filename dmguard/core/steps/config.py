@@ -36,6 +36,11 @@ def unarchived(argv: tuple[str, ...]) -> tuple[str, ...]:
     return _with(argv, "backup/archive=0") if "--config" in argv else argv
 
 
+def uncopied(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, for an LVM that writes to no file system at all."""
+    return _with(argv, "backup/archive=0 backup/backup=0") if "--config" in argv else argv
+
+
 def _with(argv: tuple[str, ...], setting: str) -> tuple[str, ...]:
     place = argv.index("--config") + 1
     return (*argv[:place], f"{argv[place]} {setting}", *argv[place + 1 :])
