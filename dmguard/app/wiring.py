@@ -13,6 +13,7 @@ from dmguard.core.verdict import CONTENT, cheap_objections, needs_probe
 from dmguard.core.wake import Wake
 from dmguard.edge.consumers import is_plugin_broken, read_consumers
 from dmguard.edge.run import Runner
+from dmguard.edge.standing import lies_on
 from dmguard.edge.systemd import JournalWriter
 from dmguard.edge.udevdb import Appearances
 from dmguard.loop.bare import Below
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 _BRIEF_S = 10.0
 """How long the proof of a disk may take, with the lock held."""
+
+COPIES = Path("/etc/lvm")
+"""Its archive and its backups."""
 
 DMEVENTD = Path("/run/dmeventd-client")
 """dmeventd's socket: there when systemd listens for it, or it runs."""
@@ -115,7 +119,7 @@ def open_loop(
             manager=reach.bus,
             resident=resident,
             devices_of=observer.devices_of,
-            is_tight=observer.is_tight,
+            may_wait=observer.may_wait,
         )
         recorder = Recorder(paths, writer, ink)
         executor = Executor(hands, observer, recorder, ink, paths)
@@ -180,6 +184,7 @@ def _senses(
         bare=below.fill,
         raws=below.read_raws,
         heads=below.read_heads,
+        copies_on=lambda devices: lies_on(COPIES, devices),
         host=_host_reader(runner, in_force),
     )
 

@@ -48,14 +48,14 @@ def make_hands(
     manager: Manager | None = None,
     resident: Resident | None = None,
     devices_of: Callable[[str], tuple[str, ...]] = lambda _: (),
-    is_tight: Callable[[], bool] = lambda: False,
+    may_wait: Callable[[], bool] = lambda: False,
 ) -> Hands:
     """The real hands. What is left out is refused when a step asks for it; without a resident LVM
     each command is a process of its own. `devices_of` tells of a VG's name what its PVs are on;
-    `is_tight`, whether a file may be on a pool that is full.
+    `may_wait`, whether a file of LVM's may wait for a pool to grow.
     """
     hands: dict[Any, Any] = {**FILE_HANDS, **DmHands(runner).as_table()}
-    hands |= {**lvm_hands(runner, resident, devices_of, is_tight), **_blank_disks(runner)}
+    hands |= {**lvm_hands(runner, resident, devices_of, may_wait), **_blank_disks(runner)}
     hands |= repair_hands(runner)
     if prove is not None:
         hands |= _prove_disks(prove)

@@ -44,10 +44,10 @@ def lvm_hands(
     runner: Runner,
     resident: Resident | None,
     devices_of: Callable[[str], tuple[str, ...]],
-    is_tight: Callable[[], bool],
+    may_wait: Callable[[], bool],
 ) -> Hands:
     """For the one kind of step what does it: see make_hands."""
-    return {Lvm: _Hand(runner, resident, devices_of, is_tight).run}
+    return {Lvm: _Hand(runner, resident, devices_of, may_wait).run}
 
 
 class _Hand:
@@ -56,12 +56,12 @@ class _Hand:
         runner: Runner,
         resident: Resident | None,
         devices_of: Callable[[str], tuple[str, ...]],
-        is_tight: Callable[[], bool],
+        may_wait: Callable[[], bool],
     ) -> None:
         self._runner = runner
         self._resident = resident
         self._devices_of = devices_of
-        self._is_tight = is_tight
+        self._may_wait = may_wait
 
     async def run(self, step: Lvm, lock: int) -> Done:
         try:
@@ -103,9 +103,9 @@ class _Hand:
         return completed
 
     async def _do(self, argv: tuple[str, ...], step: Lvm, lock: int) -> Completed:
-        if self._is_tight():
-            # /etc may be on the very pool. LVM would wait there for the room that it is to make.
-            log.warning("done without LVM's copies in /etc/lvm: a pool is full, or will soon be")
+        if self._may_wait():
+            # LVM would wait there for the room that it is to make, and hold the lock meanwhile.
+            log.info("without copies in /etc/lvm, which may be on the pool: vgcfgbackup makes one")
             return await self._run(uncopied(argv), step, lock)
         completed = await self._run(argv, step, lock)
         if completed.status > 0 and is_unarchived(completed.stderr):

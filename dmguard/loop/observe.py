@@ -35,7 +35,8 @@ class Senses:
 
     `appeared`: when udev first saw a device; `dmeventd`: is its socket there; `late`: the pools
     that this boot waited for in vain; `bare`: what lies below pools that are none of LVM's, and
-    `raws` those that are configured, and `heads` what is at the beginning of their metadata.
+    `raws` those that are configured, and `heads` what is at the beginning of their metadata;
+    `copies_on`: do LVM's copies of its metadata lie on one of these devices?
     """
 
     survey: Survey | None = None
@@ -48,6 +49,7 @@ class Senses:
     bare: Callable[[tuple[BarePool, ...]], tuple[BarePool, ...]] = lambda pools: pools
     raws: Callable[[tuple[BarePool, ...]], tuple[RawPool, ...]] = lambda _: ()
     heads: Callable[[tuple[RawPool, ...]], Awaitable[tuple[RawPool, ...]]] | None = None
+    copies_on: Callable[[Collection[Devno]], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +282,11 @@ class Observer:
         found = [self.devices_of(name) for name in names]
         return tuple(device for devices in found for device in devices) if all(found) else ()
 
-    def is_tight(self) -> bool:
-        """Had any pool, of whomever, hardly any room when it was looked at last?"""
-        return any(kernel.is_tight for kernel in self._kernels)
+    def may_wait(self) -> bool:
+        """May a file of LVM's wait for a pool to grow? It lies on one, or one is nearly full."""
+        if any(kernel.is_tight for kernel in self._kernels):
+            return True
+        return self._senses.copies_on({kernel.devno for kernel in self._kernels})
 
     def glance(self, pool: str = "") -> State:
         """The kernel's pools as they are now, or this one alone of those that are known; joined

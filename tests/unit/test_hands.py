@@ -319,7 +319,7 @@ def test_what_lvm_refuses_for_want_of_an_archive_is_done_without(said: str) -> N
 @pytest.mark.parametrize("urgent", ["", "vg"])
 def test_where_a_pool_is_full_lvm_writes_to_no_file_system(urgent: str) -> None:
     runner = FakeRunner((0, ""))
-    hands = make_hands(cast("Runner", runner), is_tight=lambda: True)
+    hands = make_hands(cast("Runner", runner), may_wait=lambda: True)
     assert do(hands, Lvm(URGENT, urgent=urgent)).ok
     ((words, _),) = runner.calls
     assert words[3] == "a=1 backup/archive=0 backup/backup=0"

@@ -12,7 +12,7 @@ from dmguard.core.model import KernelPool, Mode, Pool, Profile, State, Usage, Vg
 from dmguard.edge.dm import DmUnavailableError
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.run import CommandTimeoutError
-from dmguard.loop.observe import Observer, join, merge
+from dmguard.loop.observe import Observer, Senses, join, merge
 from tests.unit.builders import make_pool, make_pv, make_vg
 
 if TYPE_CHECKING:
@@ -415,7 +415,21 @@ def test_a_pool_is_tight_from_nine_tenths_on(
     data = None if used is None else Usage(used, 100)
     control.pools[0] = replace(control.pools[0], kernel=replace(one, data=data, mode=mode))
     asyncio.run(observer.look())
-    assert observer.is_tight() is tight
+    assert observer.may_wait() is tight
+
+
+def test_who_writes_to_a_pool_may_wait_for_it_however_empty_it_is(fake: FakeLvm) -> None:
+    control, asked = FakeControl(fake), []
+
+    def copies_on(devices: Collection[tuple[int, int]]) -> bool:
+        asked.append(set(devices))
+        return True
+
+    senses = Senses(copies_on=copies_on)
+    observer = Observer(cast("Runner", None), lambda: cast("Control", control), senses)
+    asyncio.run(observer.look())
+    assert observer.may_wait()
+    assert asked == [{pool.kernel.devno for pool in control.pools if pool.kernel}]
 
 
 @pytest.mark.parametrize(
