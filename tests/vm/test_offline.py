@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.edge.schema import check
 from tests.lab.lvmkit import docker_direct_lvm, pool_status
-from tests.vm.bootkit import assert_docker_works, is_active
-from tests.vm.kit import MIB, entries
+from tests.vm.bootkit import Containerd, assert_docker_works, is_active, plugin
+from tests.vm.kit import MIB, entries, wait_for
 from tests.vm.offlinekit import (
     COPIES,
     SPACE_MAP,
@@ -176,3 +176,37 @@ def nothing_is_taken_from_who_has_it_open(m: Machine) -> None:
     assert pool_status(m, "vg", "used")["mode"] == "rw"
     m.run("mount /dev/vg/used-data /mnt && ls /mnt/there && touch /mnt/written && umount /mnt")
     assert m.run("dmsetup info beside", check=False).status != 0
+
+
+def test_what_goes_on_without_its_daemon_is_named_and_nothing_is_taken_from_it(
+    machines: Factory,
+) -> None:
+    """containerd leaves its thin devices up when it stops, and what runs in them runs on."""
+    consumer = Containerd(machines)
+    m = consumer.m
+    m.run("systemctl stop dmguard")
+    m.run("ctr snapshot --snapshotter devmapper prepare box", timeout=60)
+    words = m.run("ctr snapshot --snapshotter devmapper mounts /mnt box").out
+    mount = words.strip().removesuffix("-o")
+    m.run(f"{mount} && echo of before >/mnt/file && sync")
+    m.run(torn(READ_ONLY, "docker-thinpool"), check=False)
+    assert pool_status(m, "docker", "thinpool")["needs_check"]
+
+    status, told = offline(m)
+    assert (status, told["done"][0]["reason"]) == (4, "pool-open")
+    assert "docker-thinpool-snap-1" in told["done"][0]["detail"]
+    assert is_active(m, "containerd")
+    assert m.run("cat /mnt/file").out == "of before\n"
+    assert pool_status(m, "docker", "thinpool")["needs_check"]
+
+    m.run("umount /mnt")
+    status, told = offline(m)
+    assert (status, told["done"][0]["result"]) == (0, "done")
+    live = pool_status(m, "docker", "thinpool")
+    assert (live["mode"], live["needs_check"]) == ("rw", False)
+    wait_for("containerd active", lambda: is_active(m, "containerd"), timeout=120)
+    assert plugin(m) == "ok"
+    # It had noted the snapshot as active, and makes its device anew.
+    assert m.run(f"{mount} && cat /mnt/file && echo more >/mnt/more && umount /mnt").out.endswith(
+        "of before\n"
+    )
