@@ -140,7 +140,8 @@ class Host:
     `flags` the storage options of the daemons' command lines, by their names; `serving`, for each
     consumer that runs, the device-mapper name of the pool that it says it uses, empty if it says it
     uses none, and None if it does not say, as while it starts or stops. `imports`: the
-    files that containerd's configuration imports and that name a pool, with that pool.
+    files that containerd's configuration imports and that name a pool, with that pool. `owned`, by
+    LV uuid, the pools in groups with a system id: their names, and whose they are.
     """
 
     lvm: LvmConf | None = None
@@ -158,6 +159,7 @@ class Host:
     dmeventd: bool = False
     serving: Mapping[str, str | None] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
+    owned: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def agent_runs(self) -> bool | None:

@@ -84,7 +84,7 @@ async def read_host(
     `consumers` are those that are configured for a pool, of which the running ones are asked which
     they use. Docker's version is not asked for where that is known already.
     """
-    conf, (volumes, monitored), units = await asyncio.gather(
+    conf, lvs, units = await asyncio.gather(
         read_conf(runner, root / "etc/lvm"),
         read_volumes(runner, dmeventd=dmeventd),
         read_units(runner, _units(policies)),
@@ -108,8 +108,9 @@ async def read_host(
         docker_version = own or await read_docker_version(runner)
     return Host(
         lvm=conf,
-        monitored=monitored,
-        volumes=volumes,
+        monitored=lvs.monitored,
+        volumes=lvs.volumes,
+        owned=lvs.owned,
         profiles=read_profiles(_below(root, folder)),
         files=files,
         unreadable=unreadable,

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dmguard.edge.run import Runner
 
 ETC = Path("/etc/lvm")
-_COLUMNS = "vg_uuid,lv_uuid,lv_name,pool_lv,segtype,lv_size,lv_active,discards"
+_COLUMNS = "vg_name,vg_systemid,vg_uuid,lv_uuid,lv_name,pool_lv,segtype,lv_size,lv_active,discards"
 _LARGEST = 1 << 20
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|\\?$)')
 _NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
@@ -149,20 +150,39 @@ def read_profiles(folder: Path) -> dict[str, str]:
     return texts
 
 
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """By LV uuid: each pool's volumes, which pools dmeventd watches, and the name and the owner's
+    system id of those whose group has one.
+    """
+
+    volumes: Mapping[str, PoolVolumes] = field(default_factory=dict)
+    monitored: Mapping[str, bool] = field(default_factory=dict)
+    owned: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
 class VolumesBusyError(Exception):
     """The report leaves volumes out whose VG's lock is held."""
 
 
-async def read_volumes(
-    runner: Runner, *, dmeventd: bool
-) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
-    """Each pool's volumes, and which pools dmeventd watches, both by LV uuid.
+async def read_volumes(runner: Runner, *, dmeventd: bool) -> Volumes:
+    """What lvs says of pools and their volumes; nothing of what cannot be told.
 
-    The second is asked for only where dmeventd can be reached: the question itself would start one.
-    Nothing of what cannot be told.
+    What dmeventd watches is asked for only where it can be reached: the question itself would start
+    one.
     """
     options = f"{_COLUMNS},seg_monitor" if dmeventd else _COLUMNS
-    argv = [LVM, "lvs", "--all", "--reportformat", "json", "--units", "b", "--nosuffix"]
+    argv = [
+        LVM,
+        "lvs",
+        "--all",
+        "--foreign",
+        "--reportformat",
+        "json",
+        "--units",
+        "b",
+        "--nosuffix",
+    ]
     argv += ["--config", READ_CONFIG, "--options", options]
 
     async def ask() -> str:
@@ -177,10 +197,10 @@ async def read_volumes(
         text = await retry(ask, on=(VolumesBusyError,), attempts=20, within_s=3.0)
         return parse_volumes(text)
     except (RunError, ReportError, VolumesBusyError):
-        return {}, {}
+        return Volumes()
 
 
-def parse_volumes(text: str) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
+def parse_volumes(text: str) -> Volumes:
     """lvs' JSON; ReportError for anything else."""
     try:
         rows: list[dict[str, Any]] = [
@@ -194,9 +214,17 @@ def parse_volumes(text: str) -> tuple[dict[str, PoolVolumes], dict[str, bool]]:
             for pool in pools
             if pool.get("seg_monitor") in said
         }
+        marked = {
+            _uuid(pool): (
+                f"{text_in(pool, 'vg_name')}/{text_in(pool, 'lv_name').strip('[]')}",
+                owner,
+            )
+            for pool in pools
+            if (owner := text_in(pool, "vg_systemid"))
+        }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReportError(f"lvm lvs: {type(error).__name__}: {error}") from error
-    return volumes, monitored
+    return Volumes(volumes, monitored, marked)
 
 
 def _volumes_of(pool: dict[str, Any], rows: list[dict[str, Any]]) -> PoolVolumes:

@@ -18,6 +18,7 @@ from dmguard.edge.datafolder import read_docker_data, read_isulad_data
 from dmguard.edge.host import is_installed, parse_unit, read_docker_version, read_host, read_units
 from dmguard.edge.lvm import ReportError
 from dmguard.edge.lvmconf import (
+    Volumes,
     make_conf,
     parse_config,
     parse_devices,
@@ -85,7 +86,14 @@ def says(text: str) -> str:
 
 
 def row(name: str, segtype: str, **other: str) -> dict[str, str]:
-    values = {"lv_name": name, "lv_uuid": f"u-{name}", "segtype": segtype, "vg_uuid": "g-1"}
+    values = {
+        "vg_name": "vg",
+        "vg_systemid": "",
+        "lv_name": name,
+        "lv_uuid": f"u-{name}",
+        "segtype": segtype,
+        "vg_uuid": "g-1",
+    }
     return values | {"pool_lv": "", "lv_size": "100", "lv_active": "", "discards": ""} | other
 
 
@@ -104,7 +112,7 @@ POOLS = json.dumps(
             },
             {
                 "lv": [
-                    row("pool", "thin-pool", vg_uuid="g-2", lv_uuid="other"),
+                    row("pool", "thin-pool", vg_uuid="g-2", lv_uuid="other", vg_systemid="another"),
                     row("x", "thin", vg_uuid="g-2", pool_lv="pool", lv_size="5"),
                 ]
             },
@@ -161,7 +169,7 @@ def test_lvm_of_this_machine_is_understood() -> None:
 def test_lvm_that_does_not_answer_is_unknown(tmp_path: Path) -> None:
     with programs(tmp_path, lvm="exit 5") as runner:
         assert run(read_conf(runner)) is None
-        assert run(read_volumes(runner, dmeventd=True)) == ({}, {})
+        assert run(read_volumes(runner, dmeventd=True)) == Volumes()
 
 
 def test_lvm_that_is_not_there_is_unknown(tmp_path: Path) -> None:
@@ -170,14 +178,15 @@ def test_lvm_that_is_not_there_is_unknown(tmp_path: Path) -> None:
 
 
 def test_volumes_are_counted_for_their_own_pool() -> None:
-    volumes, monitored = parse_volumes(POOLS)
-    assert volumes == {
+    found = parse_volumes(POOLS)
+    assert found.volumes == {
         "upool": PoolVolumes(150, "passdown", ("one",)),
         "u[off]": PoolVolumes(0, "ignore"),
         "udown": PoolVolumes(0, "nopassdown"),
         "other": PoolVolumes(5, ""),
     }
-    assert monitored == {"upool": True, "u[off]": False}
+    assert found.monitored == {"upool": True, "u[off]": False}
+    assert found.owned == {"other": ("vg/pool", "another")}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"report":[{}]}', '{"report":[{"lv":[{}]}]}', "{"])
@@ -193,7 +202,7 @@ def test_dmeventd_is_asked_only_where_it_can_be_reached(
 ) -> None:
     text = f'echo "$@" >{tmp_path}/asked; {says(POOLS)}'
     with programs(tmp_path, lvm=text) as runner:
-        volumes, _ = run(read_volumes(runner, dmeventd=dmeventd))
+        volumes = run(read_volumes(runner, dmeventd=dmeventd)).volumes
     asked = (tmp_path / "asked").read_text()
     assert volumes
     assert ("seg_monitor" in asked) is dmeventd
@@ -207,7 +216,7 @@ def test_a_locked_group_is_asked_for_again(tmp_path: Path) -> None:
         f"{says(POOLS)}"
     )
     with programs(tmp_path, lvm=text) as runner:
-        volumes, _ = run(read_volumes(runner, dmeventd=False))
+        volumes = run(read_volumes(runner, dmeventd=False)).volumes
     assert "upool" in volumes
 
 

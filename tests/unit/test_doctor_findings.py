@@ -247,6 +247,24 @@ def test_activation(state: State, codes: list[str]) -> None:
     assert list(told(state)) == codes
 
 
+@pytest.mark.parametrize(
+    ("uuid", "name", "globs", "codes"),
+    [
+        ("of-another", "b/pool", ("*/*", "b/pool"), ["vg-foreign"]),
+        ("of-another", "vg/pool", ("*/*",), ["vg-foreign"]),
+        ("of-another", "b/pool", ("*/*",), []),
+        (POOL.lv.uuid, "vg/pool", ("*/*", "vg/pool"), []),
+    ],
+)
+def test_a_pool_of_another_host_is_told_where_it_is_wanted_here(
+    uuid: str, name: str, globs: tuple[str, ...], codes: list[str]
+) -> None:
+    """vg/pool is a consumer's; a group may also have this host's own system id."""
+    state = around(POOL, replace(HOST, owned={uuid: (name, "another")}))
+    settings = replace(make_settings(), pools=globs)
+    assert list(told(state, settings)) == codes
+
+
 # --- Devices --------------------------------------------------------------------------------------
 
 HOME = make_disk("a")

@@ -44,6 +44,18 @@ LVM = (
         "Nothing to do. Else lvchange --setautoactivation y VG/POOL, or add it to the list.",
     ),
     Code(
+        "vg-foreign",
+        "ed9dd7918ef04ec5928acf565fd6f583",
+        Severity.WARNING,
+        "A pool that is used is in a volume group of another host",
+        "The group has the LVM system id of another host: its disks came from there or are shared"
+        " with it, or this host's own id has changed. LVM leaves such a group out of its reports.",
+        "The pool cannot be activated here, and whoever keeps data in it does not start.",
+        "If the other host still uses it: leave it alone. If it is to be this host's:"
+        " lvmsystemid(7), Overriding system ID. vgs --foreign -o +systemid shows the group's, and"
+        " lvm systemid this host's.",
+    ),
+    Code(
         "thin-check-missing",
         "b9dbed8decbb484dbad545f4d5e6a3d8",
         Severity.WARNING,

@@ -140,12 +140,16 @@ def check_report(data: bytes) -> None:
 def check_volumes(data: bytes) -> None:
     text = data.decode(errors="replace")
     try:
-        volumes, monitored = lvmconf.parse_volumes(text)
+        found = lvmconf.parse_volumes(text)
     except lvm.ReportError:
         return
-    assert all(isinstance(uuid, str) for uuid in (*volumes, *monitored))
-    assert all(type(v.virtual) is int and v.virtual >= 0 for v in volumes.values())
-    assert all(isinstance(v.discards, str) for v in volumes.values())
+    volumes = found.volumes.values()
+    uuids = (*found.volumes, *found.monitored, *found.owned)
+    names = (name for v in volumes for name in v.active)
+    assert all(isinstance(text, str) for text in (*uuids, *names))
+    assert all(isinstance(text, str) for pair in found.owned.values() for text in pair)
+    assert all(type(v.virtual) is int and v.virtual >= 0 for v in volumes)
+    assert all(isinstance(v.discards, str) for v in volumes)
 
 
 def check_conf(data: bytes) -> None:

@@ -143,6 +143,17 @@ LVM = (
         f"lvchange -q --setautoactivation y {DOCKER}",
     ),
     told(
+        "vg-foreign",
+        "away/pool",
+        f"vgcreate -q -y away {NEW} && lvcreate -q -y -T -L 40m away/pool && vgchange -q -an away"
+        " && vgchange -q -y --systemid another away && "
+        + own('[guard]\npools = ["*/*", "away/pool"]'),
+        "vgchange -q -y --systemid '' away"
+        ' --config \'global/system_id_source="lvmlocal" local/system_id="another"\''
+        " && vgchange -q -ay away",
+        f"vgremove -q -y away; pvremove -q {NEW}; rm {OWN}",
+    ),
+    told(
         "thin-check-missing",
         "lvm",
         "mv /usr/sbin/thin_check /tmp/thin_check",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmguard.core.findings import Finding
+from dmguard.core.model import split_dm_name
 from dmguard.core.plan.activate import has_consumer
 
 if TYPE_CHECKING:
@@ -21,10 +22,20 @@ def find(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
         yield Finding(
             "thin-check-missing", "lvm", f"lvm.conf names {host.lvm.thin_check}: it is not there"
         )
+    yield from _of_others(state, settings, host)
     for pool in pools:
         # Any other may be meant to be down: for a cluster, or to be activated by hand.
         if settings.names(pool.name) or has_consumer(pool, state):
             yield from _of_pool(pool, host)
+
+
+def _of_others(state: State, settings: Settings, host: Host) -> Iterator[Finding]:
+    """Pools that LVM leaves to another host, and that somebody here is to have."""
+    own = {pool.lv.uuid for pool in state.pools}
+    wanted = {split_dm_name(consumer.dm_name) for consumer in state.consumers}
+    for uuid, (name, owner) in host.owned.items():
+        if uuid not in own and (name in wanted or settings.names(name)):
+            yield Finding("vg-foreign", name, f"{name}: its volume group is of the host {owner}")
 
 
 def _of_pool(pool: Pool, host: Host) -> Iterator[Finding]:
