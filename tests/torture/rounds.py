@@ -88,11 +88,13 @@ class Rounds:
         act = self.act
         act.prepare(0)
         before = witness.look(self.m)
-        its = watch.Watch(self.m, time.time())
+        its = watch.Watch(self.m)
         act.trigger()
+        its.wait_until_begun()
+        begin = its.passed_s
         act.wait()
         wait_for("told", lambda: self._is_told_since(before), timeout=60)
-        span = its.span()
+        span = begin, begin + its.length()
         self._check(before, before)
         return span
 
@@ -102,7 +104,7 @@ class Rounds:
         act.prepare(number)
         before = witness.look(self.m)
         (begin, end), share = span, share_of_act(seed, act.name, number)
-        its = watch.Watch(self.m, time.time())
+        its = watch.Watch(self.m)
         act.trigger()
         if share > 0:
             its.wait_until_begun()
@@ -111,7 +113,7 @@ class Rounds:
         if act.writer.running:
             act.writer.assert_well()
         act.cut()
-        after_s, had_begun = time.time() - its.since, its.has_begun()
+        after_s, had_begun = its.passed_s, its.has_begun()
         act.writer.count()
         self.m.boot()
         left = witness.look_back(self.m)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING
 
 from tests.vm.kit import LIB, wait_for
@@ -54,19 +54,29 @@ WantedBy=dmguard.service dmguard-activate.service
 """
 
 
-@dataclass(frozen=True)
 class Watch:
-    """What a machine tells of its intents, from a moment on."""
+    """What a machine tells of its intents from now on.
 
-    m: Machine
-    since: float
-    """By the machine's own clock, which is set by this host's."""
+    Its clock may be behind this host's: it is used for what lies between two of its own events.
+    """
+
+    def __init__(self, m: Machine) -> None:
+        self._file = m.workdir / "share" / "intents"
+        self._before = self._read()
+        self.since = time.monotonic()
+
+    def _read(self) -> str:
+        return self._file.read_text() if self._file.exists() else ""
 
     def _events(self) -> list[tuple[float, str]]:
-        file = self.m.workdir / "share" / "intents"
-        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        """Each boot has a file of its own."""
+        lines = self._read().removeprefix(self._before).splitlines(keepends=True)
         events = [line.split() for line in lines if line.endswith("\n")]
-        return [(float(at), what) for at, what in events if float(at) >= self.since]
+        return [(float(at), what) for at, what in events]
+
+    @property
+    def passed_s(self) -> float:
+        return time.monotonic() - self.since
 
     def has_begun(self) -> bool:
         """Has there been an intent?"""
@@ -75,12 +85,11 @@ class Watch:
     def wait_until_begun(self) -> None:
         wait_for("the intent", self.has_begun, timeout=60, interval=0.002)
 
-    def span(self) -> tuple[float, float]:
-        """Seconds from that moment to the first intent, and to where the last one went."""
+    def length(self) -> float:
+        """Seconds from the first intent to where the last one went."""
         events = self._events()
         begin = min(at for at, what in events if what == MADE)
-        end = max(at for at, what in events if what == GONE)
-        return begin - self.since, end - self.since
+        return max(at for at, what in events if what == GONE) - begin
 
 
 def install(m: Machine) -> None:
