@@ -56,12 +56,13 @@ class Senses:
 class _Seen:
     """What LVM's answer was about: its settings, and what tells that a VG is another by now.
 
-    `backups` by the VG's name, `sizes` the kernel's, by the uuids of VG and pool.
+    `backups` by the VG's name, `sizes` the kernel's of data and metadata, by the uuids of VG and
+    pool: LVM does not always write a backup.
     """
 
     settings: Hashable
     backups: Mapping[str, Hashable]
-    sizes: Mapping[tuple[str, str], int]
+    sizes: Mapping[tuple[str, str], tuple[int, int | None]]
 
 
 class Observer:
@@ -136,7 +137,7 @@ class Observer:
         now = _Seen(
             lvm.fingerprint(),
             lvm.backups(),
-            {(kernel.vg_uuid, kernel.lv_uuid): kernel.size for kernel in kernels},
+            {kernel.ids: (kernel.size, _metadata_of(kernel)) for kernel in kernels},
         )
         changed = None if fresh else self._changed(now, touched)
         self.behind = quick and bool(changed)
@@ -381,6 +382,10 @@ def merge(known: tuple[Vg, ...], read: tuple[Vg, ...]) -> tuple[Vg, ...]:
     """What was read now, and what is known of the VGs that it leaves out."""
     uuids = {vg.uuid for vg in read}
     return (*read, *(vg for vg in known if vg.uuid not in uuids))
+
+
+def _metadata_of(kernel: KernelPool) -> int | None:
+    return None if kernel.metadata is None else kernel.metadata.total
 
 
 def join(

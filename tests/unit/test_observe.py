@@ -418,6 +418,20 @@ def test_a_pool_is_tight_from_nine_tenths_on(
     assert observer.may_wait() is tight
 
 
+def test_a_growth_of_metadata_that_lvm_made_no_backup_of_is_seen(fake: FakeLvm) -> None:
+    control = FakeControl(fake)
+    observer = Observer(cast("Runner", None), lambda: cast("Control", control))
+    asyncio.run(observer.look())
+    fake.asked.clear()
+    one = control.pools[0].kernel
+    assert one is not None
+    assert one.metadata is not None
+    larger = replace(one.metadata, total=2 * one.metadata.total)
+    control.pools[0] = replace(control.pools[0], kernel=replace(one, metadata=larger))
+    asyncio.run(observer.look())
+    assert fake.asked == ["vgs one"]
+
+
 def test_who_writes_to_a_pool_may_wait_for_it_however_empty_it_is(fake: FakeLvm) -> None:
     control, asked = FakeControl(fake), []
 
