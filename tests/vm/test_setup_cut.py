@@ -23,7 +23,7 @@ from tests.vm.setupkit import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.lab.machine import Disk, Machine
+    from tests.lab.machine import Machine
     from tests.vm.conftest import Factory
 
 _T = TypeVar("_T", bound="Moment | Inside")
@@ -68,30 +68,39 @@ POOL: list[Moment | Inside] = [
 class Cutter:
     """Cuts the power at one moment after the other; each is printed, and how long it took."""
 
-    def __init__(self, m: Machine, words: str, disks: list[Disk]) -> None:
-        self.m, self.words, self.disks = m, words, disks
-        self.inside = [LvmCut(m, "vgcreate"), LvmCut(m, "lvcreate")]
+    def __init__(self, m: Machine, verb: str) -> None:
+        self.m, self.disks, self.blank = m, m.disks[:2], m.disks[3]
+        self.words = f"--consumer none {m.disks[0].device} {m.disks[1].device}"
+        self.inside = LvmCut(m, verb)
+        self.bystander = Bystander(m, m.disks[2])
 
     def cut(self, moment: Moment | Inside) -> None:
         if isinstance(moment, Moment):
             run_until(self.m, f"dmguard setup {self.words}", moment.stop)
         else:
-            (lvm,) = (cut for cut in self.inside if cut.verb == moment.verb)
-            lvm.arm(moment.left, "SIGSTOP")
+            assert moment.verb == self.inside.verb
+            self.inside.arm(moment.left, "SIGSTOP")
             self.m.start(f"dmguard setup {self.words} > /tmp/out 2>&1")
-            lvm.wait_until_stopped()
+            self.inside.wait_until_stopped()
         self.m.power_cut()
         self.m.boot()
         self.complete()
 
     def complete(self) -> None:
-        """The first times, learn from it how many writes there are."""
-        unknown = next((cut for cut in self.inside if not cut.calls), None)
+        """The first time, learn from it how many writes there are."""
+        unknown = not self.inside.calls
         if unknown:
-            unknown.arm()
+            self.inside.arm()
         set_up(self.m, self.words)
         if unknown:
-            unknown.count()
+            self.inside.count()
+
+    def assert_done(self, action: str) -> None:
+        assert_made(self.m, self.disks)
+        results = [entry["result"] for entry in history(self.m, action)]
+        assert results.count("done") == 1, results
+        self.bystander.assert_untouched()
+        assert self.m.run(f"blkid -p {self.blank.device}", check=False).out == ""
 
     def forget(self) -> None:
         self.m.run(f"rm -rf {LIB}/*; sync")
@@ -112,31 +121,31 @@ def timed(moments: Sequence[_T]) -> Iterator[_T]:
         print(f"{number}: {moment.name}: {time.monotonic() - began:.0f} s", flush=True)
 
 
-def test_a_power_cut_in_each_step_of_making_group_and_pool(machines: Factory) -> None:
+DISKS = (64 * MIB, 64 * MIB, 32 * MIB, 64 * MIB)
+"""Two for the set-up, one with a file system and a blank one, which it is not to touch."""
+
+
+def test_a_power_cut_in_each_step_of_making_a_group(machines: Factory) -> None:
     """No agent: the command itself must see what it left."""
-    m = machines(disks=[64 * MIB, 64 * MIB, 32 * MIB, 64 * MIB], dmguard=False)
-    first, second, third, blank = m.disks
-    bystander = Bystander(m, third)
-    words = f"--consumer none {first.device} {second.device}"
-    cutter = Cutter(m, words, [first, second])
-
-    def assert_done(action: str) -> None:
-        assert_made(m, [first, second])
-        results = [entry["result"] for entry in history(m, action)]
-        assert results.count("done") == 1, results
-        bystander.assert_untouched()
-        assert m.run(f"blkid -p {blank.device}", check=False).out == ""
-
+    m = machines(disks=DISKS, dmguard=False)
+    cutter = Cutter(m, "vgcreate")
     for moment in timed(GROUP):
         cutter.cut(moment)
-        assert_done("create-vg")
+        cutter.assert_done("create-vg")
         if moment is not GROUP[-1]:
             cutter.clear()
+    assert_set_up(m, cutter.words, cutter.disks)
+
+
+def test_a_power_cut_in_each_step_of_making_a_pool(machines: Factory) -> None:
+    m = machines(disks=DISKS, dmguard=False)
+    cutter = Cutter(m, "lvcreate")
+    cutter.complete()
     for moment in timed(POOL):
         cutter.clear_pool()
         cutter.cut(moment)
-        assert_done("create-pool")
-    assert_set_up(m, words, [first, second])
+        cutter.assert_done("create-pool")
+    assert_set_up(m, cutter.words, cutter.disks)
     assert len(GROUP) + len(POOL) + len(CONTAINERD) >= 20
 
 
