@@ -240,23 +240,6 @@ def assert_claimed_once_it_has_no_double(m: Machine, twins: list[str], others: l
     assert failures(m) == []
 
 
-def test_forty_disks_in_one_burst_with_a_limit_of_eight(machines: Factory) -> None:
-    more = rule('vendor = "Linux"', more='settle = "0"\nlimit = 8')
-    m = machines(disks=[64 * MIB], append=NO_DMEVENTD, config=config(more=more))
-    make_vg(m, "docker", m.disks, extent="1m")
-
-    nodes = scsi.add(m, 40, size_mb=8)
-    wait_for("eight PVs", lambda: len(claims(m)) == 7, timeout=300, interval=2)
-    taken = claims(m)
-    rest = dict.fromkeys(set(nodes) - set(taken), "vg-limit")
-    wait_for("the rest told", lambda: rest.items() <= dict(refusals(m)).items(), timeout=120)
-
-    assert claims(m) == taken
-    assert len(set(taken)) == 7
-    assert pvs(m) == sorted([m.disks[0].device, *taken])
-    assert failures(m) == []
-
-
 @on_each_kernel
 def test_a_dry_vg_is_refilled_by_a_disk_while_its_writer_hangs(machines: Factory) -> None:
     more = rule('path = "platform-uml-blkdev.*"', more='settle = "1s"')
