@@ -129,15 +129,16 @@ class Executor:
             # systemd went away in the middle: it is gone on with once it can be asked again.
             self._settled.discard(identity)
             return outcome
-        # Where the lock was held LVM did nothing, and what is there is another's. What cannot be
-        # told is not taken back: it may be in use by now.
+        # Where the lock was held LVM did nothing, and what is there is another's; but a consumer
+        # may have been stopped for it. What cannot be told is not taken back: it may be in use.
         unknown = (met is None and done.ok) or done.code == UNREACHABLE
-        is_half = outcome.result is not Result.DONE and outcome.reason != "vg-busy" and not unknown
+        nothing = outcome.reason == "vg-busy" and not action.on_consumer
+        is_half = outcome.result is not Result.DONE and not nothing and not unknown
         if is_half and (later := await self._undo(action, ran, trigger, lock)):
             self._settled.discard(identity)
             if later != "vg-busy":
                 return outcome
-            self._not_before = time.monotonic() + _BUSY_AGAIN_S
+            self._not_before = self._apart_not_before = time.monotonic() + _BUSY_AGAIN_S
             await self._leave(path)
             return replace(outcome, result=Result.FAILED, reason=later)
         if not self._is_told(action, outcome):

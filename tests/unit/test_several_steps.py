@@ -12,18 +12,20 @@ from dmguard.core.actions import (
     CreateVg,
     DiskRef,
     EditFile,
+    RepairPool,
     Result,
     dump_action,
 )
 from dmguard.core.entry import Entry
 from dmguard.core.host import AGENT, FileText, Host, UnitFacts
-from dmguard.core.model import State, Trigger
+from dmguard.core.model import Mode, State, Trigger
 from dmguard.core.outcome import Outcome
 from dmguard.core.steps import after_for, steps_for
 from dmguard.edge.files import Lock, append_line, boot_id, write_atomic
 from dmguard.loop.intent import boundaries
 from dmguard.loop.record import read_history
 from dmguard.loop.walk import Done
+from tests.unit.builders import in_kernel, make_pool, make_state
 from tests.unit.disks import ACTIVATE, CLAIM, DISK, RESIZE, START, consumer, host, make_disk, vg_of
 from tests.unit.fakes import Bench, finish
 
@@ -69,6 +71,7 @@ def ran(bench: Bench) -> list[str]:
 
 
 OK = Done(ok=True)
+UNIT = "docker.service"
 
 
 def test_a_claim_is_proved_made_told_and_tagged_and_each_step_is_noted(bench: Bench) -> None:
@@ -393,3 +396,28 @@ def test_a_hand_that_cannot_reach_what_it_is_for_is_a_failure(bench: Bench) -> N
     bench.does = refuse
     outcome = act(bench, START)
     assert (outcome.result, outcome.detail) == (Result.FAILED, "no bus")
+
+
+@pytest.mark.parametrize("stays_busy", [False, True])
+def test_a_consumer_that_was_stopped_for_a_group_that_is_locked_is_started_again(
+    bench: Bench, *, stays_busy: bool
+) -> None:
+    """Of the steps before it one has an effect; and where that cannot be taken back it is later."""
+    ill = in_kernel(make_pool(), mode=Mode.RO)
+    bench.observer.state = make_state(ill)
+    repair = RepairPool(
+        "vg", "pool", ill.lv.uuid, 1, 2, 0, (UNIT,), (UNIT,), ("a",) * stays_busy, (),
+        up=True, skip=False, monitor=False, threshold=75, copy="/c", reason="pool-read-only",
+    )  # fmt: skip
+
+    def do() -> Done:
+        return BUSY if bench.steps[-1][0] == "lvchange" else OK
+
+    bench.does = do
+    outcome = act(bench, repair)
+    assert (outcome.result, outcome.reason) == (Result.FAILED, "vg-busy")
+    words = [step[0] for step in bench.steps]
+    assert words[1] == f"systemctl stop {UNIT}"
+    assert (words[-1] == f"systemctl start {UNIT}") is not stays_busy
+    assert bench.paths.apart.exists() is stays_busy
+    assert not bench.executor.unattended, "it is not tried again at once"
