@@ -99,6 +99,15 @@ _EDITS: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+def object_in(data: bytes) -> dict[str, Any] | None:
+    """What mutated_json made a JSON object; None for anything else."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def mutated_json(documents: Sequence[Any], values: Sequence[Any] = (), most: int = 4) -> Make:
     """One of the documents with other values in it, as text that may be torn, too."""
     every = (*values, *VALUES)

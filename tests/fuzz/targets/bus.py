@@ -17,7 +17,7 @@ from dbus_next.signature import Variant
 # isort: on
 
 from tests.fuzz.engine import Target
-from tests.fuzz.mutate import mutated_json
+from tests.fuzz.mutate import mutated_json, object_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,11 +85,8 @@ def _carried(**fields: Any) -> Message:
 
 
 def check_unit(data: bytes) -> None:
-    try:
-        told: Any = json.loads(data)
-    except (ValueError, RecursionError):
-        return
-    if not isinstance(told, dict):
+    told = object_in(data)
+    if told is None:
         return
     found = {}
     for name, pair in told.items():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from dmguard.core.consumers import DAEMONS
 from dmguard.edge import consumers, host
 from dmguard.edge.datafolder import read_docker_data, read_isulad_data
 from tests.fuzz.engine import Target
-from tests.fuzz.mutate import mutated_json
+from tests.fuzz.mutate import mutated_json, object_in
 
 _PLUGIN = '[plugins."io.containerd.snapshotter.v1.devmapper"]\npool_name = "vg-pool"\n'
 _TOLD = {
@@ -36,11 +34,8 @@ _VALUES = (
 
 
 def check_files(data: bytes) -> None:
-    try:
-        told: Any = json.loads(data)
-    except (ValueError, RecursionError):
-        return
-    if not isinstance(told, dict):
+    told = object_in(data)
+    if told is None:
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         root = Path(folder)

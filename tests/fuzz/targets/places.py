@@ -17,7 +17,7 @@ from dmguard.edge.datafolder import read_docker_data
 from dmguard.edge.loopdev import Loops
 from tests.edge.loopfake import GET_STATUS
 from tests.fuzz.engine import Target
-from tests.fuzz.mutate import mutated, mutated_json
+from tests.fuzz.mutate import mutated, mutated_json, object_in
 from tests.fuzz.targets.blocks import make_head
 
 if TYPE_CHECKING:
@@ -62,11 +62,8 @@ _TEXTS = (
 
 
 def check_loop(data: bytes) -> None:
-    try:
-        told: Any = json.loads(data)
-    except (ValueError, RecursionError):
-        return
-    if not isinstance(told, dict):
+    told = object_in(data)
+    if told is None:
         return
     name = str(told.get("name", "loop0"))
     if not re.fullmatch(r"[a-z0-9!-]{1,99}", name):
