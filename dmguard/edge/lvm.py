@@ -143,7 +143,7 @@ def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
     attributes = text_in(row, "vg_attr")
     segments = {segment["lv_uuid"]: segment for segment in report["seg"] if _is_pool(segment)}
     proper = [lv for lv in report["lv"] if _is_proper(lv, segments)]
-    active = {_plain(lv["lv_name"]) for lv in proper if _is_active(lv)}
+    active = {plain_name(lv["lv_name"]) for lv in proper if _is_active(lv)}
     return Vg(
         name=name,
         uuid=_uuid(text_in(row, "vg_uuid")),
@@ -160,7 +160,7 @@ def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
             (
                 number_in(lv, "lv_size", name)
                 for lv in proper
-                if _plain(lv["lv_name"]).endswith("_pmspare")
+                if plain_name(lv["lv_name"]).endswith("_pmspare")
             ),
             default=None,
         ),
@@ -177,7 +177,7 @@ def _parse_vg(report: Row, row: Row, twins: Container[str]) -> Vg:
 def _is_proper(row: Row, pools: Container[str]) -> bool:
     """Has it a name of LVM's? A pool is never a part of something, as a hidden LV is."""
     name = text_in(row, "lv_name")
-    return not vg_fault(name if row["lv_uuid"] in pools else _plain(name))
+    return not vg_fault(name if row["lv_uuid"] in pools else plain_name(name))
 
 
 def _parse_volumes(rows: list[Row], segs: list[Row], pools: Container[str]) -> Iterator[Volume]:
@@ -227,7 +227,7 @@ def _is_active(row: Row) -> bool:
 
 
 def _parse_pool(row: Row, segment: Row, vg: Row, active: Set[str]) -> PoolLv:
-    name = _plain(row["lv_name"])
+    name = plain_name(row["lv_name"])
     where = f"{vg['vg_name']}/{name}"
     return PoolLv(
         vg=vg["vg_name"],
@@ -245,13 +245,13 @@ def _parse_pool(row: Row, segment: Row, vg: Row, active: Set[str]) -> PoolLv:
         and _flag(vg, "vg_autoactivation", where),
         active_components=tuple(
             part
-            for part in (_plain(row["metadata_lv"]), _plain(row["data_lv"]))
+            for part in (plain_name(row["metadata_lv"]), plain_name(row["data_lv"]))
             if part in active and not _is_active(row)
         ),
     )
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """LVM writes a hidden LV's name in brackets."""
     return name[1:-1] if name.startswith("[") and name.endswith("]") else name
 

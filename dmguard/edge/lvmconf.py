@@ -18,6 +18,7 @@ from dmguard.edge.lvm import (
     ReportError,
     is_busy,
     number_in,
+    plain_name,
     text_in,
 )
 from dmguard.edge.retry import retry
@@ -216,7 +217,7 @@ def parse_volumes(text: str) -> Volumes:
         }
         marked = {
             _uuid(pool): (
-                f"{text_in(pool, 'vg_name')}/{text_in(pool, 'lv_name').strip('[]')}",
+                f"{text_in(pool, 'vg_name')}/{plain_name(text_in(pool, 'lv_name'))}",
                 owner,
             )
             for pool in pools
@@ -233,7 +234,7 @@ def _volumes_of(pool: dict[str, Any], rows: list[dict[str, Any]]) -> PoolVolumes
         for row in rows
         if row["segtype"] == "thin"
         and row["vg_uuid"] == pool["vg_uuid"]
-        and row["pool_lv"].strip("[]") == pool["lv_name"].strip("[]")
+        and plain_name(row["pool_lv"]) == plain_name(pool["lv_name"])
     ]
     return PoolVolumes(
         virtual=sum(number_in(row, "lv_size", "lvm lvs") for row in own),

@@ -107,7 +107,7 @@ def _no_pool(name: str) -> str:
 
 
 async def _execute(options: argparse.Namespace) -> int:
-    from dmguard.app.guard.recover import recover
+    from dmguard.app.guard.recover import all_of_it, recover
     from dmguard.app.render import recovered_values
     from dmguard.app.say import say_json
     from dmguard.app.withbus import open_with_bus
@@ -116,17 +116,13 @@ async def _execute(options: argparse.Namespace) -> int:
     async with open_with_bus() as loop:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) if options.offline else ""
         goal = Recover(tuple(options.pools), offline=stamp)
-        agree = _agree if options.yes else _ask
+        agree = all_of_it if options.yes else _ask
         recovered = await recover(loop, goal, dry_run=options.dry_run, agree=agree)
     if options.json:
         say_json(recovered_values(recovered))
     else:
         _say(recovered, dry_run=options.dry_run)
     return _exit_code(recovered, tuple(options.pools), dry_run=options.dry_run)
-
-
-def _agree(repairs: tuple[RepairPool, ...]) -> bool:
-    return bool(repairs)
 
 
 def _ask(repairs: tuple[RepairPool, ...]) -> bool:

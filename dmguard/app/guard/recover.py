@@ -107,8 +107,9 @@ class _Work:
             self.done.add((str(action.act), action.key, action.reason))
 
 
-def _all_of_it(repairs: tuple[RepairPool, ...]) -> bool:
-    return bool(repairs)
+def all_of_it(_repairs: tuple[RepairPool, ...]) -> bool:
+    """Who need not be asked."""
+    return True
 
 
 async def recover(
@@ -116,7 +117,7 @@ async def recover(
     goal: Recover | Examine,
     *,
     dry_run: bool,
-    agree: Callable[[tuple[RepairPool, ...]], bool] = _all_of_it,
+    agree: Callable[[tuple[RepairPool, ...]], bool] = all_of_it,
 ) -> Recovered:
     """Cure what can be cured safely, in the order of the plan, until nothing is left of that kind.
 

@@ -2,9 +2,8 @@
 
 One file a goal: grow (thresholds), by_hand (extend), keep (the live table's mark and size), claim
 (disks become space), activate (pools come up), repair (PVs that return, consumers that failed),
-doctor (what is set wrong around the pools), offline
-(pools whose consumers are stopped for it), setup (bare disks become a pool with its consumer),
-loops and raws (pools that are none of LVM's).
+doctor (what is set wrong around the pools), offline (pools whose consumers are stopped for it),
+setup (bare disks become a pool with its consumer), loops and raws (pools that are none of LVM's).
 """
 
 from __future__ import annotations
