@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dmguard.core.entry import Entry
@@ -16,6 +17,7 @@ from dmguard.edge import systemd
 from dmguard.edge.config import ConfigError, load_settings
 from dmguard.edge.dm import DmUnavailableError
 from dmguard.edge.memlock import lock_memory
+from dmguard.edge.sources import teller
 from dmguard.edge.sources.dmevents import DmEvents
 from dmguard.edge.sources.journal import JournalEvents
 from dmguard.edge.sources.timer import Timer
@@ -135,7 +137,7 @@ class Agent:
     def _start_sources(self) -> None:
         sources: dict[Trigger, Source] = {
             Trigger.UDEV: UdevEvents(),
-            Trigger.JOURNAL: JournalEvents(),
+            Trigger.JOURNAL: JournalEvents(partial(self._loop.runner.keep, teller.COMMAND)),
             Trigger.DM_EVENT: DmEvents(),
             Trigger.DBUS: UnitEvents(self._bus, self._units),
             Trigger.TIMER: self._timer,

@@ -36,6 +36,9 @@ _LARGEST = 1 << 20
 _MOST_IMPORTS = 256
 """A folder that is a link to itself has files without end."""
 
+_DEEPEST = 64
+"""Folders of a pattern: to look for more takes a stack that is as deep."""
+
 _LISTING = ("ctr", "plugins", "ls")
 
 
@@ -99,6 +102,8 @@ def _imported(root: Path, name: str) -> list[str]:
     """To containerd a name is a pattern only if there is an asterisk in it."""
     if "*" not in name:
         return [name]
+    if name.count("/") > _DEEPEST:
+        return []
     return [f"/{path.relative_to(root)}" for path in sorted(root.glob(name.lstrip("/")))]
 
 

@@ -269,6 +269,21 @@ def append_line(path: Path, line: str, *, limit: int) -> None:
         sync_directory(path.parent)
 
 
+def read_own(path: Path, errors: str = "strict") -> str:
+    """The text of a file that dmguard itself wrote.
+
+    That it was read is not noted: where that cannot be written, who reads would wait for it
+    (Linux, fs/inode.c: touch_atime).
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | os.O_NOATIME)
+    except PermissionError:
+        descriptor = os.open(path, flags)  # somebody else's, as in a copy of a host's files
+    with os.fdopen(descriptor, encoding="utf-8", errors=errors) as file:
+        return file.read()
+
+
 def read_text(path: str) -> str | None:
     """A file's text with its line ends as they are; None if there is none to be read."""
     try:
@@ -283,7 +298,7 @@ def read_lines(path: Path) -> list[str]:
     lines: list[str] = []
     for part in (path.with_name(path.name + ".1"), path):
         try:
-            text = part.read_text(encoding="utf-8", errors="replace")
+            text = read_own(part, errors="replace")
         except FileNotFoundError:
             continue
         # Not splitlines(): it also splits at U+2028 and the like, which a line may hold.

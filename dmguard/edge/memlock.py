@@ -41,10 +41,7 @@ def lock_memory() -> str | None:
 
 
 def _programs() -> Iterator[tuple[int, int]]:
-    """Where programs and libraries lie: files that are mapped for this process alone.
-
-    Those that are shared are the journal's, which is read by a thread that may wait for it.
-    """
+    """Where programs and libraries lie: files that are mapped for this process alone."""
     for line in _MAPS.read_text().splitlines():
         # proc(5): the range, permissions, offset, device, inode, and the path of a file
         where, permissions, *rest = line.split(maxsplit=5)

@@ -119,7 +119,7 @@ class Runner:
         self._recent: deque[Started] = deque(maxlen=20)
         self._writing = 0
         self._stuck: list[tuple[tuple[str, ...], subprocess.Popen[bytes]]] = []
-        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keeper")
+        self._keeper = ThreadPoolExecutor(2, thread_name_prefix="keeper")
         self._keeping: list[Future[subprocess.Popen[bytes]]] = []
         self._kept: list[subprocess.Popen[bytes]] = []
 
@@ -195,7 +195,7 @@ class Runner:
     async def keep(self, argv: Sequence[str], channel: int) -> Kept:
         """Start a process that stays, and that is told the number of a descriptor as last word.
 
-        In a thread of its own: a program on a disk that does not answer never begins, and nobody
+        In threads of its own: a program on a disk that does not answer never begins, and nobody
         else is to wait for that. Its complaints go where the agent's go. RunError if there is no
         such program.
         """

@@ -48,7 +48,7 @@ class Books:
 
     def _load_ledger(self) -> Ledger:
         try:
-            return load_ledger(json.loads(self._paths.ledger.read_text()))
+            return load_ledger(json.loads(files.read_own(self._paths.ledger)))
         except FileNotFoundError:
             return Ledger()
         except (OSError, ValueError, RecursionError) as error:
@@ -145,6 +145,6 @@ def _stamp(path: Path) -> object:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(files.read_own(path))
     except (OSError, ValueError, RecursionError):
         return None

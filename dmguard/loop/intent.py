@@ -12,7 +12,7 @@ from dmguard.core.actions import dump_action, load_action
 from dmguard.core.codes import CODES
 from dmguard.core.model import Trigger
 from dmguard.core.steps import steps_for
-from dmguard.edge.files import boot_id
+from dmguard.edge.files import boot_id, read_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def dump_intent(action: Action, trigger: Trigger, identity: str, phase: str) -> 
 def read_intent(path: Path) -> dict[str, Any] | None:
     """What the file has; None if there is none, and nothing for what is not understood."""
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(read_own(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -169,10 +170,16 @@ class Host(Stand):
         self.wait_until(f"dmsetup remove thin; vgremove -q -ff -y {VG}; {gone}", 120, 1)
 
     def _remove_disks(self) -> None:
+        """By their files: whoever is interrupted may not know the device yet."""
+        used = []
         for disk in self._disks:
-            if disk.plugged:
-                self.run(f"losetup -d {disk.device}", check=False)
-        used = [str(disk.path) for disk in self._disks if self.run(f"losetup -j {disk.path}").out]
+            of_it = f"losetup -nO NAME -j {shlex.quote(str(disk.path))}"
+            # One that udev has open just now goes when that is closed.
+            gone = f"{of_it} | xargs -r -n1 losetup -d; udevadm settle; ! {of_it} | grep -q ."
+            try:
+                self.wait_until(gone)
+            except CommandTimeout:
+                used.append(str(disk.path))
         if used:
             raise LabError(f"these are still used by a loop device: {', '.join(used)}")
 

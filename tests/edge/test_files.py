@@ -195,6 +195,18 @@ def test_what_is_not_there_has_no_lines(tmp_path: Path) -> None:
     assert files.read_lines(tmp_path / "history.jsonl") == []
 
 
+def test_that_an_own_file_was_read_is_not_noted(tmp_path: Path) -> None:
+    """It would be at the first time after a write, wherever files are mounted with relatime."""
+    path = tmp_path / "one"
+    path.write_text("zwö\n")
+    os.utime(path, (0, path.stat().st_mtime))
+    assert files.read_own(path) == "zwö\n"
+    assert path.stat().st_atime == 0
+    assert path.read_text() == "zwö\n"
+    is_noted = not os.statvfs(path).f_flag & os.ST_NOATIME
+    assert (path.stat().st_atime > 0) == is_noted
+
+
 def test_a_held_lock_is_busy_at_once_and_free_after_its_release(tmp_path: Path) -> None:
     path = tmp_path / "run" / "lock"
     with files.Lock.acquire(path) as lock:

@@ -1,4 +1,4 @@
-"""edge/sources/journal and JournalTail, against a journald of our own in a mount namespace."""
+"""edge/sources/journal, teller and JournalTail, against a journald of our own in a namespace."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -21,10 +24,12 @@ from dmguard.core.hints import MATCHES
 from dmguard.core.model import Trigger
 from dmguard.core.wake import Wake
 from dmguard.edge import systemd
+from dmguard.edge.run import Runner
 from dmguard.edge.sources import journal as source
+from dmguard.edge.sources import teller
 from dmguard.edge.sources.journal import LOST, MANY, JournalEvents
 from dmguard.edge.systemd import JournalLostError, JournalTail
-from tests.edge.conftest import run, until
+from tests.edge.conftest import children, run, until
 from tests.edge.house import unshare_mounts
 
 if TYPE_CHECKING:
@@ -338,12 +343,27 @@ class Counting(JournalTail):
         return super().drain(limit)
 
 
+def source_of(open_tail: Callable[[], Any]) -> JournalEvents:
+    """The source, whose other process is a thread."""
+
+    async def start(descriptor: int) -> None:
+        channel = socket.socket(fileno=os.dup(descriptor))
+
+        def work() -> None:
+            with channel:
+                teller.tell(channel, open_tail)
+
+        threading.Thread(target=work, daemon=True).start()
+
+    return JournalEvents(start)
+
+
 class Listening:
     """The source, on a journald of our own, for the time of an `async with`."""
 
     def __init__(self, journald: Journald) -> None:
         Counting.opened = Counting.drained = 0
-        self._source = JournalEvents(lambda: Counting(journald))
+        self._source = source_of(lambda: Counting(journald))
         self.wakes: list[Wake] = []
 
     @property
@@ -466,14 +486,13 @@ def test_a_journald_that_stands_still_is_only_quiet(journald: Journald) -> None:
 # The host's journal, by the default way: needs the namespace's own / and so a process in it.
 LISTENER = """
 import asyncio
-from dmguard.edge.sources import journal
+from functools import partial
+from dmguard.edge.run import Runner
+from dmguard.edge.sources import journal, teller
 
-def opened():
-    tail = journal.follow_hosts_journal()
-    print("opened", flush=True)
-    return tail
-
-asyncio.run(journal.JournalEvents(opened).run(lambda wake: print(wake.subject, flush=True)))
+with Runner() as runner:
+    source = journal.JournalEvents(partial(runner.keep, teller.COMMAND))
+    asyncio.run(source.run(lambda wake: print(wake.subject, flush=True)))
 """
 
 
@@ -494,7 +513,10 @@ def test_the_hosts_journal_is_followed_from_run_to_var(journald: Journald) -> No
                 assert lines[-1], f"it ended after {lines}"
 
         try:
-            await read_to("opened")
+            first = asyncio.create_task(read_to("vg-first"))
+            while not first.done():
+                journald.speaker("dmeventd").say(full("vg-first"))
+                await asyncio.sleep(0.05)
             journald.flush()
             await read_to(LOST)
             journald.speaker("dmeventd").say(full("vg-pool"))
@@ -504,7 +526,53 @@ def test_the_hosts_journal_is_followed_from_run_to_var(journald: Journald) -> No
             await child.wait()
         return lines
 
-    assert run(main()) == ["opened", "opened", LOST, "vg-pool"]
+    lines = run(main())
+    assert list(dict.fromkeys(lines)) == ["vg-first", LOST, "vg-pool"]
+
+
+def test_the_agent_itself_maps_no_file_of_a_journal(journald: Journald) -> None:
+    """And the process that does is gone with the source."""
+
+    async def main() -> tuple[int, list[str], list[str]]:
+        others = set(children())
+        with Runner() as runner:
+            root = Path(systemd.__file__).parents[2]
+            program = TELLER.format(path=journald.runtime, root=root)
+            command = (sys.executable, "-c", program)
+            task = asyncio.create_task(JournalEvents(partial(runner.keep, command)).run(print))
+            await until(lambda: len(set(children()) - others) == 1)
+            (pid,) = set(children()) - others
+            await until(lambda: bool(mapped(pid)))
+            ours = mapped(os.getpid())
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            theirs = mapped(pid)
+        return pid, ours, theirs
+
+    pid, ours, theirs = run(main())
+    assert ours == []
+    assert theirs
+    assert not Path(f"/proc/{pid}").exists()
+
+
+TELLER = """
+import socket, sys
+from pathlib import Path
+sys.path.insert(0, "{root}")
+from dmguard.core.hints import MATCHES
+from dmguard.edge.sources import teller
+from dmguard.edge.systemd import JournalTail
+
+channel = socket.socket(fileno=int(sys.argv[-1]))
+teller.tell(channel, lambda: JournalTail(MATCHES, path=Path("{path}")))
+"""
+
+
+def mapped(pid: int) -> list[str]:
+    """The journal's files that a process has in its memory."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return [line for line in lines if line.endswith(".journal")]
 
 
 class Scripted:
@@ -547,7 +615,7 @@ def entry(pool: str) -> dict[str, str]:
 
 def events(*tails: Scripted) -> JournalEvents:
     left = list(tails)
-    return JournalEvents(lambda: cast("Any", left.pop(0)))
+    return source_of(lambda: left.pop(0))
 
 
 def test_a_tail_that_cannot_be_read_ends_it_with_its_error() -> None:
@@ -564,13 +632,24 @@ def test_a_tail_that_cannot_be_opened_ends_it_with_its_error() -> None:
         raise OSError("no journal")
 
     with pytest.raises(OSError, match="no journal"):
-        run(JournalEvents(open_tail).run(lambda _: None))
+        run(source_of(open_tail).run(lambda _: None))
+
+
+def test_a_process_that_dies_ends_it_and_one_that_cannot_be_started_does() -> None:
+    async def follow(*command: str) -> None:
+        with Runner() as runner:
+            await JournalEvents(partial(runner.keep, command)).run(print)
+
+    with pytest.raises(OSError, match="the process that reads the journal ended"):
+        run(follow(sys.executable, "-c", "pass"))
+    with pytest.raises(OSError, match="no-such-program: not found"):
+        run(follow("no-such-program"))
 
 
 def test_a_lost_tail_is_closed_before_it_is_told_and_another_is_followed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(source, "_REOPEN_S", 0.01)
+    monkeypatch.setattr(teller, "_REOPEN_S", 0.01)
     lost, following = Scripted(JournalLostError("gone")), Scripted(OSError(5, "enough"))
     wakes: list[tuple[str | None, int]] = []
     with pytest.raises(OSError, match="enough"):
@@ -586,21 +665,28 @@ def test_a_full_batch_is_followed_by_another_though_the_descriptor_is_silent() -
         tail = Scripted([*many, entry("vg-a")])
         wakes: list[Wake] = []
         task = asyncio.create_task(events(tail).run(wakes.append))
-        await until(lambda: tail.drains >= 2)
+        await until(lambda: tail.drains >= 2 and bool(wakes))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert (tail.drains, tail.closed) == (2, 1)
+        await until(lambda: tail.closed == 1)
+        assert tail.drains == 2
         return [wake.subject for wake in wakes]
 
     assert run(main()) == ["vg-a"]
 
 
-def test_a_source_that_is_stopped_within_a_batch_reads_no_more() -> None:
+def test_a_source_that_is_stopped_reads_no_more() -> None:
     many = [{"MESSAGE": "x"}] * 255
 
+    class Endless(Scripted):
+        def drain(self, _limit: int) -> list[dict[str, str]]:
+            self.drains += 1
+            return [entry("vg-a"), *many]
+
     async def main() -> Scripted:
-        tail = Scripted([entry("vg-a"), *many], [entry("vg-b"), *many])
+        tail = Endless()
+        task: asyncio.Task[None]
 
         def stop(_: Wake) -> None:
             task.cancel()
@@ -608,14 +694,10 @@ def test_a_source_that_is_stopped_within_a_batch_reads_no_more() -> None:
         task = asyncio.create_task(events(tail).run(stop))
         with pytest.raises(asyncio.CancelledError):
             await task
-        drains = tail.drains
-        for _ in range(3):
-            await asyncio.sleep(0.01)
-        assert tail.drains == drains
+        await until(lambda: tail.closed == 1)
         return tail
 
-    tail = run(main())
-    assert tail.closed == 1
+    assert run(main()).drains > 0
 
 
 def test_a_source_that_is_stopped_says_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ _WRAPPER = f"""#!/bin/sh
 case "${{0##*/}}" in lvm) ;; *) set -- "${{0##*/}}" "$@" ;; esac
 verb=
 [ ! -e /run/cut ] || read -r verb nth signal < /run/cut
-# Once, but not for a command that finds the group locked and does nothing.
-if [ "$1" = "$verb" ] && ! grep -qs io_submit /run/calls; then
+# Once, but not for a command that finds the group locked and does nothing but read.
+if [ "$1" = "$verb" ] && ! grep -qs PWRITE /run/calls; then
     exec strace -o /run/calls -e trace=io_submit \\
         -e inject=io_submit:signal=$signal:when=$nth {_REAL} "$@"
 fi
@@ -69,13 +69,15 @@ print(pid, end="")
 class LvmCut:
     """A machine on which one LVM command ends, or stands still, between two of its calls.
 
-    They are counted from the end: how much LVM reads before it writes depends on the machine.
+    They are counted from the end: how much LVM reads before it writes depends on the machine. It is
+    the same each time, because no hints tell which disks need not be read.
     """
 
     def __init__(self, m: Machine, verb: str) -> None:
         self.m, self.verb, self.calls = m, verb, 0
         m.run(f"mkdir -p /usr/lib/real && cp -n /usr/sbin/lvm {_REAL} && rm /usr/sbin/lvm")
         m.put("/usr/sbin/lvm", _WRAPPER, 0o755)
+        m.put("/etc/lvm/lvmlocal.conf", 'devices { hints = "none" }\n')
         m.run("sync")  # the power may go
 
     def arm(self, left: int | None = None, signal: str = "SIGKILL") -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.consumers import tomltext
-from dmguard.core.consumers.edit import Edit, EditError
+from dmguard.core.consumers.edit import BLANK, Edit, EditError
 from dmguard.core.consumers.service import Service
 from dmguard.core.toml import TomlError, load_toml
 
@@ -139,7 +139,7 @@ def configure(text: str, wanted: Wanted, version: int = 2) -> Edit:
     `version` is that of a new file. EditError: the text is of another version, or cannot be changed
     without touching something else.
     """
-    if not text.strip():
+    if not text.strip(BLANK):
         text = f"version = {version}\n"
     before = tomltext.read(text)
     _check(before)

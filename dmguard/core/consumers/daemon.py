@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from dmguard.core.consumers.edit import BLANK
 from dmguard.core.consumers.flags import Flags, flags_in
 from dmguard.core.consumers.service import Service
 from dmguard.core.consumers.unitfile import read_environment, split_words
@@ -91,7 +92,7 @@ def read(text: str) -> Daemon | None:
     try:
         # Docker from 23 on reads over a byte order mark.
         text = text.removeprefix("\ufeff")
-        document = json.loads(text, parse_int=float) if text.strip() else {}
+        document = json.loads(text, parse_int=float) if text.strip(BLANK) else {}
     except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dmguard.core.consumers import jsontext
 from dmguard.core.consumers.daemon import DRIVER, MAPPER, pool_name, split_option
-from dmguard.core.consumers.edit import Edit, EditError, is_whole
+from dmguard.core.consumers.edit import BLANK, Edit, EditError, is_whole
 
 _FORBIDDEN = re.compile(
     r"dm\.(datadev|metadatadev|loopdatasize|loopmetadatasize|directlvm_.*|thinp_.*)"
@@ -52,7 +52,7 @@ def configure(text: str, wanted: Wanted) -> Edit:
 
     EditError: it cannot be told for certain what is in the text.
     """
-    if not text.strip():
+    if not text.strip(BLANK):
         return _new_document(wanted)
     members = {member.key: member for member in jsontext.read_object(text)}
     driver, options = members.get("storage-driver"), members.get("storage-opts")

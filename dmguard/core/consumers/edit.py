@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BLANK = " \t\r\n"
+"""What TOML and JSON call white space, which is less than Python does."""
+
 
 class EditError(ValueError):
     """The text is left as it is; the error's text says why, and what would help."""

@@ -6,37 +6,23 @@ A hint that comes early and nothing more: with journald stopped the other source
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import select
 import socket
-import threading
 from typing import TYPE_CHECKING
 
-from dmguard.core.hints import MATCHES, hint
 from dmguard.core.model import Trigger
 from dmguard.core.wake import Wake
-from dmguard.edge.systemd import JournalLostError, JournalTail
+from dmguard.edge.run import RunError
+from dmguard.edge.sources import teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from dmguard.core.wake import Waker
 
-log = logging.getLogger(__name__)
-
-_BATCH = 256
-_PATIENCE_S = 1.0
 _WINDOW_S = 1.0
-_REOPEN_S = 1.0
 _SUBJECTS = 8
 LOST = "the journal was rotated away"
 MANY = "several at once"
-
-
-def follow_hosts_journal() -> JournalTail:
-    """The entries of this host's journal that can be hints."""
-    return JournalTail(MATCHES)
 
 
 class JournalEvents:
@@ -48,110 +34,41 @@ class JournalEvents:
 
     name = Trigger.JOURNAL
 
-    def __init__(self, open_tail: Callable[[], JournalTail] = follow_hosts_journal) -> None:
-        self._open = open_tail
+    def __init__(self, start: Callable[[int], Awaitable[object]]) -> None:
+        """`start` starts a process that runs `teller` on the other end of that descriptor's pair.
+
+        RunError if it cannot.
+        """
+        self._start = start
 
     async def run(self, wake: Waker) -> None:
-        """OSError when the journal cannot be opened or read."""
+        """OSError when the journal cannot be opened or read, or nobody is there to do it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         calm = _Calm(wake)
         try:
-            await self._read(calm)
-            while True:
-                # Files that come and go do so several at a time.
-                await asyncio.sleep(_REOPEN_S)
-                await self._read(calm, LOST)
+            with ours:
+                ours.settimeout(0)
+                with theirs:
+                    await self._start(theirs.fileno())
+                await self._listen(ours, calm)
+        except RunError as error:
+            raise OSError(str(error)) from error
         finally:
             calm.close()
 
-    async def _read(self, calm: _Calm, first: str | None = None) -> None:
-        """Until the journal is lost. `first` is said when what follows cannot be missed."""
-
-        def opened() -> None:
-            if first is not None:
-                calm.say(first)
-
-        follower = _Follower(self._open, opened, calm.say)
-        try:
-            await follower.ended
-        except JournalLostError:
-            return
-        finally:
-            await follower.stop()
-
-
-class _Follower:
-    """A thread that reads the journal and hands every hint to the loop.
-
-    A thread of its own, because the journal's files are mapped memory: where they lie on the pool
-    that has stopped, reading them may stop, too.
-    """
-
-    def __init__(
-        self,
-        open_tail: Callable[[], JournalTail],
-        opened: Callable[[], None],
-        say: Callable[[str], None],
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._open = open_tail
-        self._opened = opened
-        self._say = say
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-        self._gone = asyncio.Event()
-        self._stopping = False
-        self._waker, self._wakee = socket.socketpair()
-        self._thread = threading.Thread(target=self._work, name="journal-tail", daemon=True)
-        self._thread.start()
-
-    async def stop(self) -> None:
-        """Nothing is said any more. A thread that hangs is left behind."""
-        self._stopping = True
-        self._waker.close()
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await self._gone.wait()
-        except TimeoutError:
-            log.warning("the journal cannot be read: it hangs")
-
-    def _work(self) -> None:
-        try:
-            with self._wakee, self._open() as tail:
-                self._call(self._opened)
-                self._follow(tail)
-        except (OSError, JournalLostError) as error:
-            self._call(self._end, error)
-        self._call(self._gone.set, always=True)
-
-    def _follow(self, tail: JournalTail) -> None:
-        """Hand on every hint. Ends with an error of the tail's, or when it is told to."""
-        poll = select.poll()
-        for descriptor in (tail.fileno(), self._wakee.fileno()):
-            poll.register(descriptor, select.POLLIN)
-        while not self._stopping:
-            poll.poll()
-            full = True
-            while full and not self._stopping:
-                # As many as were asked for: more may be there while the descriptor is silent.
-                entries = tail.drain(_BATCH)
-                full = len(entries) == _BATCH
-                for subject in map(hint, entries):
-                    if subject is not None:
-                        self._call(self._say, subject)
-
-    def _end(self, error: Exception) -> None:
-        if not self.ended.done():
-            self.ended.set_exception(error)
-
-    def _call(self, function: Callable[..., None], *args: object, always: bool = False) -> None:
-        """In the loop's thread; nothing any more once it is stopping."""
-        if self._stopping and not always:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._run, function, args, always)
-
-    def _run(self, function: Callable[..., None], args: tuple[object, ...], always: bool) -> None:  # noqa: FBT001 - passed on
-        if always or not self._stopping:
-            function(*args)
+    async def _listen(self, channel: socket.socket, calm: _Calm) -> None:
+        loop = asyncio.get_running_loop()
+        while message := await loop.sock_recv(channel, teller.LONGEST):
+            kind, *lines = message.decode(errors="replace").split("\n")
+            match kind:
+                case teller.SAID:
+                    for subject in lines:
+                        calm.say(subject)
+                case teller.LOST:
+                    calm.say(LOST)
+                case _:
+                    raise OSError(" ".join(lines))
+        raise ConnectionResetError("the process that reads the journal ended")
 
 
 class _Calm:

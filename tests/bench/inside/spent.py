@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-_HELPER = "dmguard-lvm"
+_HELPERS = ("dmguard-lvm", "dmguard-journal")
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,7 +36,7 @@ def helpers(pid: str) -> list[Path]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             ours = fields(folder)[1] == pid
-            if ours and (folder / "comm").read_text().strip() == _HELPER:
+            if ours and (folder / "comm").read_text().strip() in _HELPERS:
                 found.append(folder)
         except OSError:
             continue

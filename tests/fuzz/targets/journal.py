@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dmguard.core.hints import hint
 from dmguard.edge import systemd
-from dmguard.edge.sources.journal import _BATCH, _Calm
+from dmguard.edge.sources.journal import _Calm
+from dmguard.edge.sources.teller import _BATCH
 from tests.fuzz.engine import Target
 from tests.fuzz.mutate import mutated_json
 
