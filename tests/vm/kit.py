@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.lab.machine import Machine
 
 MIB = 1 << 20
+LIBRARY = "/usr/lib/x86_64-linux-gnu/liblvm2cmd.so.2.03"
+"""LVM as dmeventd and dmguard-lvm have it in memory; the program lvm does without."""
 LIB = "/var/lib/dmguard"
 
 NO_DMEVENTD = " ".join(

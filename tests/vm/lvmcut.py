@@ -69,15 +69,13 @@ print(pid, end="")
 class LvmCut:
     """A machine on which one LVM command ends, or stands still, between two of its calls.
 
-    They are counted from the end: how much LVM reads before it writes depends on the machine. It is
-    the same each time, because no hints tell which disks need not be read.
+    They are counted from the end: how much LVM reads before it writes depends on the machine.
     """
 
     def __init__(self, m: Machine, verb: str) -> None:
         self.m, self.verb, self.calls = m, verb, 0
         m.run(f"mkdir -p /usr/lib/real && cp -n /usr/sbin/lvm {_REAL} && rm /usr/sbin/lvm")
         m.put("/usr/sbin/lvm", _WRAPPER, 0o755)
-        m.put("/etc/lvm/lvmlocal.conf", 'devices { hints = "none" }\n')
         m.run("sync")  # the power may go
 
     def arm(self, left: int | None = None, signal: str = "SIGKILL") -> None:

@@ -10,6 +10,7 @@ from tests.lab.lvmkit import make_pool, make_vg, raw_thin
 from tests.vm.boundaries import Stop
 from tests.vm.conftest import on_each_kernel
 from tests.vm.kit import (
+    LIBRARY,
     MIB,
     NO_DMEVENTD,
     assert_reads_back,
@@ -34,7 +35,6 @@ EXTENT = 4 * MIB
 SIZE = 100 * MIB
 GROWN = grown(SIZE, EXTENT)
 NEAR = 68
-LIBRARY = "/usr/lib/x86_64-linux-gnu/liblvm2cmd.so.2.03"
 # LVM has begun, and nobody else gets the lock of the group: it has the one that is taken before it,
 # so that another agent's report does not take either from under it.
 BEGUN = Stop("openat", "/run/lock/lvm/V_docker", 1)
