@@ -12,6 +12,7 @@ from dmguard.core.model import Trigger
 from dmguard.core.verdict import CONTENT, cheap_objections, needs_probe
 from dmguard.core.wake import Wake
 from dmguard.edge.consumers import is_plugin_broken, read_consumers
+from dmguard.edge.members import answering_members
 from dmguard.edge.run import Runner
 from dmguard.edge.standing import lies_on
 from dmguard.edge.systemd import JournalWriter
@@ -185,6 +186,7 @@ def _senses(
         raws=below.read_raws,
         heads=below.read_heads,
         copies_on=lambda devices: lies_on(COPIES, devices),
+        members=answering_members,
         host=_host_reader(runner, in_force),
     )
 

@@ -29,15 +29,15 @@ def vg_obstacle(vg: Vg, state: State) -> str | None:
     """The code of what forbids any change of this VG, or None."""
     if state.namesakes(vg) > 1:
         return "vg-duplicate-name"
+    # A command of LVM's would wait for them, and all that comes after it.
+    if vg.silent:
+        return "vg-silent"
     # With a PV away vgextend succeeds and lvextend does not, and the VG's sequence number
     # moves on: a PV that merely comes back late then needs --restoremissing.
     if vg.missing:
         return "vg-missing-pv"
     if vg.misnamed:
         return "vg-misnamed"
-    # A command of LVM's would wait for them, and all that comes after it.
-    if vg.silent:
-        return "vg-silent"
     if vg.exported:
         return "vg-exported"
     if not vg.writeable:

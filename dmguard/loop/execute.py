@@ -108,12 +108,10 @@ class Executor:
         self, action: Action, trigger: Trigger, identity: str, lock: Lock
     ) -> Outcome:
         began = time.monotonic()
-        path = self._paths.intent
-        if lets_go(action):
-            path = self._paths.apart
-            if path.exists():
-                told = "an act that was interrupted is to be settled first"
-                return Outcome(Result.FAILED, UNREACHABLE, told)
+        path = self._paths.apart if lets_go(action) else self._paths.intent
+        if path == self._paths.apart and path.exists():
+            told = "an act that was interrupted is to be settled first"
+            return Outcome(Result.FAILED, UNREACHABLE, told)
 
         mark = self._marker(path, action, trigger, identity)
         if not await mark(INTENDED) and action.needs_intent:
@@ -141,6 +139,8 @@ class Executor:
             self._not_before = self._apart_not_before = time.monotonic() + _BUSY_AGAIN_S
             await self._leave(path)
             return replace(outcome, result=Result.FAILED, reason=later)
+        if is_half and self._is_complete(action):
+            outcome = Outcome(Result.DONE, action.reason, seconds=outcome.seconds)
         if not self._is_told(action, outcome):
             await self._recorder.record(replace(act_entry(action, outcome, trigger), id=identity))
         if outcome.result is Result.DONE and has_after(action):
@@ -322,6 +322,8 @@ class Executor:
             state = await self._observer.look(fresh=True, disks=True)
         if later := await self._undo(action, ran, half.trigger, lock):
             return Outcome(Result.FAILED, later, done.complaint)
+        if self._is_complete(action):
+            return Outcome(Result.DONE, "resumed")
         why = CODES["act-interrupted"].clause
         detail = f"{why}: {done.complaint}" if done.complaint else ""
         return Outcome(Result.FAILED, "act-interrupted", detail)
@@ -353,9 +355,15 @@ class Executor:
             outcome = Outcome(Result.FAILED, code, "; ".join(complaints))
             if not self._is_told(action, outcome):
                 await self._recorder.record(act_entry(action, outcome, trigger))
-        elif steps and done.ok:
+        elif steps and done.ok and not self._is_complete(action):
             log.warning("%s: what was half done was taken back", subject(action))
         return later
+
+    def _is_complete(self, action: Action) -> bool:
+        """Did it come to its end when its half was to be taken back? LVM loads what it committed,
+        and a command that died may have committed.
+        """
+        return action.witness is Witness.KERNEL and bool(is_met(action, self._glance()))
 
     async def _undo_step(self, step: Step, lock: Lock) -> Done:
         for _ in range(_FINISH_TRIES - 1):

@@ -95,9 +95,12 @@ class _Hand:
         # would hold up LVM for ever.
         argv = narrowed(step.argv, self._devices_of(step.urgent)) if step.urgent else step.argv
         completed = await self._do(argv, step, lock)
-        if completed.status > 0 and argv != step.argv and not lvm.is_busy(completed):
-            # It may have been refused for what LVM did not see.
-            completed = await self._do(step.argv, replace(step, urgent=""), lock)
+        if argv != step.argv:
+            if step.twice and completed.status > 0 and not lvm.is_busy(completed):
+                completed = await self._do(argv, step, lock)
+            if completed.status > 0 and not lvm.is_busy(completed):
+                # It may have been refused for what LVM did not see.
+                completed = await self._do(step.argv, replace(step, urgent=""), lock)
         if lvm.is_busy(completed):
             raise LvmBusyError(completed.complaint)
         return completed

@@ -10,7 +10,7 @@ from dmguard.core.ledger import Ledger
 from dmguard.core.model import Pool, State
 from dmguard.edge import lvm
 from dmguard.edge.dm import Control, DmParseError, DmUnavailableError
-from dmguard.edge.run import CommandFailedError, CommandTimeoutError
+from dmguard.edge.run import CommandFailedError, CommandTimeoutError, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
@@ -36,7 +36,8 @@ class Senses:
     `appeared`: when udev first saw a device; `dmeventd`: is its socket there; `late`: the pools
     that this boot waited for in vain; `bare`: what lies below pools that are none of LVM's, and
     `raws` those that are configured, and `heads` what is at the beginning of their metadata;
-    `copies_on`: do LVM's copies of its metadata lie on one of these devices?
+    `copies_on`: do LVM's copies of its metadata lie on one of these devices? `members`: the nodes
+    of PVs that answer, without LVM.
     """
 
     survey: Survey | None = None
@@ -50,6 +51,7 @@ class Senses:
     raws: Callable[[tuple[BarePool, ...]], tuple[RawPool, ...]] = lambda _: ()
     heads: Callable[[tuple[RawPool, ...]], Awaitable[tuple[RawPool, ...]]] | None = None
     copies_on: Callable[[Collection[Devno]], bool] = lambda _: False
+    members: Callable[[], Awaitable[tuple[str, ...]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Observer:
         self._devices: tuple[DmDevice, ...] = ()
         self._kernels: tuple[KernelPool, ...] = ()
         self._seen: _Seen | None = None
+        self._certain = False
         self._vgs: tuple[Vg, ...] = ()
         self._profiles: dict[str, Profile | None] = {}
         self._settings: Hashable = None
@@ -187,7 +190,7 @@ class Observer:
         Where LVM did not answer on everything that is asked for again by who must be sure.
         """
         devices = () if names is None else self._devices_of(names)
-        self._seen = None  # until LVM has answered: who must be sure asks again
+        self._seen, self._certain = None, False  # until LVM has answered on everything
         seen: _Seen | None = now
         vgs = None
         try:
@@ -201,11 +204,11 @@ class Observer:
                 vgs = await lvm.read_vgs(self._runner, attempts=1 if self._locked else 20)
                 self.unanswered, self._alone, self._locked = "", frozenset(), False
         except CommandTimeoutError as error:
-            if not self._vgs:
-                raise
             # One disk that does not answer must not blind the guard for the others.
+            vgs = await (self._read_each() if self._vgs else self._read_members())
+            if not vgs:
+                raise
             seen, whole, self.unanswered = None, names is None, str(error)
-            vgs = await self._read_each()
         except lvm.ReportBusyError as error:
             # One VG that is locked for long must not blind the guard for the others. What was
             # known of it still holds for its pools' sizes; LVM's own lock keeps it unchanged.
@@ -213,7 +216,7 @@ class Observer:
             self._locked = True
         self._vgs = vgs
         await self._read_profiles()
-        self._seen = seen
+        self._seen, self._certain = seen, seen is not None
         return whole
 
     async def _read_alone(
@@ -243,9 +246,10 @@ class Observer:
         vgs, alone = [], set()
         for vg in self._vgs:
             found: tuple[Vg, ...] = ()
-            silent = False
+            devices = _devices_of(vg)
+            silent = vg.silent and not devices
             try:
-                if self._vg(vg.name) is vg and (devices := _devices_of(vg)):
+                if self._vg(vg.name) is vg and devices:
                     found = await lvm.read_vgs(
                         self._runner, (vg.name,), devices, timeout_s=_ALONE_S
                     )
@@ -261,6 +265,19 @@ class Observer:
         self._alone = frozenset(alone)
         return tuple(vgs)
 
+    async def _read_members(self) -> tuple[Vg, ...]:
+        """Where no VG is known yet, those of the PVs that answer; one with others is silent."""
+        devices = () if self._senses.members is None else await self._senses.members()
+        if not devices:
+            return ()
+        try:
+            read = await lvm.read_vgs(self._runner, (), devices, timeout_s=_ALONE_S)
+        except (lvm.ReportError, RunError) as error:
+            log.debug("%s", error)
+            return ()
+        self._alone = frozenset(vg.name for vg in read if not vg.missing)
+        return tuple(replace(vg, silent=vg.name not in self._alone) for vg in read)
+
     async def _read_profiles(self) -> None:
         """A process for each, and so only when a file changed or another one is in use."""
         used = sorted({pool.profile for vg in self._vgs for pool in vg.pools if pool.profile})
@@ -274,7 +291,7 @@ class Observer:
         or if it would have more to say.
         """
         vg = self._vg(name)
-        if vg is None or (self._seen is None and name not in self._alone):
+        if vg is None or not (self._certain or name in self._alone):
             return ()
         return _devices_of(vg)
 

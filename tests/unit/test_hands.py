@@ -190,6 +190,23 @@ def test_a_process_for_an_urgent_step_looks_at_no_disk_but_the_groups(
     assert [call for call, _ in runner.calls] == [("lvm", *argv) for argv in processes]
 
 
+@pytest.mark.parametrize(
+    ("answers", "processes"),
+    [
+        ([(5, "no"), (0, "")], [NARROWED, NARROWED]),
+        ([(5, "no"), (5, "no"), (0, "")], [NARROWED, NARROWED, URGENT]),
+    ],
+)
+def test_what_is_to_be_tried_twice_is_before_lvm_looks_at_other_disks(
+    answers: list[tuple[int, str]], processes: list[tuple[str, ...]]
+) -> None:
+    """A volume of the pool that stands still may be among them."""
+    runner = FakeRunner(*answers)
+    step = Lvm(URGENT, urgent="vg", twice=True)
+    assert do(make_hands(cast("Runner", runner), devices_of=DEVICES), step).ok
+    assert [call for call, _ in runner.calls] == [("lvm", *argv) for argv in processes]
+
+
 def test_a_step_that_is_not_urgent_is_a_process_of_its_own() -> None:
     runner, resident = FakeRunner((0, "")), FakeResident(0)
     do(make_hands(cast("Runner", runner), resident=resident), STEP)

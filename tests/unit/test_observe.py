@@ -51,6 +51,8 @@ class FakeLvm:
         self.attempts: list[int] = []
         self.hung: dict[str, bool] = {}
         """Groups whose disks do not answer; True: who asks cannot be killed."""
+        self.on = ""
+        """One of them whose disk nobody looks at who is shown others."""
 
     @staticmethod
     def make(name: str, **changes: object) -> Vg:
@@ -89,7 +91,10 @@ class FakeLvm:
             raise OSError("no report")
         if self.busy:
             raise self.ReportBusyError
-        if hung := [stuck for name, stuck in self.hung.items() if not names or name in names]:
+        asked = {name: not names or name in names for name in self.hung}
+        if self.on:
+            asked[self.on] = not devices
+        if hung := [stuck for name, stuck in self.hung.items() if asked[name]]:
             raise CommandTimeoutError(("lvm",), timeout_s, stuck=any(hung))
         read = [vg for name, vg in self.vgs.items() if not names or name in names]
         return tuple(
@@ -120,8 +125,12 @@ def no_control() -> NoReturn:
     raise DmUnavailableError("no kernel here")
 
 
-def make_observer() -> Observer:
-    return Observer(cast("Runner", None), no_control)
+def make_observer(members: tuple[str, ...] | None = None) -> Observer:
+    async def answering() -> tuple[str, ...]:
+        return members or ()
+
+    senses = Senses(members=None if members is None else answering)
+    return Observer(cast("Runner", None), no_control, senses)
 
 
 def look(observer: Observer, **how: Any) -> State:
@@ -288,10 +297,39 @@ def test_of_a_group_that_changed_while_nothing_else_was_told_what_was_known_stay
     assert observer.devices_of("two") == ()
 
 
-def test_where_no_group_is_known_there_is_nothing_to_go_by(fake: FakeLvm) -> None:
+@pytest.mark.parametrize("members", [None, ()])
+def test_where_no_group_is_known_and_no_disk_answers_there_is_nothing_to_go_by(
+    fake: FakeLvm, members: tuple[str, ...] | None
+) -> None:
     fake.hung["two"] = True
-    with pytest.raises(CommandTimeoutError):
-        look(make_observer())
+    observer = make_observer(members=members)
+    for _ in range(2):
+        with pytest.raises(CommandTimeoutError):
+            look(observer)
+        assert observer.unanswered == ""
+
+
+def test_where_no_group_is_known_those_are_read_that_are_on_disks_that_answer(
+    fake: FakeLvm,
+) -> None:
+    """One that lies on another disk besides cannot be told from one that has lost it."""
+    lost = (make_pv(0, name="sd-two"), replace(make_pv(0, name="sd-x"), missing=True))
+    fake.commit("two", pvs=lost)
+    fake.hung["x"] = True
+    fake.on = "x"
+    observer = make_observer(members=("/dev/sd-one", "/dev/sd-two"))
+    for _ in range(2):
+        assert [(vg.name, vg.silent) for vg in look(observer).vgs] == [
+            ("one", False),
+            ("two", True),
+        ]
+        assert observer.devices_of("one") == ("/dev/sd-one",)
+        assert observer.devices_of("two") == ()
+        assert "no answer" in observer.unanswered
+    assert fake.shown[1] == ("/dev/sd-one", "/dev/sd-two")
+    fake.hung.clear()
+    look(observer, fresh=True)
+    assert observer.unanswered == ""
 
 
 def test_a_pool_that_grew_since_lvm_was_read_is_as_large_as_the_kernel_has_it() -> None:
@@ -459,7 +497,7 @@ def test_where_a_groups_pvs_are_is_told_only_where_it_is_certain(
     assert observer.devices_of("one") == (known.name,)
     assert observer.devices_of("three") == ()
     observer.forget()
-    assert observer.devices_of("one") == ()
+    assert observer.devices_of("one") == (known.name,), "that it is asked again is no doubt"
     fake.commit("one")
     fake.vgs["one"] = replace(fake.vgs["one"], pvs=(replace(known, **pv),))  # type: ignore[arg-type]
     look(observer)

@@ -30,7 +30,7 @@ from dmguard.edge.files import Lock, write_atomic
 from dmguard.edge.run import CommandMissingError
 from dmguard.loop import execute, walk
 from dmguard.loop.execute import Executor
-from dmguard.loop.intent import boundaries
+from dmguard.loop.intent import INTENDED, boundaries, dump_intent
 from dmguard.loop.record import read_history
 from dmguard.loop.walk import UNREACHABLE, Done
 from tests.unit.builders import in_kernel, make_extend, make_pool, make_state
@@ -252,6 +252,33 @@ def test_a_pool_that_a_command_left_suspended_behind_a_lock_is_loaded_once_it_is
     assert not bench.paths.intent.exists()
     assert not bench.paths.left.exists()
     assert bench.executor.settle_in is None
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_what_lvm_had_committed_is_done_when_the_half_of_it_is_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_interrupted: bool
+) -> None:
+    extend = make_extend()
+
+    def ends(step: Step) -> Done:
+        assert isinstance(step, Lvm)
+        if step.argv[0] == "lvextend":
+            return Done(ok=False, complaint="lvm ended with status -9")
+        bench.observer.state = make_state(make_pool(80, size=12_000))
+        return Done(ok=True)
+
+    bench = Watched(tmp_path, ends)
+    bench.observer.state = SUSPENDED
+    if is_interrupted:
+        write_atomic(bench.paths.intent, dump_intent(extend, Trigger.DM_EVENT, "one", INTENDED))
+        resume(bench)
+    else:
+        assert act(bench, extend).result is Result.DONE
+    (entry,) = read_history(bench.paths)
+    why = "resumed" if is_interrupted else extend.reason
+    assert (entry.result, entry.reason) == (Result.DONE, why)
+    assert "taken back" not in caplog.text
+    assert not bench.paths.intent.exists()
 
 
 def test_a_folder_that_was_made_anew_is_not_moved_once_more(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.channel import CommandTimeout
 from tests.vm.kit import (
     LIB,
     LIBRARY,
@@ -77,6 +78,52 @@ def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory, left: in
     its.assert_converged()
     its.assert_intact()
     assert main_pid(m) == pid
+
+
+def hangs(m: Machine) -> bool:
+    """Does an LVM that looks at everything wait?"""
+    probe = m.start("exec pvs")
+    try:
+        probe.wait(3)
+    except CommandTimeout:
+        return True
+    return False
+
+
+def test_a_pool_that_an_lvextend_left_suspended_goes_on_though_lvm_itself_waits_for_it(
+    machines: Factory,
+) -> None:
+    """Where no hints tell it which disks need not be read LVM reads the thin devices of others, as
+    Docker's: they answer when their pool goes on, and that is what LVM is to see to.
+    """
+    its = make_machine(machines)
+    m = its.m
+    m.put("/etc/lvm/lvmlocal.conf", 'devices { hints = "none" }\n')
+    m.put("/etc/systemd/system/dmguard.service.d/trace.conf", TRACED)
+    m.run(f"mv {LIBRARY} {LIBRARY}.away")
+    m.run("systemctl daemon-reload && systemctl restart dmguard")
+    cut = LvmCut(m, "lvextend")
+    cut.arm()
+    its.cause()
+    its.assert_converged()
+    cut.count()
+
+    cut.arm(1)
+    its.cause()
+    wait_for("killed", lambda: "SIGKILL" in m.run("cat /run/calls", check=False).out)
+    wait_for("told", lambda: settled(m, "extend-data", "docker/thinpool") >= its.acts)
+    its.size = size_of(m, "docker", "thinpool")
+    its.assert_converged()
+    assert not hangs(m)
+
+    cut.arm(0, "SIGSTOP")  # behind the last write
+    its.cause()
+    cut.wait_until_stopped()
+    cut.kill_with(main_pid(m))
+    assert hangs(m)
+    wait_for("grown", lambda: is_grown(its), timeout=90)
+    its.assert_converged()
+    its.assert_intact()
 
 
 def test_growth_comes_when_a_lock_that_was_held_for_long_is_let_go(machines: Factory) -> None:

@@ -95,6 +95,25 @@ def see_silence(its: Host) -> None:
     wait_for("told", lambda: set(cleared(m)) >= SILENT, timeout=60)
 
 
+def see_silence_from_the_start(its: Host) -> None:
+    """An agent that has never had an answer of LVM's goes by the disks that answer."""
+    m = its.m
+    count = reasons(m).count("lvm-unreadable")
+    m.run("dmsetup suspend --noflush --nolockfs slow")
+    try:
+        m.run("systemctl restart dmguard")
+        its.pid = main_pid(m)
+        wait_for("told", lambda: reasons(m).count("lvm-unreadable") > count, timeout=90)
+        for pool in (its.one, its.two):
+            pool.assert_met()
+        wait_for("told", lambda: reasons(m, "held/pool").count("vg-silent") > 1)
+        its.held.cross()
+    finally:
+        m.run("dmsetup resume slow")
+    its.held.assert_grown(30)
+    assert "vg-missing-pv" not in reasons(m)
+
+
 def see_slowness(its: Host) -> None:
     """Each read and write of one of its disks takes a second."""
     m = its.m
@@ -111,5 +130,6 @@ def test_what_does_not_answer_holds_no_other_pool_up(machines: Factory) -> None:
         pool.assert_met()
     see_lock(its)
     see_silence(its)
+    see_silence_from_the_start(its)
     see_slowness(its)
     its.assert_untouched()

@@ -411,7 +411,7 @@ POOLS = (
         "LVM's report could not be read",
         "The lvm command failed, hung, or answered something that is not a report.",
         "dmguard sees the pools' usage in the kernel. It grows those whose group it knew before and"
-        " whose disks answer.",
+        " whose disks answer, and after a start those on disks that answer.",
         "Run lvm fullreport by hand and read what it says. dmguard tries again.",
     ),
     Code(

@@ -52,7 +52,9 @@ def undo_load(action: Extend | Refresh, ran: int, state: State) -> tuple[Step, .
     del ran
     found = (pool.kernel for pool in state.pools if pool.lv.uuid == action.lv_uuid)
     kernel = next(found, None)
-    return (Lvm(_load(action), twice=True),) if kernel is not None and kernel.suspended else ()
+    # Nor is anybody else's volume looked at, which may be in the very pool that stands still.
+    load = Lvm(_load(action), urgent=action.vg, twice=True)
+    return (load,) if kernel is not None and kernel.suspended else ()
 
 
 def activate(action: Activate) -> tuple[Step, ...]:
