@@ -38,10 +38,12 @@ PATIENCE_S = 1.0
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _STUCK_S = 300.0
+_SLOW_S = 60.0
 _WORDS = {
     "config-rejected": ("reload", "failed"),
     "config-loaded": ("reload", "done"),
     "source-down": ("watch", "failed"),
+    "lvm-slow": ("watch", "failed"),
 }
 
 
@@ -58,6 +60,7 @@ class Agent:
         self._supervised: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
         self._status = ""
+        self._slow = ""
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. What is under way is finished first."""
@@ -191,4 +194,16 @@ class Agent:
             stuck = since is not None and time.monotonic() - since > _STUCK_S
             if not stuck or self._loop.runner.writing:
                 systemd.notify(WATCHDOG="1")
+            self._tell_slowness()
             await asyncio.sleep(period / 2)
+
+    def _tell_slowness(self) -> None:
+        """Once of each command: the reconciler, which waits for it, cannot."""
+        words, seconds = self._loop.runner.writing_for or ("", 0.0)
+        if seconds >= _SLOW_S and words != self._slow:
+            told = (
+                f"{words}: not at its end after {seconds:.0f} s, and nothing is changed till then"
+            )
+            self._tell("lvm-slow", told, Trigger.TIMER)
+        if seconds >= _SLOW_S or not words:
+            self._slow = words

@@ -118,6 +118,7 @@ class Runner:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._recent: deque[Started] = deque(maxlen=20)
         self._writing = 0
+        self._at: tuple[str, float] | None = None
         self._stuck: list[tuple[tuple[str, ...], subprocess.Popen[bytes]]] = []
         self._keeper = ThreadPoolExecutor(2, thread_name_prefix="keeper")
         self._keeping: list[Future[subprocess.Popen[bytes]]] = []
@@ -143,6 +144,12 @@ class Runner:
     def writing(self) -> bool:
         """Does a writer run, or wait for its turn?"""
         return self._writing > 0
+
+    @property
+    def writing_for(self) -> tuple[str, float] | None:
+        """What the writer whose turn it is does, and for how many seconds by now."""
+        at = self._at
+        return None if at is None else (at[0], time.monotonic() - at[1])
 
     @property
     def recent(self) -> tuple[Started, ...]:
@@ -180,15 +187,16 @@ class Runner:
         held = os.open(os.devnull, os.O_RDONLY) if stdin is None else os.dup(stdin)
         self._writing += 1
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._writer, self._change, tuple(argv), held)
+        work = partial(self._change, tuple(argv), held)
+        future = loop.run_in_executor(self._writer, self._timed, shlex.join(argv), work)
         future.add_done_callback(self._written)
         return await asyncio.shield(future)
 
-    async def work(self, change: Callable[[], T]) -> T:
+    async def work(self, words: str, change: Callable[[], T]) -> T:
         """The same for a change that needs no process: it runs in turn with the writers."""
         self._writing += 1
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._writer, change)
+        future = loop.run_in_executor(self._writer, self._timed, words, change)
         future.add_done_callback(self._written)
         return await asyncio.shield(future)
 
@@ -218,6 +226,13 @@ class Runner:
             os.close(channel)
         self._kept = [child, *(one for one in self._kept if one.poll() is None)]
         return child
+
+    def _timed(self, words: str, change: Callable[[], T]) -> T:
+        self._at = (words, time.monotonic())
+        try:
+            return change()
+        finally:
+            self._at = None
 
     def _written(self, future: asyncio.Future[Any]) -> None:
         self._writing -= 1

@@ -17,10 +17,12 @@ _DEEPEST = 100
 """Devices, where each may be made of many."""
 
 
-def lies_on(path: Path, devices: Collection[Devno], roots: Roots | None = None) -> bool:
+def lies_on(path: Path, devices: Collection[Devno], roots: Roots | None = None) -> bool | None:
     """Does a file lie on one of these devices, or on one that is made of them?
 
-    False for what has no device of its own, as btrfs and a file system of another host's.
+    None where that cannot be told: a file system that has no device of its own, as btrfs, an
+    overlay, or one of another host's (its number is then of major 0, Linux, fs/super.c:
+    get_anon_bdev).
     """
     sys = (roots or Roots()).sys
     try:
@@ -36,4 +38,4 @@ def lies_on(path: Path, devices: Collection[Devno], roots: Roots | None = None) 
             below = (text_of(slave / "dev") or "").strip()
             if below and below not in found and len(found) < _DEEPEST:
                 found.append(below)
-    return False
+    return None if os.major(number) == 0 else False

@@ -62,7 +62,7 @@ class DmHands:
 
     async def _do(self, change: Callable[[], object]) -> Done:
         try:
-            await self._runner.work(change)
+            await self._runner.work("a change of tables or of a loop device's file", change)
         except LoopChangedError as error:
             return Done(ok=False, complaint=str(error), code="loop-changed")
         except LoopRoomError as error:

@@ -36,7 +36,8 @@ class Senses:
     `appeared`: when udev first saw a device; `dmeventd`: is its socket there; `late`: the pools
     that this boot waited for in vain; `bare`: what lies below pools that are none of LVM's, and
     `raws` those that are configured, and `heads` what is at the beginning of their metadata;
-    `copies_on`: do LVM's copies of its metadata lie on one of these devices? `members`: the nodes
+    `copies_on`: do LVM's copies of its metadata lie on one of these devices, if that can be told?
+    `members`: the nodes
     of PVs that answer, without LVM.
     """
 
@@ -50,7 +51,7 @@ class Senses:
     bare: Callable[[tuple[BarePool, ...]], tuple[BarePool, ...]] = lambda pools: pools
     raws: Callable[[tuple[BarePool, ...]], tuple[RawPool, ...]] = lambda _: ()
     heads: Callable[[tuple[RawPool, ...]], Awaitable[tuple[RawPool, ...]]] | None = None
-    copies_on: Callable[[Collection[Devno]], bool] = lambda _: False
+    copies_on: Callable[[Collection[Devno]], bool | None] = lambda _: None
     members: Callable[[], Awaitable[tuple[str, ...]]] | None = None
 
 
@@ -301,10 +302,11 @@ class Observer:
         return tuple(device for devices in found for device in devices) if all(found) else ()
 
     def may_wait(self) -> bool:
-        """May a file of LVM's wait for a pool to grow? It lies on one, or one is nearly full."""
-        if any(kernel.is_tight for kernel in self._kernels):
-            return True
-        return self._senses.copies_on({kernel.devno for kernel in self._kernels})
+        """May a file of LVM's wait for a pool to grow? It lies on one; or that cannot be told, and
+        one is nearly full.
+        """
+        lies = self._senses.copies_on({kernel.devno for kernel in self._kernels})
+        return any(kernel.is_tight for kernel in self._kernels) if lies is None else lies
 
     def glance(self, pool: str = "") -> State:
         """The kernel's pools as they are now, or this one alone of those that are known; joined

@@ -307,9 +307,12 @@ def test_a_change_without_a_process_waits_for_its_turn(runner: Runner, tmp_path:
     async def main() -> None:
         first = asyncio.create_task(runner.change(["slow"]))
         await until(lambda: bool(children()))
-        second = asyncio.create_task(runner.work(lambda: done.append("second")))
+        second = asyncio.create_task(runner.work("it", lambda: done.append("second")))
         await asyncio.sleep(0)
         assert runner.writing
+        words, seconds = runner.writing_for or ("", -1.0)
+        assert words == "slow"
+        assert 0 <= seconds < 60
         second.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await second
@@ -318,7 +321,8 @@ def test_a_change_without_a_process_waits_for_its_turn(runner: Runner, tmp_path:
         await first
         await until(lambda: done == ["second"])
         await until(lambda: not runner.writing)
-        assert await runner.work(lambda: 7) == 7
+        assert runner.writing_for is None
+        assert await runner.work("it", lambda: 7) == 7
 
     with runner:
         run(main())

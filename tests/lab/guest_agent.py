@@ -10,11 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import tty
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 LINE = threading.Lock()
 SHARE = Path("/run/lab")
@@ -41,15 +40,20 @@ def serve(port: int, ask: dict[str, Any]) -> None:
         send(port, {"id": ask["id"]} | failed)
 
 
+def in_memory(name: str) -> IO[bytes]:
+    return os.fdopen(os.memfd_create(name), "w+b")
+
+
 def run(port: int, ask: dict[str, Any]) -> None:
-    """Run one command; its output goes to files, so that no child of it can hold the answer."""
+    """Run one command; its output goes to files, so that no child of it can hold the answer: in
+    memory, for every file system of the machine may be full.
+    """
     cmd = ask["cmd"]
     if cmd is None:
         long = SHARE / f"cmd-{ask['id']}"
         cmd = long.read_text()
         long.unlink()
-    folder = "/run" if os.access("/run", os.W_OK) else "/tmp"
-    with tempfile.TemporaryFile(dir=folder) as out, tempfile.TemporaryFile(dir=folder) as err:
+    with in_memory("out") as out, in_memory("err") as err:
         # Input comes by a file of the share, too: the line is for short messages only.
         source = SHARE / f"in-{ask['id']}" if ask.get("stdin") else Path("/dev/null")
         with source.open("rb") as given:

@@ -454,6 +454,10 @@ def test_a_pool_is_tight_from_nine_tenths_on(
     control.pools[0] = replace(control.pools[0], kernel=replace(one, data=data, mode=mode))
     asyncio.run(observer.look())
     assert observer.may_wait() is tight
+    elsewhere = Senses(copies_on=lambda _: False)
+    observer = Observer(cast("Runner", None), lambda: cast("Control", control), elsewhere)
+    asyncio.run(observer.look())
+    assert not observer.may_wait()
 
 
 def test_a_growth_of_metadata_that_lvm_made_no_backup_of_is_seen(fake: FakeLvm) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.vm.filling import Filling, cleared, reasons
-from tests.vm.kit import MIB, NO_DMEVENTD, config, history, wait_for
+from tests.vm.kit import LIBRARY, MIB, NO_DMEVENTD, config, history, wait_for
 from tests.vm.mortal import main_pid
 
 if TYPE_CHECKING:
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 # A look that does not end would have the agent killed after so long.
 WATCHDOG = "[Service]\nWatchdogSec=6\n"
 SILENT = {"vg-silent", "lvm-unreadable"}
+REAL = "/usr/lib/real/lvm"
+STANDS = f"""#!/bin/sh
+case "${{0##*/}}" in lvm) ;; *) set -- "${{0##*/}}" "$@" ;; esac
+[ "$1" != lvextend ] || kill -STOP $$
+exec {REAL} "$@"
+"""
 SLOW = "dmsetup suspend slow && dmsetup reload slow --table '{0}' && dmsetup resume slow"
 
 
@@ -124,6 +130,23 @@ def see_slowness(its: Host) -> None:
     its.held.assert_met()
 
 
+def see_own_command(its: Host) -> None:
+    """LVM does not come to its end in the very group. It is not killed, and that is told."""
+    m = its.m
+    m.run(f"mv {LIBRARY} {LIBRARY}.away; pkill -x dmguard-lvm", check=False)
+    m.run(f"mkdir -p /usr/lib/real && cp /usr/sbin/lvm {REAL} && rm /usr/sbin/lvm")
+    m.put("/usr/sbin/lvm", STANDS, 0o755)
+    its.two.cross()
+    wait_for("told", lambda: "lvm-slow" in reasons(m), timeout=120)
+    assert reasons(m, "lvextend").count("lvm-slow") == 1
+    assert not its.two.is_grown()
+    m.run("pkill -CONT -x lvm")
+    its.two.assert_grown(10)
+    m.run(f"mv {REAL} /usr/sbin/lvm")
+    its.two.assert_met(10)
+    assert reasons(m).count("lvm-slow") == 1
+
+
 def test_what_does_not_answer_holds_no_other_pool_up(machines: Factory) -> None:
     its = Host(machines)
     for pool in its.pools():
@@ -132,4 +155,5 @@ def test_what_does_not_answer_holds_no_other_pool_up(machines: Factory) -> None:
     see_silence(its)
     see_silence_from_the_start(its)
     see_slowness(its)
+    see_own_command(its)
     its.assert_untouched()

@@ -198,9 +198,11 @@ def test_of_a_hundred_pools_that_cross_together_the_fullest_are_grown_first(
 
     full = pools[-FULL:]
     began = fill(m, pools, 90, 8) | fill(m, full, 98, 26)
-    wait_for(
-        "all grown", lambda: len(history(m, "extend-data")) >= POOLS, timeout=LONGEST_S, interval=2
-    )
+
+    def grown() -> int:
+        return len({act["pool"] for act in history(m, "extend-data")})
+
+    wait_for("all grown", lambda: grown() == POOLS, timeout=LONGEST_S, interval=2)
     acts = history(m, "extend-data")
     assert {act["result"] for act in acts} == {"done"}
     took = {

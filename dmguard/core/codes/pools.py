@@ -415,6 +415,18 @@ POOLS = (
         "Run lvm fullreport by hand and read what it says. dmguard tries again.",
     ),
     Code(
+        "lvm-slow",
+        "a6bbce42d28a40908bd338c5dfe114db",
+        Severity.ERROR,
+        "A command of LVM's does not come to its end",
+        "LVM waits for a disk or for udev, or somebody has stopped it. A check of large metadata"
+        " takes as long.",
+        "dmguard changes one thing at a time: no pool is grown until that command ends. It is not"
+        " killed, which could leave a pool suspended.",
+        "The entry names the command; its process's wchan and the kernel's log say what it waits"
+        " for.",
+    ),
+    Code(
         "source-down",
         "7fbf1bf5ea2947c886558c7e566a71f3",
         Severity.WARNING,

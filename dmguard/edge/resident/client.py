@@ -122,7 +122,9 @@ class Resident:
         if not self._runner.writing:
             # It is its turn: LVM begins before the writers' thread has woken. It is asked once.
             ask()
-        completed = await self._runner.work(partial(self._exchange, channel, line, ask))
+        completed = await self._runner.work(
+            f"{lvm.LVM} {line.decode()}", partial(self._exchange, channel, line, ask)
+        )
         if completed.status < 0:
             self._rest(completed.stderr)
             self._part()
