@@ -236,7 +236,7 @@ def test_a_pool_that_a_command_left_suspended_is_loaded_by_lvm_and_not_merely_re
 ) -> None:
     pool = in_kernel(make_pool(80), suspended=suspended)
     pool = replace(pool, lv=replace(pool.lv, uuid=action.lv_uuid))
-    step = Lvm(("lvchange", "--refresh", *DATA, action.pool), twice=True)
+    step = Lvm(("lvchange", "--refresh", *DATA, action.pool), twice=True, urgent="vg")
     assert undo_for(action, 1, make_state(pool)) == ((step,) if suspended else ())
     down = make_state(replace(pool, kernel=None))
     assert (undo_for(action, 1, down), undo_for(action, 1, seen())) == ((), ())

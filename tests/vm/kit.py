@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +11,6 @@ from tests.lab.lvmkit import pool_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.lab.channel import Running
     from tests.lab.machine import Machine
@@ -137,35 +133,6 @@ def history(m: Machine, action: str | None = None) -> list[dict[str, Any]]:
         with contextlib.suppress(ValueError):  # a power cut tore it
             found.append(json.loads(line))
     return [entry for entry in found if action in (None, entry["action"])]
-
-
-def sums(m: Machine) -> dict[str, str]:
-    """Of each disk a SHA-256 of where it was ever written to, and what is there."""
-    m.run("sync")
-    return {disk.name: _sum_of(disk.path) for disk in m.disks}
-
-
-def _sum_of(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        end = 0
-        while (begin := _next(file.fileno(), end, os.SEEK_DATA)) is not None:
-            end = _next(file.fileno(), begin, os.SEEK_HOLE) or begin
-            found.update(f"{begin} {end}".encode())
-            file.seek(begin)
-            for place in range(begin, end, MIB):
-                found.update(file.read(min(MIB, end - place)))
-    return found.hexdigest()
-
-
-def _next(descriptor: int, place: int, whence: int) -> int | None:
-    """Where data or a hole begins; None if there is none any more (lseek(2), ENXIO)."""
-    try:
-        return os.lseek(descriptor, place, whence)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
-        return None
 
 
 def size_of(m: Machine, vg: str, pool: str) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tests.edge.schema import check
 from tests.lab.lvmkit import docker_direct_lvm, pool_status
 from tests.vm.bootkit import assert_docker_works
-from tests.vm.kit import sums, wait_for
+from tests.vm.kit import wait_for
 from tests.vm.manual import procedures
 from tests.vm.wrongs.around import AROUND
 from tests.vm.wrongs.bares import BARES
@@ -97,43 +97,31 @@ def assert_cured(m: Machine, wrong: Wrong) -> None:
     assert (status, codes(seen["left"])) == (0, []), wrong.code
 
 
-def assert_told(m: Machine, wrong: Wrong) -> bool:
-    """Found alone, left as it is by --fix and the agent, and gone once its own cure was followed.
-    Does the cure change what is on the disks?
-    """
+def assert_told(m: Machine, wrong: Wrong) -> None:
+    """Found alone, and gone once its own cure was followed."""
     status, seen = doctor(m)
-    before = sums(m)
-    fixing, fixed = doctor(m, "--fix")
-    assert (fixing, fixed["done"], codes(fixed["left"])) == (status, [], codes(seen["left"]))
-    assert sums(m) == before, wrong.code
     assert codes(seen["left"]) == [(wrong.code, wrong.subject)]
     (finding,) = seen["left"]
     assert (finding["counts"], finding["fixable"]) == (wrong.counts, False), wrong.code
     assert status == (4 if wrong.counts else 0)
     m.run(wrong.cure or "")
-    is_written = sums(m) != before
     # Where nothing else was made, the next look tells as much.
     if wrong.after:
         assert_silent(m, f"{wrong.code} is cured")
-    return is_written
 
 
-def assert_each_alone(m: Machine, wrongs: Iterable[Wrong]) -> set[str]:
-    """On a host on which nothing is wrong before, between them, and after. The codes of those that
-    are cured by writing to a disk.
-    """
-    written = set()
+def assert_each_alone(m: Machine, wrongs: Iterable[Wrong]) -> None:
+    """On a host on which nothing is wrong before, between them, and after."""
     assert_silent(m, "it is clean")
     for wrong in wrongs:
         m.run(wrong.make, timeout=120)
         if wrong.is_fixed:
             assert_cured(m, wrong)
-        elif assert_told(m, wrong):
-            written.add(wrong.code)
+        else:
+            assert_told(m, wrong)
         if wrong.after:
             m.run(wrong.after, check=False)
     assert_silent(m, "it is clean again")
-    return written
 
 
 @procedures("P3", "P16")
@@ -149,10 +137,7 @@ def test_each_thing_that_is_wrong_with_a_pool_is_found_alone_cured_and_gone(
 ) -> None:
     m = machines(disks=SIZES)
     clean(m)
-    written = assert_each_alone(m, (*BARES, *POOLS))
-    print(sorted(written))
-    # The same disks, seen to change.
-    assert written >= {"pool-needs-check", "pool-failed", "vg-exported", "transaction-id-mismatch"}
+    assert_each_alone(m, (*BARES, *POOLS))
     assert_docker_works(m)
 
 

@@ -27,7 +27,7 @@ class _Works:
 
     writing = False
 
-    async def work(self, function: Callable[[], Any]) -> Any:
+    async def work(self, _: str, function: Callable[[], Any]) -> Any:
         return function()
 
 
