@@ -75,8 +75,12 @@ def _transaction(places: list[Path]) -> int | None:
     )
     if path is None:
         return None
+    with path.open("rb") as file:
+        text = file.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        return None  # it is none of Docker's, and the rest of it may say something else
     try:
-        values = json.loads(path.read_bytes()[:_LARGEST])
+        values = json.loads(text)
         number = values["open_transaction_id"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
