@@ -37,8 +37,7 @@ class Senses:
     that this boot waited for in vain; `bare`: what lies below pools that are none of LVM's, and
     `raws` those that are configured, and `heads` what is at the beginning of their metadata;
     `copies_on`: do LVM's copies of its metadata lie on one of these devices, if that can be told?
-    `members`: the nodes
-    of PVs that answer, without LVM.
+    `members`: the nodes of PVs that answer, without LVM.
     """
 
     survey: Survey | None = None

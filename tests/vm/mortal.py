@@ -14,9 +14,10 @@ from tests.vm.kit import (
     history,
     make_full_metadata,
     size_of,
+    start_writing,
     wait_for,
     wait_for_mark,
-    write,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -148,11 +149,18 @@ class Data:
         wait_for("the mark told", lambda: settled(m, "refresh", "docker/thinpool"))
 
     def cause(self) -> None:
+        before = self.written
+        writer = self.begin()
+        assert written(writer) == self.written - before
+
+    def begin(self) -> Running:
+        """Have it written; where LVM is held while the pool is suspended that does not end."""
         upto = self.size * 76 // 100 // MIB + 1
-        write(self.m, self.device, self.written, upto - self.written)
+        writer = start_writing(self.m, self.device, self.written, upto - self.written)
         self.written = upto
         self.size = grown(self.size, EXTENT)
         self.acts += 1
+        return writer
 
     def revive(self) -> None:
         self.m.run("lvchange -q -ay docker/thinpool")

@@ -13,7 +13,7 @@ from dmguard.core.model import Resource
 from dmguard.loop.intent import boundaries
 from tests.vm.boundaries import stops
 from tests.vm.conftest import on_each_kernel
-from tests.vm.kit import MIB, NO_DMEVENTD, config, entries, history, size_of, wait_for
+from tests.vm.kit import MIB, NO_DMEVENTD, config, entries, history, size_of, wait_for, written
 from tests.vm.mortal import (
     CLAIMS,
     INTENT,
@@ -143,10 +143,11 @@ def test_ten_random_moments_of_death_converge(machines: Factory) -> None:
 def test_stopping_the_service_lets_a_running_lvextend_finish(machines: Factory) -> None:
     """SIGTERM while LVM works: the pool is grown and the act told before the unit is inactive."""
     m, mortal = make_machine(machines, Data)
+    assert isinstance(mortal, Data)
     # By its words: a reader, or one that is just ending, has none of these.
     growing = "-f '^lvm lvextend '"
     catcher = m.start(f"until pkill -STOP {growing} && pgrep {growing}; do :; done")
-    mortal.cause()
+    writer = mortal.begin()
     lvm = catcher.wait(30).out.split()[0]
 
     m.run("systemctl stop --no-block dmguard")
@@ -156,6 +157,7 @@ def test_stopping_the_service_lets_a_running_lvextend_finish(machines: Factory) 
     m.run(f"kill -CONT {lvm}")
     m.wait_until("systemctl show -P ActiveState dmguard | grep -q '^inactive'")
 
+    written(writer)
     assert size_of(m, "docker", "thinpool") == 120 * MIB
     assert settled(m, "extend-data", "docker/thinpool") == 1
     assert m.run(f"test -e /proc/{lvm}", check=False).status != 0

@@ -19,6 +19,7 @@ from tests.vm.kit import (
     history,
     size_of,
     wait_for,
+    written,
 )
 from tests.vm.lvmcut import LvmCut
 from tests.vm.mortal import EXTENT, Data, main_pid, settled
@@ -117,11 +118,12 @@ def test_a_pool_that_an_lvextend_left_suspended_goes_on_though_lvm_itself_waits_
     assert not hangs(m)
 
     cut.arm(0, "SIGSTOP")  # behind the last write
-    its.cause()
+    writer = its.begin()
     cut.wait_until_stopped()
     cut.kill_with(main_pid(m))
     assert hangs(m)
     wait_for("grown", lambda: is_grown(its), timeout=90)
+    written(writer)
     its.assert_converged()
     its.assert_intact()
 
