@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dmguard.core.consumers import tomltext
-from dmguard.core.consumers.edit import BLANK, Edit, EditError
+from dmguard.core.consumers.edit import Edit, EditError
 from dmguard.core.consumers.service import Service
 from dmguard.core.toml import TomlError, load_toml
 
@@ -133,13 +133,17 @@ def _snapshotters(document: Any) -> set[str]:
     return {value for value in values if isinstance(value, str)}
 
 
+_BLANK = " \t\n"
+"""TOML has a carriage return before a line feed alone (TOML 1.0, Newline)."""
+
+
 def configure(text: str, wanted: Wanted, version: int = 2) -> Edit:
     """The text with the snapshotter's section as wanted, and nothing else changed.
 
     `version` is that of a new file. EditError: the text is of another version, or cannot be changed
     without touching something else.
     """
-    if not text.strip(BLANK):
+    if not text.replace("\r\n", "\n").strip(_BLANK):
         text = f"version = {version}\n"
     before = tomltext.read(text)
     _check(before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BLANK = " \t\r\n"
-"""What TOML and JSON call white space, which is less than Python does."""
+"""What JSON calls white space, which is less than Python does (RFC 8259, 2)."""
 
 
 class EditError(ValueError):
