@@ -66,8 +66,6 @@ class _Hand:
     async def run(self, step: Lvm, lock: int) -> Done:
         try:
             completed = await self._patiently(step, lock)
-            if step.twice and completed.status > 0:
-                completed = await self._patiently(step, lock)
             if _ails(step, completed):
                 return await self._cure(step, lock)
         except LvmBusyError as error:
@@ -94,15 +92,18 @@ class _Hand:
         # No other disk of the host is looked at while a writer may wait: one that does not answer
         # would hold up LVM for ever.
         argv = narrowed(step.argv, self._devices_of(step.urgent)) if step.urgent else step.argv
-        completed = await self._do(argv, step, lock)
-        if argv != step.argv:
-            if step.twice and completed.status > 0 and not lvm.is_busy(completed):
-                completed = await self._do(argv, step, lock)
-            if completed.status > 0 and not lvm.is_busy(completed):
-                # It may have been refused for what LVM did not see.
-                completed = await self._do(step.argv, replace(step, urgent=""), lock)
+        completed = await self._try(argv, step, lock)
+        if argv != step.argv and _is_refused(completed):
+            # It may have been for what LVM did not see.
+            completed = await self._try(step.argv, replace(step, urgent=""), lock)
         if lvm.is_busy(completed):
             raise LvmBusyError(completed.complaint)
+        return completed
+
+    async def _try(self, argv: tuple[str, ...], step: Lvm, lock: int) -> Completed:
+        completed = await self._do(argv, step, lock)
+        if step.twice and _is_refused(completed):
+            completed = await self._do(argv, step, lock)
         return completed
 
     async def _do(self, argv: tuple[str, ...], step: Lvm, lock: int) -> Completed:
@@ -129,6 +130,11 @@ class _Hand:
             return None
         completed = await self._resident.change(argv, stdin=lock)
         return None if completed is None or completed.status < 0 else completed
+
+
+def _is_refused(completed: Completed) -> bool:
+    """Did LVM not do it, and not merely for a lock that another has?"""
+    return completed.status > 0 and not lvm.is_busy(completed)
 
 
 def _ails(step: Lvm, completed: Completed) -> bool:

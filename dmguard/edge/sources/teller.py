@@ -4,7 +4,7 @@ The journal's files are mapped memory, and may lie on the very pool that has sto
 notes when it was used, for which a file system waits that cannot write; until then no thread of the
 process can have memory mapped, not even by a page fault (Linux, mm/util.c: vm_mmap_pgoff takes
 mmap_lock; fs/inode.c: touch_atime). Where the disk fails, whoever reads mapped memory is killed by
-SIGBUS. Neither may happen to the agent.
+SIGBUS (mm/filemap.c: filemap_fault). Neither may happen to the agent.
 
 It speaks on one end of a SOCK_SEQPACKET pair, in messages of lines, of which the first is what kind
 of message it is. It ends when the other end is closed.
