@@ -7,6 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.lab.channel import CommandTimeout
 from tests.lab.lvmkit import pool_status
 
 if TYPE_CHECKING:
@@ -160,6 +161,16 @@ def wait_for(
         time.sleep(max(interval, asked - began))
         began = time.monotonic()
     return value
+
+
+def hangs(m: Machine, words: str, seconds: float) -> bool:
+    """Does a command not end within that time?"""
+    probe = m.start(words)
+    try:
+        probe.wait(seconds)
+    except CommandTimeout:
+        return True
+    return False
 
 
 def wait_for_mark(m: Machine, vg: str, pool: str, threshold: int = 75) -> None:

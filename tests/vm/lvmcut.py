@@ -8,20 +8,17 @@ if TYPE_CHECKING:
     from tests.lab.channel import Running
     from tests.lab.machine import Disk, Machine
 
-_REAL = "/usr/lib/real/lvm"
+REAL = "/usr/lib/real/lvm"
 _NEVER = 9999
 
 # LVM hands its reads and writes to the kernel one by one, each with a system call of its own.
-_WRAPPER = f"""#!/bin/sh
-case "${{0##*/}}" in lvm) ;; *) set -- "${{0##*/}}" "$@" ;; esac
-verb=
+_CUT = f"""verb=
 [ ! -e /run/cut ] || read -r verb nth signal < /run/cut
 # Once, but not for a command that finds the group locked and does nothing but read.
 if [ "$1" = "$verb" ] && ! grep -qs PWRITE /run/calls; then
     exec strace -o /run/calls -e trace=io_submit \\
-        -e inject=io_submit:signal=$signal:when=$nth {_REAL} "$@"
+        -e inject=io_submit:signal=$signal:when=$nth {REAL} "$@"
 fi
-exec {_REAL} "$@"
 """
 
 # Read past the cache, as LVM writes. The label is in the second sector of the disk that vgextend
@@ -66,6 +63,13 @@ print(pid, end="")
 """
 
 
+def wrap_lvm(m: Machine, before: str) -> None:
+    """Have these words of the shell run before each command of LVM's, whose words are "$@"."""
+    m.run(f"mkdir -p {REAL.rpartition('/')[0]} && cp -n /usr/sbin/lvm {REAL} && rm /usr/sbin/lvm")
+    name = 'case "${0##*/}" in lvm) ;; *) set -- "${0##*/}" "$@" ;; esac'
+    m.put("/usr/sbin/lvm", f'#!/bin/sh\n{name}\n{before}\nexec {REAL} "$@"\n', 0o755)
+
+
 class LvmCut:
     """A machine on which one LVM command ends, or stands still, between two of its calls.
 
@@ -74,8 +78,7 @@ class LvmCut:
 
     def __init__(self, m: Machine, verb: str) -> None:
         self.m, self.verb, self.calls = m, verb, 0
-        m.run(f"mkdir -p /usr/lib/real && cp -n /usr/sbin/lvm {_REAL} && rm /usr/sbin/lvm")
-        m.put("/usr/sbin/lvm", _WRAPPER, 0o755)
+        wrap_lvm(m, _CUT)
         m.run("sync")  # the power may go
 
     def arm(self, left: int | None = None, signal: str = "SIGKILL") -> None:

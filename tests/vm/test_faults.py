@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.channel import CommandTimeout
 from tests.vm.kit import (
     LIB,
     LIBRARY,
@@ -16,6 +15,7 @@ from tests.vm.kit import (
     done,
     entries,
     grown,
+    hangs,
     history,
     size_of,
     wait_for,
@@ -51,12 +51,8 @@ def busy(m: Machine) -> list[str]:
     return [e["MESSAGE"] for e in entries(m, "extend-data") if e["DMGUARD_REASON"] == "vg-busy"]
 
 
-@pytest.mark.parametrize("left", [1, 2])
-def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory, left: int) -> None:
-    """Its new metadata are written and not yet known. With one write left the pool is suspended,
-    and the table with the new extents waits beside the live one.
-    """
-    its = make_machine(machines)
+def make_cut(its: Data) -> LvmCut:
+    """The program lvextend is traced, and how many calls it takes is known."""
     m = its.m
     m.put("/etc/systemd/system/dmguard.service.d/trace.conf", TRACED)
     # Where one is in memory before the crossing, as beside a slow writer, that grows the pool.
@@ -67,6 +63,17 @@ def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory, left: in
     its.cause()
     its.assert_converged()
     cut.count()
+    return cut
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory, left: int) -> None:
+    """Its new metadata are written and not yet known. With one write left the pool is suspended,
+    and the table with the new extents waits beside the live one.
+    """
+    its = make_machine(machines)
+    m = its.m
+    cut = make_cut(its)
     pid = main_pid(m)
     before, most = its.size, grown(its.size, EXTENT)
     cut.arm(left)
@@ -81,14 +88,8 @@ def test_an_lvextend_that_another_kills_is_done_anew(machines: Factory, left: in
     assert main_pid(m) == pid
 
 
-def hangs(m: Machine) -> bool:
-    """Does an LVM that looks at everything wait?"""
-    probe = m.start("exec pvs")
-    try:
-        probe.wait(3)
-    except CommandTimeout:
-        return True
-    return False
+PVS = "exec pvs"
+"""It looks at everything."""
 
 
 def test_a_pool_that_an_lvextend_left_suspended_goes_on_though_lvm_itself_waits_for_it(
@@ -100,14 +101,7 @@ def test_a_pool_that_an_lvextend_left_suspended_goes_on_though_lvm_itself_waits_
     its = make_machine(machines)
     m = its.m
     m.put("/etc/lvm/lvmlocal.conf", 'devices { hints = "none" }\n')
-    m.put("/etc/systemd/system/dmguard.service.d/trace.conf", TRACED)
-    m.run(f"mv {LIBRARY} {LIBRARY}.away")
-    m.run("systemctl daemon-reload && systemctl restart dmguard")
-    cut = LvmCut(m, "lvextend")
-    cut.arm()
-    its.cause()
-    its.assert_converged()
-    cut.count()
+    cut = make_cut(its)
 
     cut.arm(1)
     its.cause()
@@ -115,13 +109,13 @@ def test_a_pool_that_an_lvextend_left_suspended_goes_on_though_lvm_itself_waits_
     wait_for("told", lambda: settled(m, "extend-data", "docker/thinpool") >= its.acts)
     its.size = size_of(m, "docker", "thinpool")
     its.assert_converged()
-    assert not hangs(m)
+    assert not hangs(m, PVS, 3)
 
     cut.arm(0, "SIGSTOP")  # behind the last write
     writer = its.begin()
     cut.wait_until_stopped()
     cut.kill_with(main_pid(m))
-    assert hangs(m)
+    assert hangs(m, PVS, 3)
     wait_for("grown", lambda: is_grown(its), timeout=90)
     written(writer)
     its.assert_converged()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.vm.filling import Filling, cleared, reasons
 from tests.vm.kit import LIBRARY, MIB, NO_DMEVENTD, config, history, wait_for
+from tests.vm.lvmcut import REAL, wrap_lvm
 from tests.vm.mortal import main_pid
 
 if TYPE_CHECKING:
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 # A look that does not end would have the agent killed after so long.
 WATCHDOG = "[Service]\nWatchdogSec=6\n"
 SILENT = {"vg-silent", "lvm-unreadable"}
-REAL = "/usr/lib/real/lvm"
-STANDS = f"""#!/bin/sh
-case "${{0##*/}}" in lvm) ;; *) set -- "${{0##*/}}" "$@" ;; esac
-[ "$1" != lvextend ] || kill -STOP $$
-exec {REAL} "$@"
-"""
 SLOW = "dmsetup suspend slow && dmsetup reload slow --table '{0}' && dmsetup resume slow"
 
 
@@ -134,8 +129,7 @@ def see_own_command(its: Host) -> None:
     """LVM does not come to its end in the very group. It is not killed, and that is told."""
     m = its.m
     m.run(f"mv {LIBRARY} {LIBRARY}.away; pkill -x dmguard-lvm", check=False)
-    m.run(f"mkdir -p /usr/lib/real && cp /usr/sbin/lvm {REAL} && rm /usr/sbin/lvm")
-    m.put("/usr/sbin/lvm", STANDS, 0o755)
+    wrap_lvm(m, '[ "$1" != lvextend ] || kill -STOP $$')
     its.two.cross()
     wait_for("told", lambda: "lvm-slow" in reasons(m), timeout=120)
     assert reasons(m, "lvextend").count("lvm-slow") == 1

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.lab.channel import CommandTimeout
 from tests.lab.lvmkit import make_pool, make_vg, pool_status
-from tests.vm.kit import MIB, NO_DMEVENTD, config, done, size_of, wait_for, wait_for_mark
+from tests.vm.kit import MIB, NO_DMEVENTD, config, done, hangs, size_of, wait_for, wait_for_mark
 from tests.vm.mortal import main_pid
 
 if TYPE_CHECKING:
@@ -34,14 +33,9 @@ def is_full(m: Machine) -> bool:
     return pool_status(m, "one", "pool")["mode"] == "out_of_data_space"
 
 
-def hangs(m: Machine) -> bool:
+def etc_hangs(m: Machine) -> bool:
     """Can no file be made in /etc?"""
-    probe = m.start("echo 1 > /etc/lvm/archive/probe && rm /etc/lvm/archive/probe")
-    try:
-        probe.wait(1)
-    except CommandTimeout:
-        return True
-    return False
+    return hangs(m, "echo 1 > /etc/lvm/archive/probe && rm /etc/lvm/archive/probe", 1)
 
 
 def fill(m: Machine) -> Running:
@@ -54,7 +48,7 @@ def fill(m: Machine) -> Running:
     wait_for("full", lambda: is_full(m), timeout=60)
     # The journal of the file system comes to what it cannot write.
     m.start("date > /etc/changed; date > /var/changed; sync")
-    wait_for("/etc silent", lambda: hangs(m), timeout=30)
+    wait_for("/etc silent", lambda: etc_hangs(m), timeout=30)
     return writer
 
 
@@ -71,5 +65,5 @@ def test_a_full_pool_with_the_root_file_system_grows(machines: Factory) -> None:
     wait_for("grown", lambda: size_of(m, "one", "pool") > size)
     assert writer.wait(60).status == 0
     wait_for("told", lambda: done(m, "extend-data"))
-    assert not hangs(m)
+    assert not etc_hangs(m)
     assert main_pid(m) == pid
